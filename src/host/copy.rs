@@ -1,0 +1,157 @@
+//! Access to guest memory from Rust. Every function returns [`Fault`] where the guest's address is not accessible, instead of
+//! crashing: the copy loops are two assembly routines whose pc ranges the host's SIGSEGV/SIGBUS handler knows (`fixup`).
+
+use crate::guest::Addr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The guest address that could not be accessed (EFAULT to the guest).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault(pub Addr);
+
+/// Plain data: any bit pattern is a value, no padding is read.
+///
+/// # Safety
+/// Implementors must be `repr(C)` or primitive, `Copy`, without padding bytes and valid for every bit pattern.
+pub unsafe trait Pod: Copy + 'static {}
+macro_rules! pod { ($($t:ty)*) => { $(
+    // SAFETY: a primitive integer.
+    unsafe impl Pod for $t {} )* } }
+pod! { u8 i8 u16 i16 u32 i32 u64 i64 u128 i128 usize isize }
+// SAFETY: an array of plain data has no padding of its own.
+unsafe impl<T: Pod, const N: usize> Pod for [T; N] {}
+
+/// Called with the faulting address of a write that failed; true if the page was write-protected by us, and the write is to be retried.
+static WRITE_HOOK: AtomicUsize = AtomicUsize::new(0);
+
+/// Installs the hook that lifts the write protection of pages that hold translated code.
+pub fn set_write_hook(hook: fn(Addr) -> bool) {
+    WRITE_HOOK.store(hook as usize, Ordering::Release);
+}
+
+fn lifted(at: Addr) -> bool {
+    let hook = WRITE_HOOK.load(Ordering::Acquire);
+    // SAFETY: only `set_write_hook` stores here, and it stores a `fn(Addr) -> bool`.
+    hook != 0 && unsafe { std::mem::transmute::<usize, fn(Addr) -> bool>(hook) }(at)
+}
+
+#[cfg(target_arch = "aarch64")]
+mod raw {
+    std::arch::global_asm!(
+        // x0 destination, x1 source, x2 length; returns the number of bytes not copied.
+        // No state lives anywhere but in x0-x3, so the handler can resume at the fixup with x2 as it stands.
+        ".globl xemu_copy_start, xemu_copy_fixup, xemu_copy_end, xemu_copy",
+        ".hidden xemu_copy_start, xemu_copy_fixup, xemu_copy_end, xemu_copy",
+        ".p2align 4",
+        "xemu_copy:",
+        "xemu_copy_start:",
+        "1: cmp x2, #8",
+        "b.lo 2f",
+        "ldr x3, [x1]",
+        "str x3, [x0]",
+        "add x1, x1, #8",
+        "add x0, x0, #8",
+        "sub x2, x2, #8",
+        "b 1b",
+        "2: cbz x2, 3f",
+        "ldrb w3, [x1]",
+        "strb w3, [x0]",
+        "add x1, x1, #1",
+        "add x0, x0, #1",
+        "sub x2, x2, #1",
+        "b 2b",
+        "xemu_copy_end:",
+        "xemu_copy_fixup:",
+        "3: mov x0, x2",
+        "ret",
+    );
+    unsafe extern "C" {
+        pub fn xemu_copy(dst: *mut u8, src: *const u8, len: usize) -> usize;
+        fn xemu_copy_start();
+        fn xemu_copy_end();
+        fn xemu_copy_fixup();
+    }
+    /// If `pc` is in a copy loop, where to continue instead.
+    pub fn fixup(pc: u64) -> Option<u64> {
+        ((xemu_copy_start as *const () as u64)..(xemu_copy_end as *const () as u64)).contains(&pc).then_some(xemu_copy_fixup as *const () as u64)
+    }
+}
+#[cfg(not(target_arch = "aarch64"))]
+mod raw {
+    /// On developing hosts only valid memory is ever passed (unit tests).
+    pub unsafe fn xemu_copy(dst: *mut u8, src: *const u8, len: usize) -> usize {
+        // SAFETY: the caller passes valid ranges.
+        unsafe { std::ptr::copy(src, dst, len) };
+        0
+    }
+    pub fn fixup(_pc: u64) -> Option<u64> {
+        None
+    }
+}
+pub use raw::fixup;
+
+/// Copies guest memory at `from` into `to`.
+pub fn read_bytes(from: Addr, to: &mut [u8]) -> Result<(), Fault> {
+    let len = to.len();
+    // SAFETY: the destination is ours; a fault at the source is caught by the fixup.
+    let left = unsafe { raw::xemu_copy(to.as_mut_ptr(), from.0 as *const u8, len) };
+    if left == 0 { Ok(()) } else { Err(Fault(from.plus((len - left) as u64))) }
+}
+
+/// Copies `from` to guest memory at `to`. On a fault the bytes before it are written, as the kernel does.
+pub fn write_bytes(to: Addr, from: &[u8]) -> Result<(), Fault> {
+    let mut done = 0;
+    loop {
+        let rest = &from[done..];
+        // SAFETY: the source is ours; a fault at the destination is caught by the fixup. The destination is guest memory by the caller's word.
+        let left = unsafe { raw::xemu_copy(to.plus(done as u64).0 as *mut u8, rest.as_ptr(), rest.len()) };
+        if left == 0 {
+            return Ok(());
+        }
+        done = from.len() - left;
+        let at = to.plus(done as u64);
+        // An unaligned 8-byte store may fault on its second page.
+        if !lifted(at) && !lifted(at.plus(left.min(8) as u64 - 1)) {
+            return Err(Fault(at));
+        }
+    }
+}
+
+/// Reads a value from guest memory.
+pub fn read<T: Pod>(from: Addr) -> Result<T, Fault> {
+    let mut value = std::mem::MaybeUninit::<T>::zeroed();
+    // SAFETY: `T: Pod` may be viewed as initialised (zeroed) bytes.
+    let bytes = unsafe { std::slice::from_raw_parts_mut(value.as_mut_ptr().cast::<u8>(), std::mem::size_of::<T>()) };
+    read_bytes(from, bytes)?;
+    // SAFETY: every bit pattern is a value of a `Pod`.
+    Ok(unsafe { value.assume_init() })
+}
+
+/// Writes a value to guest memory.
+pub fn write<T: Pod>(to: Addr, value: T) -> Result<(), Fault> {
+    write_bytes(to, bytes_of(&value))
+}
+
+/// The bytes of a value.
+pub fn bytes_of<T: Pod>(value: &T) -> &[u8] {
+    // SAFETY: `Pod` has no padding.
+    unsafe { std::slice::from_raw_parts((value as *const T).cast::<u8>(), std::mem::size_of::<T>()) }
+}
+
+/// Reads a NUL-terminated string of at most `max` bytes (without the NUL). A longer one is returned cut at `max`.
+pub fn read_cstr(from: Addr, max: usize) -> Result<Vec<u8>, Fault> {
+    let mut out = Vec::new();
+    let mut at = from;
+    while out.len() < max {
+        // Never past the page: the string may end right before an unmapped one.
+        let chunk = (4096 - (at.0 & 4095)).min((max - out.len()) as u64).min(256) as usize;
+        let mut buf = [0u8; 256];
+        read_bytes(at, &mut buf[..chunk])?;
+        if let Some(n) = buf[..chunk].iter().position(|&b| b == 0) {
+            out.extend_from_slice(&buf[..n]);
+            return Ok(out);
+        }
+        out.extend_from_slice(&buf[..chunk]);
+        at = at.plus(chunk as u64);
+    }
+    Ok(out)
+}
