@@ -1,1 +1,12 @@
-//! decode
+//! Guest bytes to [`Insn`], [`Block`] and [`Region`]. The only user of iced-x86; knows nothing of hosts.
+
+#![forbid(unsafe_code)]
+
+mod effects;
+mod insn;
+mod region;
+
+pub use effects::{AF, CF, condition_reads, FlagEffects, Flags, NO_FLAGS, OF, PF, SF, STATUS, ZF};
+pub use iced_x86::{Code, Mnemonic, Register};
+pub use insn::{Flow, Insn, MemOperand, Op};
+pub use region::{Block, CodeSource, End, Limits, Region, decode_one, decode_region};

@@ -1,1 +1,21 @@
-//! emit
+//! The AArch64 assembler vocabulary: typed registers, one function an instruction form, and the few sequences that depend on what the
+//! host offers (LSE, LRCPC, FlagM…). The only user of dynasm. Knows nothing of x86 beyond which host register holds which guest register.
+
+#![forbid(unsafe_code)]
+
+mod asm;
+mod atomic;
+mod branch;
+mod features;
+mod imm;
+mod memory;
+pub mod regs;
+pub mod stubs;
+
+pub use asm::{Alu, Asm, Cond, Shift, Size};
+pub use atomic::Rmw;
+pub use branch::{Finished, Label, patch_branch};
+pub use features::Features;
+pub use imm::{is_add_imm, is_logical_imm};
+pub use memory::{Mem, Order, Width};
+pub use regs::{V, X};

@@ -1,1 +1,50 @@
-//! helpers
+//! Plain Rust functions that translated code calls for what is too rare or too wide for inline code. One row each in [`helpers!`].
+//!
+//! A helper gets the exact state (general registers, flags, vectors) and three arguments; what it changes in the state is the guest's.
+//! It runs with the guest's FPCR and therefore computes no host floating point. An exception is raised by [`raise`].
+
+#![forbid(unsafe_code)]
+
+mod flags;
+
+use crate::guest::CpuState;
+
+/// A helper: state and arguments in, result out (the second one in `CpuState::scratch[0]`).
+pub type Helper = extern "C" fn(&mut CpuState, u64, u64, u64) -> u64;
+
+macro_rules! helpers { ($($(#[$doc:meta])* $id:ident = $f:path;)*) => {
+    /// Helpers by number.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    #[repr(u64)]
+    pub enum Id { $($(#[$doc])* $id),* }
+    /// Functions by [`Id`].
+    pub static TABLE: &[Helper] = &[$({
+        extern "C" fn shim(s: &mut CpuState, a: u64, b: u64, c: u64) -> u64 { $f(s, a, b, c) }
+        shim
+    }),*];
+    /// Names by [`Id`], for dumps.
+    pub const NAMES: &[&str] = &[$(stringify!($id)),*];
+} }
+
+helpers! {
+    /// RFLAGS as PUSHF pushes them.
+    ReadFlags = flags::read;
+    /// POPF: value, bytes.
+    WriteFlags = flags::write;
+    /// SAHF: AH.
+    Sahf = flags::sahf;
+    /// RCL: value, count, bytes; NZCV in `scratch[0]`.
+    Rcl = flags::rcl;
+    /// RCR: value, count, bytes; NZCV in `scratch[0]`.
+    Rcr = flags::rcr;
+    /// SHLD: value, other, count | bytes << 8; NZCV in `scratch[0]`, PF's byte in `scratch[1]`.
+    Shld = flags::shld;
+    /// SHRD, likewise.
+    Shrd = flags::shrd;
+}
+
+/// Raises an exception (`translate::exception` code) at the current instruction; the helper must return at once after it.
+pub fn raise(s: &mut CpuState, code: u64) {
+    s.exit_kind = crate::emit::stubs::kind::EXCEPTION;
+    s.scratch[0] = code;
+}

@@ -1,1 +1,66 @@
-//! optimize
+//! Passes over a decoded region. Each annotates; none changes what an instruction means. One pass a file, one row in [`PASSES`],
+//! each switchable (`--no-opt=NAME`).
+
+#![forbid(unsafe_code)]
+
+mod liveness;
+
+pub use liveness::liveness;
+
+/// Optimisations by name. Bits of [`Switches`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Opt {
+    /// Flags that nobody reads are not computed (`optimize::liveness`).
+    DeadFlags,
+    /// Conditional branches on zero tests become CBZ/CBNZ/TBZ/TBNZ (`translate::branch`).
+    ZeroBranch,
+    /// Calls and returns use the host's return predictor (`translate::branch`).
+    ShadowStack,
+    /// Indirect jumps look their target up inline (`translate::branch`).
+    InlineLookup,
+    /// Direct exits are patched to their target (`engine`).
+    Links,
+}
+
+/// Name and meaning of every optimisation.
+pub const PASSES: &[(Opt, &str, &str)] = &[
+    (Opt::DeadFlags, "dead-flags", "compute only those flags that something reads"),
+    (Opt::ZeroBranch, "zero-branch", "compare-with-zero branches become cbz, cbnz, tbz, tbnz"),
+    (Opt::ShadowStack, "shadow-stack", "calls and returns by the host's return predictor"),
+    (Opt::InlineLookup, "inline-lookup", "indirect jumps look up their target in emitted code"),
+    (Opt::Links, "links", "direct exits jump straight to translated targets"),
+];
+
+/// Which optimisations are on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Switches(u32);
+
+impl Default for Switches {
+    fn default() -> Self {
+        Switches(u32::MAX)
+    }
+}
+
+impl Switches {
+    /// None.
+    pub const NONE: Switches = Switches(0);
+    /// Is it on?
+    pub fn on(self, o: Opt) -> bool {
+        self.0 >> o as u8 & 1 != 0
+    }
+    /// Turns one off by name; "all" turns all off.
+    pub fn disable(&mut self, name: &str) -> Result<(), String> {
+        if name == "all" {
+            self.0 = 0;
+            return Ok(());
+        }
+        let row = PASSES.iter().find(|r| r.1 == name).ok_or_else(|| format!("unknown optimisation '{name}' (known: {})", names()))?;
+        self.0 &= !(1 << row.0 as u8);
+        Ok(())
+    }
+}
+
+fn names() -> String {
+    PASSES.iter().map(|r| r.1).collect::<Vec<_>>().join(", ")
+}

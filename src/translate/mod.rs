@@ -1,1 +1,167 @@
-//! translate
+//! Annotated regions to AArch64 code. A pure function: guest bytes, addresses and options in, [`Emitted`] out; no host address, no
+//! global state, so the same code comes out on every machine.
+//!
+//! One function an instruction, one file a family, one row in the family's `ROWS`. The rules that keep guest state exact:
+//! - guest registers, flags and memory change only after the last access of the instruction that may fault, in the order of the manual;
+//!   an instruction that is run again from its start after a fault (self-modifying code, a handler that mended the page) gives the same result;
+//! - temporaries live inside one instruction only; the pinned registers are the state at every instruction boundary.
+
+#![forbid(unsafe_code)]
+
+mod atomic;
+mod branch;
+mod context;
+mod flags;
+mod integer;
+mod operand;
+mod shift;
+mod table;
+
+pub use context::{Carry, Ctx};
+
+use crate::decode::{End, Flags, Flow, NO_FLAGS, Region};
+use crate::emit::{Asm, Features, Order};
+use crate::guest::Addr;
+use crate::optimize::Switches;
+use std::collections::BTreeSet;
+
+/// What translation depends on besides the guest's bytes.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// What the host offers.
+    pub features: Features,
+    /// Optimisations that are on.
+    pub switches: Switches,
+    /// Ordered mode: accesses keep x86-TSO.
+    pub ordered: bool,
+    /// Addresses of guest instructions whose ordered accesses were seen misaligned.
+    pub misaligned: BTreeSet<u64>,
+    /// Misaligned 16-byte SSE operands raise #GP as on hardware (`--strict-align`).
+    pub strict_align: bool,
+    /// NaN operands and results are not given x86's payload and sign (`--unsafe-fast-nan`).
+    pub unsafe_fast_nan: bool,
+}
+
+/// Where translated code can be entered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// Guest address.
+    pub guest: Addr,
+    /// Offset in the code.
+    pub host: u32,
+    /// Flags that the code there may read. Only an entry without any goes into inline tables.
+    pub live_in: Flags,
+}
+
+/// One guest instruction's code: from `host` up to the next record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Origin {
+    /// Offset in the code.
+    pub host: u32,
+    /// Guest address.
+    pub guest: Addr,
+    /// Polarity of the carry while it runs.
+    pub carry: Carry,
+}
+
+/// What a place where translated code leaves is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ExitKind {
+    /// To a known guest address. The word at `patch` may become `b` (or stays `bl` for a call) to its translation.
+    Direct {
+        /// Guest target.
+        target: Addr,
+        /// Offset of the word to patch.
+        patch: u32,
+        /// The word is a BL.
+        call: bool,
+    },
+    /// To an address in a register.
+    Indirect,
+    /// SYSCALL; continues at this address.
+    Syscall(Addr),
+    /// An exception at `guest`.
+    Exception,
+    /// The code at this address can not be fetched.
+    NoFetch(Addr),
+}
+
+/// A place where translated code leaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ExitSite {
+    /// Return address in LINK that names it, as an offset.
+    pub host: u32,
+    /// Guest instruction (for exceptions) or target.
+    pub guest: Addr,
+    /// Polarity of the carry there.
+    pub carry: Carry,
+    /// What for.
+    pub kind: ExitKind,
+}
+
+/// A translated region.
+#[derive(Clone, Debug, Default)]
+pub struct Emitted {
+    /// Code and literal pool.
+    pub code: Vec<u8>,
+    /// Offsets of literals that hold guest addresses.
+    pub relocations: Vec<u32>,
+    /// Where it can be entered; the region's entry first.
+    pub entries: Vec<Entry>,
+    /// Guest instruction of every stretch of code, by offset.
+    pub origins: Vec<Origin>,
+    /// Exits by offset.
+    pub exits: Vec<ExitSite>,
+}
+
+/// Translates a region.
+pub fn translate(region: &Region, options: &Options) -> Emitted {
+    let mut c = Ctx::new(region, options);
+    for index in 0..region.blocks.len() {
+        block(&mut c, index);
+    }
+    c.finish()
+}
+
+fn block(c: &mut Ctx, index: usize) {
+    let block = c.region.blocks[index];
+    c.begin_block(index);
+    for at in block.first..block.first + block.count {
+        let insn = c.region.insns[at];
+        c.index = at;
+        c.begin_insn(&insn);
+        match table::handler(insn.mnemonic()) {
+            Some(handler) => handler(c, &insn),
+            None => c.undefined(&insn),
+        }
+    }
+    let live = if block.count > 0 { c.region.insns[block.first + block.count - 1].live } else { NO_FLAGS };
+    match block.end {
+        End::Fall(to) => c.go(to, index, live),
+        End::Flow(Flow::Stop | Flow::Next) => c.unreachable(),
+        End::Flow(Flow::Conditional(_) | Flow::Call(_) | Flow::CallIndirect | Flow::Syscall) => {
+            let next = c.region.insns[block.first + block.count - 1].next();
+            c.fall_through(next, index);
+        }
+        End::Flow(_) => {}
+        End::NoFetch(at) => c.no_fetch(at),
+    }
+}
+
+/// A family's row: mnemonic and function.
+pub type Row = (crate::decode::Mnemonic, fn(&mut Ctx, &crate::decode::Insn));
+
+impl Ctx<'_> {
+    /// How the memory accesses of the current instruction are ordered.
+    pub fn order(&self) -> Order {
+        match self.options.ordered {
+            false => Order::Plain,
+            true if self.options.misaligned.contains(&self.at.0) => Order::TsoMisaligned,
+            true => Order::Tso,
+        }
+    }
+    /// The assembler.
+    pub fn asm(&mut self) -> &mut Asm {
+        &mut self.a
+    }
+}

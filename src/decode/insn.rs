@@ -1,0 +1,233 @@
+//! One decoded instruction, in the terms that translation needs.
+
+use super::effects::{FlagEffects, Flags, flag_effects};
+use crate::guest::Addr;
+use iced_x86::{Code, FlowControl, Instruction, Mnemonic, OpKind, Register};
+
+/// An operand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Op {
+    /// General register: x86 number, bytes (1, 2, 4, 8), and whether it is AH, CH, DH or BH (then `n` is 0-3).
+    Gpr {
+        /// x86 number.
+        n: u8,
+        /// Bytes.
+        bytes: u8,
+        /// Bits 8 to 15.
+        high: bool,
+    },
+    /// Memory; see [`Insn::memory`].
+    Mem,
+    /// Immediate, sign-extended to 64 bits as the instruction does.
+    Imm(u64),
+    /// XMM register.
+    Xmm(u8),
+    /// YMM register.
+    Ymm(u8),
+    /// MMX register.
+    Mmx(u8),
+    /// x87 stack register ST(i).
+    St(u8),
+    /// Segment register: ES CS SS DS FS GS = 0 to 5.
+    Segment(u8),
+    /// Target of a direct branch.
+    Near(Addr),
+    /// Anything else (control, debug registers, far pointers): not for user mode.
+    Other,
+}
+
+/// A memory operand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MemOperand {
+    /// Base register number.
+    pub base: Option<u8>,
+    /// Index register number.
+    pub index: Option<u8>,
+    /// log2 of the scale.
+    pub scale: u8,
+    /// Displacement, or the whole address for a RIP-relative operand.
+    pub disp: i64,
+    /// RIP-relative: `disp` is a guest address that moves with the image.
+    pub rip: bool,
+    /// Address size override: the sum is cut to 32 bits.
+    pub addr32: bool,
+    /// Segment whose base is added: 4 = FS, 5 = GS.
+    pub segment: Option<u8>,
+}
+
+/// How control leaves an instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flow {
+    /// To the next one.
+    Next,
+    /// Jcc, LOOP, JRCXZ.
+    Conditional(Addr),
+    /// JMP rel.
+    Jump(Addr),
+    /// CALL rel.
+    Call(Addr),
+    /// CALL r/m.
+    CallIndirect,
+    /// JMP r/m.
+    JumpIndirect,
+    /// RET.
+    Return,
+    /// SYSCALL: out to the engine, back behind it.
+    Syscall,
+    /// Ends in an exception or needs the engine.
+    Stop,
+}
+
+/// A decoded instruction with its annotations.
+#[derive(Clone, Copy, Debug)]
+pub struct Insn {
+    /// iced's form.
+    pub raw: Instruction,
+    /// Flags read and overwritten.
+    pub flags: FlagEffects,
+    /// Flags that something may read after this instruction (set by `optimize::liveness`; all, where it does not run).
+    pub live: Flags,
+}
+
+impl Insn {
+    pub(super) fn new(raw: Instruction) -> Insn {
+        Insn { raw, flags: flag_effects(&raw), live: super::STATUS }
+    }
+    /// Address of the first byte.
+    pub fn addr(&self) -> Addr {
+        Addr(self.raw.ip())
+    }
+    /// Address behind the last byte.
+    pub fn next(&self) -> Addr {
+        Addr(self.raw.next_ip())
+    }
+    /// Mnemonic.
+    pub fn mnemonic(&self) -> Mnemonic {
+        self.raw.mnemonic()
+    }
+    /// Encoding form.
+    pub fn code(&self) -> Code {
+        self.raw.code()
+    }
+    /// Number of operands, implied ones not counted.
+    pub fn op_count(&self) -> u32 {
+        self.raw.op_count()
+    }
+    /// LOCK prefix present.
+    pub fn lock(&self) -> bool {
+        self.raw.has_lock_prefix()
+    }
+
+    /// Operand `i`.
+    pub fn op(&self, i: u32) -> Op {
+        match self.raw.op_kind(i) {
+            OpKind::Register => register(self.raw.op_register(i)),
+            OpKind::Memory => Op::Mem,
+            OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64 => Op::Near(Addr(self.raw.near_branch_target())),
+            OpKind::FarBranch16 | OpKind::FarBranch32 => Op::Other,
+            OpKind::Immediate8 => Op::Imm(self.raw.immediate8() as u64),
+            OpKind::Immediate8_2nd => Op::Imm(self.raw.immediate8_2nd() as u64),
+            OpKind::Immediate16 => Op::Imm(self.raw.immediate16() as u64),
+            OpKind::Immediate32 => Op::Imm(self.raw.immediate32() as u64),
+            OpKind::Immediate64 | OpKind::Immediate8to16 | OpKind::Immediate8to32 | OpKind::Immediate8to64 | OpKind::Immediate32to64 => {
+                Op::Imm(self.raw.immediate(i))
+            }
+            // String instructions' implied operands.
+            _ => Op::Mem,
+        }
+    }
+
+    /// Bytes of operand `i`: of the register, or of what memory holds there; an immediate has operand 0's.
+    pub fn bytes(&self, i: u32) -> u32 {
+        match self.raw.op_kind(i) {
+            OpKind::Register => self.raw.op_register(i).size() as u32,
+            OpKind::Memory => self.raw.memory_size().size() as u32,
+            _ if i != 0 => self.bytes(0),
+            _ => self.raw.memory_size().size() as u32,
+        }
+    }
+
+    /// Bytes of the memory operand.
+    pub fn memory_bytes(&self) -> u32 {
+        self.raw.memory_size().size() as u32
+    }
+
+    /// Is there an explicit memory operand?
+    pub fn has_memory(&self) -> bool {
+        (0..self.raw.op_count()).any(|i| self.raw.op_kind(i) == OpKind::Memory)
+    }
+
+    /// The explicit memory operand.
+    pub fn memory(&self) -> MemOperand {
+        let base = self.raw.memory_base();
+        let index = self.raw.memory_index();
+        let rip = base == Register::RIP || base == Register::EIP;
+        let general = |r: Register| (r != Register::None && !rip && (r.is_gpr64() || r.is_gpr32())).then(|| r.number() as u8);
+        let segment = match self.raw.memory_segment() {
+            Register::FS => Some(4),
+            Register::GS => Some(5),
+            _ => None,
+        };
+        // An address without 64-bit registers is 32 bits wide if the displacement is.
+        let addr32 = base.is_gpr32() || index.is_gpr32() || base == Register::EIP || self.raw.memory_displ_size() == 4 && base == Register::None && index == Register::None;
+        MemOperand {
+            base: general(base),
+            index: general(index),
+            scale: self.raw.memory_index_scale().trailing_zeros() as u8,
+            disp: self.raw.memory_displacement64() as i64,
+            rip,
+            addr32,
+            segment,
+        }
+    }
+
+    /// How control leaves.
+    pub fn flow(&self) -> Flow {
+        match self.raw.flow_control() {
+            FlowControl::Next => Flow::Next,
+            FlowControl::ConditionalBranch => Flow::Conditional(Addr(self.raw.near_branch_target())),
+            FlowControl::UnconditionalBranch => match self.op(0) {
+                Op::Near(to) => Flow::Jump(to),
+                _ => Flow::Stop,
+            },
+            FlowControl::IndirectBranch if self.raw.is_jmp_near_indirect() => Flow::JumpIndirect,
+            FlowControl::IndirectCall if self.raw.is_call_near_indirect() => Flow::CallIndirect,
+            FlowControl::Call if self.raw.is_call_near() => Flow::Call(Addr(self.raw.near_branch_target())),
+            FlowControl::Call if self.raw.mnemonic() == Mnemonic::Syscall => Flow::Syscall,
+            FlowControl::Return if matches!(self.raw.mnemonic(), Mnemonic::Ret) => Flow::Return,
+            _ => Flow::Stop,
+        }
+    }
+}
+
+fn register(r: Register) -> Op {
+    use Register as R;
+    let n = r as u32;
+    let within = |first: R, last: R| (n >= first as u32 && n <= last as u32).then(|| (n - first as u32) as u8);
+    let gpr = |n, bytes| Op::Gpr { n, bytes, high: false };
+    if let Some(n) = within(R::RAX, R::R15) {
+        gpr(n, 8)
+    } else if let Some(n) = within(R::EAX, R::R15D) {
+        gpr(n, 4)
+    } else if let Some(n) = within(R::AL, R::BL) {
+        gpr(n, 1)
+    } else if let Some(n) = within(R::SPL, R::R15L) {
+        gpr(n + 4, 1)
+    } else if let Some(n) = within(R::AH, R::BH) {
+        Op::Gpr { n, bytes: 1, high: true }
+    } else if let Some(n) = within(R::AX, R::R15W) {
+        gpr(n, 2)
+    } else if let Some(n) = within(R::XMM0, R::XMM15) {
+        Op::Xmm(n)
+    } else if let Some(n) = within(R::YMM0, R::YMM15) {
+        Op::Ymm(n)
+    } else if let Some(n) = within(R::ST0, R::ST7) {
+        Op::St(n)
+    } else if let Some(n) = within(R::MM0, R::MM7) {
+        Op::Mmx(n)
+    } else if let Some(n) = within(R::ES, R::GS) {
+        Op::Segment(n)
+    } else {
+        Op::Other
+    }
+}

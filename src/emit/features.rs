@@ -1,0 +1,92 @@
+//! What the host processor offers, as far as emitted code depends on it.
+
+/// Optional AArch64 features. Emitted code is a function of these, so golden tests name them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[allow(missing_docs)] // The names are the Arm ARM's FEAT_ names.
+pub struct Features {
+    pub lse: bool,
+    pub lrcpc: bool,
+    pub lrcpc2: bool,
+    pub lse2: bool,
+    pub flagm: bool,
+    pub flagm2: bool,
+    pub afp: bool,
+    pub frintts: bool,
+    pub aes: bool,
+    pub pmull: bool,
+    pub sha1: bool,
+    pub sha256: bool,
+    pub crc32: bool,
+}
+
+impl Features {
+    /// Armv8.0 without options.
+    pub const NONE: Features = Features {
+        lse: false,
+        lrcpc: false,
+        lrcpc2: false,
+        lse2: false,
+        flagm: false,
+        flagm2: false,
+        afp: false,
+        frintts: false,
+        aes: false,
+        pmull: false,
+        sha1: false,
+        sha256: false,
+        crc32: false,
+    };
+    /// Neoverse N1: the reference of golden files and benchmarks.
+    pub const NEOVERSE_N1: Features =
+        Features { lse: true, lrcpc: true, aes: true, pmull: true, sha1: true, sha256: true, crc32: true, ..Features::NONE };
+
+    /// From the kernel's AT_HWCAP and AT_HWCAP2 (arch/arm64/include/uapi/asm/hwcap.h).
+    pub fn from_hwcap(hwcap: u64, hwcap2: u64) -> Features {
+        let has = |bit: u32| hwcap >> bit & 1 != 0;
+        let has2 = |bit: u32| hwcap2 >> bit & 1 != 0;
+        Features {
+            lse: has(8),
+            lrcpc: has(15),
+            lrcpc2: has(26),
+            lse2: has(25),
+            flagm: has(27),
+            flagm2: has2(7),
+            afp: has2(20),
+            frintts: has2(8),
+            aes: has(3),
+            pmull: has(4),
+            sha1: has(5),
+            sha256: has(6),
+            crc32: has(7),
+        }
+    }
+
+    /// From a comma-separated list of lower-case names, for tests (`--host-features`).
+    pub fn parse(list: &str) -> Result<Features, String> {
+        let mut f = Features::NONE;
+        for name in list.split(',').filter(|n| !n.is_empty()) {
+            let field = match name {
+                "lse" => &mut f.lse,
+                "lrcpc" => &mut f.lrcpc,
+                "lrcpc2" => &mut f.lrcpc2,
+                "lse2" => &mut f.lse2,
+                "flagm" => &mut f.flagm,
+                "flagm2" => &mut f.flagm2,
+                "afp" => &mut f.afp,
+                "frintts" => &mut f.frintts,
+                "aes" => &mut f.aes,
+                "pmull" => &mut f.pmull,
+                "sha1" => &mut f.sha1,
+                "sha256" => &mut f.sha256,
+                "crc32" => &mut f.crc32,
+                "neoverse-n1" => {
+                    f = Features::NEOVERSE_N1;
+                    continue;
+                }
+                _ => return Err(format!("unknown host feature '{name}'")),
+            };
+            *field = true;
+        }
+        Ok(f)
+    }
+}

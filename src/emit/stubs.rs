@@ -1,0 +1,202 @@
+//! The hand-written code that every arena starts with: entering and leaving translated code, calling helpers.
+//!
+//! Reached through `CpuState::stub`, so that translated code holds no host address.
+
+use super::asm::{Asm, Size};
+use super::memory::{Mem, Order, Width};
+use super::regs::*;
+use crate::guest::CpuState;
+use std::mem::offset_of;
+
+/// Stubs that translated code reaches through the state. The number is the index in `CpuState::stub`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(usize)]
+pub enum Stub {
+    /// From a direct exit that is not linked; LINK names it.
+    Link,
+    /// From an indirect jump or call whose target (T0) is not in the inline table; LINK names the exit.
+    Indirect,
+    /// From a return that the shadow stack did not predict; target in T0, LINK names the exit.
+    Return,
+    /// After SYSCALL; LINK names the exit.
+    Syscall,
+    /// Exception; its code in T0, LINK names the exit.
+    Exception,
+    /// Calls helper number S1 with arguments T1..T3 and the state saved; result in T0.
+    Helper,
+    /// Where the host's signal handler resumes after a fault in translated code (the handler set the exit).
+    Fault,
+}
+
+/// Why translated code left, in `CpuState::exit_kind`.
+pub mod kind {
+    /// Nothing: translated code is running.
+    pub const NONE: u32 = 0;
+    /// Direct exit to be linked.
+    pub const LINK: u32 = 1;
+    /// Indirect jump; target in `scratch[0]`.
+    pub const INDIRECT: u32 = 2;
+    /// Return that was not predicted; target in `scratch[0]`.
+    pub const RETURN: u32 = 3;
+    /// SYSCALL.
+    pub const SYSCALL: u32 = 4;
+    /// Exception; code in `scratch[0]`.
+    pub const EXCEPTION: u32 = 5;
+    /// Host fault; set by the signal handler: host pc in `exit_arg`, `scratch` = signal, code, address, write.
+    pub const FAULT: u32 = 6;
+    /// The poll page was hit; host pc in `exit_arg`.
+    pub const POLL: u32 = 7;
+}
+
+/// Assembled stubs and where each begins.
+pub struct Stubs {
+    /// The code.
+    pub code: Vec<u8>,
+    /// Offset of `extern "C" fn(state: *mut CpuState, host_pc: u64)`: runs translated code until it leaves.
+    pub enter: u32,
+    /// Offsets by [`Stub`].
+    pub offsets: [u32; 7],
+}
+
+const fn field(offset: usize) -> Mem {
+    Mem::Off(STATE, offset as i64)
+}
+
+/// Bits of the inline table's index: entries of 16 bytes (guest, host).
+pub const LOOKUP_BITS: u32 = 12;
+
+fn save_guest(a: &mut Asm) {
+    let gpr_at = offset_of!(CpuState, gpr) as i32;
+    for n in (0..16).step_by(2) {
+        a.stp(gpr(n), gpr(n + 1), STATE, gpr_at + 8 * n as i32);
+    }
+    a.read_nzcv(S0);
+    a.store(Width::X, S0, field(offset_of!(CpuState, nzcv)), Order::Plain);
+    a.stp(PFR, AFX, STATE, offset_of!(CpuState, pf_result) as i32);
+    a.store(Width::X, SHADOW, field(offset_of!(CpuState, shadow_sp)), Order::Plain);
+    a.alu_imm(super::Alu::Add, Size::X, S0, STATE, offset_of!(CpuState, xmm) as u64);
+    for n in (0..16).step_by(2) {
+        a.stp_q(xmm(n), xmm(n + 1), S0, 16 * n as i32);
+    }
+}
+
+fn load_guest(a: &mut Asm) {
+    a.alu_imm(super::Alu::Add, Size::X, S0, STATE, offset_of!(CpuState, xmm) as u64);
+    for n in (0..16).step_by(2) {
+        a.ldp_q(xmm(n), xmm(n + 1), S0, 16 * n as i32);
+    }
+    let gpr_at = offset_of!(CpuState, gpr) as i32;
+    a.load(Width::X, S0, field(offset_of!(CpuState, nzcv)), Order::Plain);
+    a.write_nzcv(S0);
+    a.ldp(PFR, AFX, STATE, offset_of!(CpuState, pf_result) as i32);
+    a.load(Width::X, SHADOW, field(offset_of!(CpuState, shadow_sp)), Order::Plain);
+    for n in (0..16).step_by(2) {
+        a.ldp(gpr(n), gpr(n + 1), STATE, gpr_at + 8 * n as i32);
+    }
+}
+
+/// `mov x16/sp` forms, which `Asm::mov` (ORR) can not do.
+fn mov_from_sp(a: &mut Asm, d: X) {
+    a.word(0x9100_03e0 | d.0 as u32);
+}
+fn mov_to_sp(a: &mut Asm, n: X) {
+    a.word(0x9100_001f | (n.0 as u32) << 5);
+}
+
+/// Swaps FPCR: to the guest's on entry, to the host's on leaving; nothing to do while they are equal, which is nearly always.
+fn switch_fpcr(a: &mut Asm, to_guest: bool) {
+    let same = a.label();
+    let (guest, host) = (S0, S1);
+    a.load(Width::X, guest, field(offset_of!(CpuState, guest_fpcr)), Order::Plain);
+    if to_guest {
+        a.read_fpcr(host);
+        a.store(Width::X, host, field(offset_of!(CpuState, host_fpcr)), Order::Plain);
+    } else {
+        a.load(Width::X, host, field(offset_of!(CpuState, host_fpcr)), Order::Plain);
+    }
+    // No flags may change: the guest's are live on entry.
+    a.alu(super::Alu::Eor, Size::X, T[7], guest, host);
+    a.cbz(Size::X, T[7], same);
+    a.write_fpcr(if to_guest { guest } else { host });
+    a.bind(same);
+}
+
+/// Assembles all stubs.
+pub fn assemble(features: super::Features) -> Stubs {
+    let mut asm = Asm::new(features);
+    let a = &mut asm;
+    let mut offsets = [0; 7];
+
+    // enter(x0 = state, x1 = host pc): host callee-saved registers and the return address go to the host stack.
+    let enter = a.offset();
+    a.stp_pre(X(29), X(30), ZR, -176);
+    for (i, n) in (19..29).step_by(2).enumerate() {
+        a.stp(X(n), X(n + 1), ZR, 16 + 16 * i as i32);
+    }
+    for (i, n) in (8..16).step_by(2).enumerate() {
+        // stp d8, d9, [sp, #..]
+        a.word(0x6d00_0000 | (((96 + 16 * i) / 8) as u32) << 15 | ((n + 1) as u32) << 10 | 31 << 5 | n as u32);
+    }
+    a.mov(Size::X, STATE, X(0));
+    mov_from_sp(a, S0);
+    a.store(Width::X, S0, field(offset_of!(CpuState, host_sp)), Order::Plain);
+    a.store(Width::W, ZR, field(offset_of!(CpuState, exit_kind)), Order::Plain);
+    a.mov(Size::X, T[0], X(1));
+    switch_fpcr(a, true);
+    load_guest(a);
+    a.br(T[0]);
+
+    // Leaving: exit_kind and exit_arg are set, guest registers still in host registers.
+    let leave = a.label();
+    let leave_saved = a.label();
+    a.bind(leave);
+    save_guest(a);
+    a.bind(leave_saved);
+    switch_fpcr(a, false);
+    a.load(Width::X, S0, field(offset_of!(CpuState, host_sp)), Order::Plain);
+    mov_to_sp(a, S0);
+    for (i, n) in (8..16).step_by(2).enumerate() {
+        a.word(0x6d40_0000 | (((96 + 16 * i) / 8) as u32) << 15 | ((n + 1) as u32) << 10 | 31 << 5 | n as u32);
+    }
+    for (i, n) in (19..29).step_by(2).enumerate() {
+        a.ldp(X(n), X(n + 1), ZR, 16 + 16 * i as i32);
+    }
+    a.ldp_post(X(29), X(30), ZR, 176);
+    a.ret(X(30));
+
+    for (stub, exit, argument) in [
+        (Stub::Link, kind::LINK, false),
+        (Stub::Indirect, kind::INDIRECT, true),
+        (Stub::Return, kind::RETURN, true),
+        (Stub::Syscall, kind::SYSCALL, false),
+        (Stub::Exception, kind::EXCEPTION, true),
+    ] {
+        offsets[stub as usize] = a.offset();
+        if argument {
+            a.store(Width::X, T[0], field(offset_of!(CpuState, scratch)), Order::Plain);
+        }
+        a.mov_imm(S0, exit as u64);
+        a.store(Width::W, S0, field(offset_of!(CpuState, exit_kind)), Order::Plain);
+        a.store(Width::X, LINK, field(offset_of!(CpuState, exit_arg)), Order::Plain);
+        a.b(leave);
+    }
+    offsets[Stub::Fault as usize] = a.offset();
+    a.b(leave);
+
+    // Helper call: exact state in memory (RIP by exit_arg), everything reloaded after. A helper that raised an exception leaves.
+    offsets[Stub::Helper as usize] = a.offset();
+    a.store(Width::X, LINK, field(offset_of!(CpuState, exit_arg)), Order::Plain);
+    a.load(Width::X, T[4], field(offset_of!(CpuState, helpers)), Order::Plain);
+    a.load(Width::X, T[4], Mem::Idx(T[4], S1, 3), Order::Plain);
+    save_guest(a);
+    a.mov(Size::X, X(0), STATE);
+    a.blr(T[4]);
+    a.load(Width::W, T[7], field(offset_of!(CpuState, exit_kind)), Order::Plain);
+    a.cbnz(Size::W, T[7], leave_saved);
+    a.load(Width::X, LINK, field(offset_of!(CpuState, exit_arg)), Order::Plain);
+    load_guest(a);
+    a.ret(LINK);
+
+    let finished = asm.finish();
+    Stubs { code: finished.bytes, enter, offsets }
+}

@@ -1,0 +1,233 @@
+//! Jumps, calls, returns, and the instructions that leave translated code.
+
+use super::context::{Ctx, exception};
+use super::flags::{Test, condition};
+use super::{ExitKind, Row};
+use crate::decode::{Flow, Insn, Mnemonic, NO_FLAGS, Op, STATUS};
+use crate::emit::regs::*;
+use crate::emit::stubs::{LOOKUP_BITS, Stub};
+use crate::emit::{Alu, Label, Shift, Size};
+use crate::guest::{Addr, CpuState};
+use crate::optimize::Opt;
+use std::mem::offset_of;
+
+macro_rules! rows { ($($n:literal $j:ident)*) => {
+    /// Mnemonics of this family.
+    pub const ROWS: &[Row] = {
+        use Mnemonic::*;
+        &[
+            $(($j, |c, i| jcc(c, i, $n)),)*
+            (Jmp, jmp),
+            (Call, call),
+            (Ret, ret),
+            (Jrcxz, |c, i| jrcxz(c, i, 8)),
+            (Jecxz, |c, i| jrcxz(c, i, 4)),
+            (Loop, |c, i| looping(c, i, None)),
+            (Loope, |c, i| looping(c, i, Some(4))),
+            (Loopne, |c, i| looping(c, i, Some(5))),
+            (Syscall, syscall),
+            (Int, int),
+            (Int3, |c, _| c.raise(exception::BREAKPOINT)),
+            (Int1, |c, _| c.raise(exception::DEBUG)),
+            (Hlt, |c, _| c.raise(exception::GENERAL_PROTECTION)),
+        ]
+    };
+} }
+rows! { 0 Jo 1 Jno 2 Jb 3 Jae 4 Je 5 Jne 6 Jbe 7 Ja 8 Js 9 Jns 10 Jp 11 Jnp 12 Jl 13 Jge 14 Jle 15 Jg }
+
+/// The label of a branch target: the block's, or a cold exit. Brings the carry into the polarity that both ways out need.
+fn target(c: &mut Ctx, to: Addr, live: u8) -> Label {
+    c.canonical_carry(live);
+    match c.region.block_at(to) {
+        Some(t) => c.block_label(t),
+        None => c.cold(move |c| c.direct_exit(to)),
+    }
+}
+
+fn jcc(c: &mut Ctx, insn: &Insn, cc: u8) {
+    let Flow::Conditional(to) = insn.flow() else { return c.undefined(insn) };
+    if let Some((r, size)) = c.zero_test.take() {
+        let label = target(c, to, NO_FLAGS);
+        return if cc == 4 { c.a.cbz(size, r, label) } else { c.a.cbnz(size, r, label) };
+    }
+    let live = c.live;
+    // Both ways out want the canonical carry where it is live: before the branch, once.
+    c.canonical_carry(live);
+    let test = condition(c, cc, live);
+    let label = target(c, to, live);
+    match test {
+        Test::Cond(cond) => c.a.b_cond(cond, label),
+        Test::Bit(r, true) => c.a.tbnz(r, 0, label),
+        Test::Bit(r, false) => c.a.tbz(r, 0, label),
+    }
+}
+
+fn jrcxz(c: &mut Ctx, insn: &Insn, bytes: u32) {
+    let Flow::Conditional(to) = insn.flow() else { return c.undefined(insn) };
+    let live = c.live;
+    let label = target(c, to, live);
+    c.a.cbz(if bytes == 8 { Size::X } else { Size::W }, gpr(1), label);
+}
+
+/// LOOP, LOOPE, LOOPNE: RCX (ECX with an address size prefix) counts down without flags.
+fn looping(c: &mut Ctx, insn: &Insn, also: Option<u8>) {
+    let Flow::Conditional(to) = insn.flow() else { return c.undefined(insn) };
+    use crate::decode::Code::*;
+    let size = if matches!(insn.code(), Loop_rel8_64_ECX | Loope_rel8_64_ECX | Loopne_rel8_64_ECX) { Size::W } else { Size::X };
+    let live = c.live;
+    c.canonical_carry(live);
+    c.a.alu_imm(Alu::Sub, size, gpr(1), gpr(1), 1);
+    let skip = c.a.label();
+    if let Some(cc) = also
+        && let Test::Cond(cond) = condition(c, cc, live)
+    {
+        c.a.b_cond(cond.invert(), skip);
+    }
+    let label = target(c, to, live);
+    c.a.cbnz(size, gpr(1), label);
+    c.a.bind(skip);
+}
+
+fn jmp(c: &mut Ctx, insn: &Insn) {
+    match insn.flow() {
+        Flow::Jump(to) => {
+            let live = c.live;
+            match c.region.block_at(to) {
+                Some(t) => {
+                    let live = c.region.blocks[t].live_in;
+                    c.canonical_carry(live);
+                    let label = c.block_label(t);
+                    c.a.b(label);
+                }
+                None => {
+                    c.canonical_carry(live);
+                    c.direct_exit(to);
+                }
+            }
+        }
+        Flow::JumpIndirect => {
+            let to = c.read(insn, 0, T[0]);
+            c.a.mov(Size::X, T[0], to);
+            indirect(c, false);
+        }
+        _ => c.undefined(insn),
+    }
+}
+
+/// Jumps (or calls) to the guest address in T0 by the inline table. No flags are repaired: whoever needs them is not in the table.
+fn indirect(c: &mut Ctx, call: bool) {
+    let at = c.at;
+    let leave = move |c: &mut Ctx| {
+        c.call_stub(Stub::Indirect);
+        c.exit_site(at, ExitKind::Indirect);
+    };
+    if !c.options.switches.on(Opt::InlineLookup) {
+        return leave(c);
+    }
+    let miss = c.cold(leave);
+    c.load_field(T[1], offset_of!(CpuState, lookup));
+    c.a.ubfx(Size::X, T[2], T[0], 0, LOOKUP_BITS);
+    c.a.alu_shift(Alu::Add, Size::X, T[1], T[1], T[2], Shift::Lsl, 4);
+    c.a.ldp(T[2], T[3], T[1], 0);
+    c.a.alu(Alu::Sub, Size::X, T[2], T[2], T[0]);
+    c.a.cbnz(Size::X, T[2], miss);
+    if call { c.a.blr(T[3]) } else { c.a.br(T[3]) }
+}
+
+/// Pushes the return address for the guest, and the pair (guest, host) for the host's predictor. Returns the label of the landing.
+/// A continuation that reads flags gets a pair that never matches: the return then goes the long way, which knows the carry's polarity.
+fn push_return(c: &mut Ctx, insn: &Insn) -> Label {
+    let landing = c.a.label();
+    let continuation = c.region.blocks.iter().find(|b| b.count > 0 && b.first + b.count == c.index + 1).map_or(STATUS, |b| b.continuation);
+    c.a.guest_address(T[1], insn.next().0);
+    c.push(T[1]);
+    if c.options.switches.on(Opt::ShadowStack) {
+        if continuation == NO_FLAGS {
+            c.a.adr(T[2], landing);
+            c.a.stp_pre(T[1], T[2], SHADOW, -16);
+        } else {
+            c.a.stp_pre(ZR, ZR, SHADOW, -16);
+        }
+    }
+    landing
+}
+
+fn call(c: &mut Ctx, insn: &Insn) {
+    match insn.flow() {
+        // CALL to the next instruction reads RIP: never returned from, so nothing for the predictor.
+        Flow::Call(to) if to == insn.next() => {
+            c.a.guest_address(T[1], to.0);
+            c.push(T[1]);
+        }
+        Flow::Call(to) => {
+            let landing = push_return(c, insn);
+            match c.region.block_at(to) {
+                Some(t) => {
+                    let live = c.region.blocks[t].live_in;
+                    c.canonical_carry(live);
+                    let label = c.block_label(t);
+                    c.a.bl(label);
+                }
+                None => {
+                    let live = c.live;
+                    c.canonical_carry(live);
+                    let patch = c.a.offset();
+                    let stub = c.cold(move |c| {
+                        c.call_stub(Stub::Link);
+                        c.exit_site(to, ExitKind::Direct { target: to, patch, call: true });
+                    });
+                    c.a.bl(stub);
+                }
+            }
+            c.a.bind(landing);
+        }
+        Flow::CallIndirect => {
+            let to = c.read(insn, 0, T[0]);
+            c.a.mov(Size::X, T[0], to);
+            let landing = push_return(c, insn);
+            indirect(c, true);
+            c.a.bind(landing);
+        }
+        _ => c.undefined(insn),
+    }
+}
+
+fn ret(c: &mut Ctx, insn: &Insn) {
+    let extra = match insn.op_count() {
+        0 => 0,
+        _ => match insn.op(0) {
+            Op::Imm(n) => n,
+            _ => 0,
+        },
+    };
+    c.pop(T[0]);
+    if extra != 0 {
+        c.a.alu_imm(Alu::Add, Size::X, gpr(4), gpr(4), extra);
+    }
+    if !c.options.switches.on(Opt::ShadowStack) {
+        return indirect(c, false);
+    }
+    let at = c.at;
+    let miss = c.cold(move |c| {
+        c.call_stub(Stub::Return);
+        c.exit_site(at, ExitKind::Indirect);
+    });
+    c.a.ldp_post(T[1], LINK, SHADOW, 16);
+    c.a.alu(Alu::Sub, Size::X, T[1], T[1], T[0]);
+    c.a.cbnz(Size::X, T[1], miss);
+    c.a.ret(LINK);
+}
+
+fn syscall(c: &mut Ctx, insn: &Insn) {
+    c.canonical_carry(STATUS);
+    c.call_stub(Stub::Syscall);
+    let next = insn.next();
+    c.exit_site(next, ExitKind::Syscall(next));
+}
+
+fn int(c: &mut Ctx, insn: &Insn) {
+    match insn.op(0) {
+        Op::Imm(n) => c.raise(exception::INTERRUPT + n),
+        _ => c.undefined(insn),
+    }
+}

@@ -1,0 +1,270 @@
+//! The state of one region's translation: assembler, labels, carry polarity, side tables, exits.
+
+use super::{Emitted, Entry, ExitKind, ExitSite, Options, Origin};
+use crate::decode::{CF, Flags, Insn, NO_FLAGS, Region};
+use crate::emit::regs::*;
+use crate::emit::stubs::Stub;
+use crate::emit::{Asm, Label, Mem, Order, Size, Width};
+use crate::guest::{Addr, CpuState};
+use std::mem::offset_of;
+
+/// How the host's carry stands for x86's CF.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Carry {
+    /// C = !CF, as SUBS leaves it: the canonical polarity, at every label and direct exit where CF is live.
+    #[default]
+    Inverted,
+    /// C = CF, as ADDS and logic leave it.
+    Direct,
+}
+
+/// Exception codes as translated code hands them to `Stub::Exception`.
+pub mod exception {
+    #![allow(missing_docs)] // The SDM's names.
+    pub const DIVIDE: u64 = 0;
+    pub const DEBUG: u64 = 1;
+    pub const BREAKPOINT: u64 = 3;
+    pub const UNDEFINED: u64 = 6;
+    pub const GENERAL_PROTECTION: u64 = 13;
+    pub const X87: u64 = 16;
+    pub const SIMD: u64 = 19;
+    /// INT n: `INTERRUPT + n`.
+    pub const INTERRUPT: u64 = 0x100;
+}
+
+type ColdCode<'a> = Box<dyn FnOnce(&mut Ctx<'a>) + 'a>;
+
+struct Cold<'a> {
+    label: Label,
+    insn: Addr,
+    carry: Carry,
+    code: ColdCode<'a>,
+}
+
+/// Translation in progress.
+pub struct Ctx<'a> {
+    /// The region.
+    pub region: &'a Region,
+    /// What translation depends on.
+    pub options: &'a Options,
+    /// The assembler.
+    pub a: Asm,
+    /// Polarity of C at this point.
+    pub carry: Carry,
+    /// Address of the current guest instruction.
+    pub at: Addr,
+    /// Flags that may be read after the current instruction.
+    pub live: Flags,
+    /// A register whose comparison with zero the conditional branch that follows makes by itself.
+    pub zero_test: Option<(X, Size)>,
+    /// Index of the current instruction in the region.
+    pub index: usize,
+    labels: Vec<Label>,
+    cold: Vec<Cold<'a>>,
+    entries: Vec<(usize, Label)>,
+    origins: Vec<Origin>,
+    exits: Vec<ExitSite>,
+}
+
+impl<'a> Ctx<'a> {
+    pub(super) fn new(region: &'a Region, options: &'a Options) -> Self {
+        let mut a = Asm::new(options.features);
+        let labels = region.blocks.iter().map(|_| a.label()).collect();
+        Ctx {
+            region,
+            options,
+            a,
+            carry: Carry::Inverted,
+            at: region.blocks[0].addr,
+            live: NO_FLAGS,
+            zero_test: None,
+            index: 0,
+            labels,
+            cold: Vec::new(),
+            entries: Vec::new(),
+            origins: Vec::with_capacity(region.insns.len() + 8),
+            exits: Vec::new(),
+        }
+    }
+
+    /// The label of block `index`: carry canonical if CF is live there.
+    pub fn block_label(&self, index: usize) -> Label {
+        self.labels[index]
+    }
+
+    pub(super) fn begin_block(&mut self, index: usize) {
+        let block = self.region.blocks[index];
+        let label = self.labels[index];
+        self.a.bind(label);
+        self.entries.push((index, label));
+        self.carry = Carry::Inverted;
+        if block.loop_head {
+            self.poll(block.addr);
+        }
+    }
+
+    /// Loads from the page beside the state, which is protected while a signal waits: the guest stops at `at`.
+    pub fn poll(&mut self, at: Addr) {
+        self.origin(at);
+        self.a.load(Width::W, ZR, Mem::Off(STATE, -8), Order::Plain);
+    }
+
+    fn origin(&mut self, guest: Addr) {
+        self.at = guest;
+        self.origins.push(Origin { host: self.a.offset(), guest, carry: self.carry });
+    }
+
+    pub(super) fn begin_insn(&mut self, insn: &Insn) {
+        self.origin(insn.addr());
+        self.live = if self.options.switches.on(crate::optimize::Opt::DeadFlags) { insn.live } else { crate::decode::STATUS };
+    }
+
+    /// Is any of these flags read later?
+    pub fn needs(&self, flags: Flags) -> bool {
+        self.live & flags != 0
+    }
+
+    /// Brings the carry into canonical polarity, if CF is among `live`.
+    pub fn canonical_carry(&mut self, live: Flags) {
+        self.carry_to(Carry::Inverted, live);
+    }
+
+    /// Brings the carry into the given polarity, if CF is among `live`; else just says so.
+    pub fn carry_to(&mut self, to: Carry, live: Flags) {
+        let convert = self.carry != to && live & CF != 0;
+        self.carry = to;
+        if convert {
+            self.a.invert_carry(S1);
+            let at = self.at;
+            self.origin(at);
+        }
+    }
+
+    /// Puts code out of the way, behind the region's main path; returns the label to branch to. It runs as part of the current instruction,
+    /// with the carry as it is now, and must end in a branch or an exit.
+    pub fn cold(&mut self, code: impl FnOnce(&mut Ctx<'a>) + 'a) -> Label {
+        let label = self.a.label();
+        self.cold.push(Cold { label, insn: self.at, carry: self.carry, code: Box::new(code) });
+        label
+    }
+
+    /// Calls a stub, which names this place by LINK.
+    pub fn call_stub(&mut self, stub: Stub) {
+        self.a.load(Width::X, LINK, Mem::Off(STATE, (offset_of!(CpuState, stub) + 8 * stub as usize) as i64), Order::Plain);
+        self.a.blr(LINK);
+    }
+
+    /// Records an exit whose stub call was just emitted.
+    pub fn exit_site(&mut self, guest: Addr, kind: ExitKind) {
+        self.exits.push(ExitSite { host: self.a.offset(), guest, carry: self.carry, kind });
+    }
+
+    /// Leaves for a known address: the word here is patched to a branch there. The carry must be canonical if CF is live there.
+    pub fn direct_exit(&mut self, target: Addr) {
+        if target <= self.at {
+            let from = self.at;
+            self.poll(target);
+            self.at = from;
+        }
+        let patch = self.a.offset();
+        self.a.nop();
+        self.call_stub(Stub::Link);
+        self.exit_site(target, ExitKind::Direct { target, patch, call: false });
+    }
+
+    /// Goes to a guest address from the end of block `index`: to its label, or out. `live`: flags that are live on this way.
+    pub(super) fn go(&mut self, to: Addr, index: usize, live: Flags) {
+        match self.region.block_at(to) {
+            Some(t) => {
+                self.canonical_carry(self.region.blocks[t].live_in);
+                if t != index + 1 {
+                    let label = self.labels[t];
+                    self.a.b(label);
+                }
+            }
+            None => {
+                self.canonical_carry(live);
+                self.direct_exit(to);
+            }
+        }
+    }
+
+    /// After a conditional branch, a call or a syscall: the next block follows, or an exit to it.
+    pub(super) fn fall_through(&mut self, next: Addr, index: usize) {
+        let live = self.region.block_at(next).map_or(self.live, |t| self.region.blocks[t].live_in);
+        self.go(next, index, live);
+    }
+
+    pub(super) fn unreachable(&mut self) {
+        // Every instruction that stops has left already.
+    }
+
+    pub(super) fn no_fetch(&mut self, at: Addr) {
+        self.canonical_carry(crate::decode::STATUS);
+        self.origin(at);
+        self.call_stub(Stub::Link);
+        self.exit_site(at, ExitKind::NoFetch(at));
+    }
+
+    /// Raises an exception of the current instruction. Whatever follows is not reached.
+    pub fn raise(&mut self, code: u64) {
+        self.a.mov_imm(T[0], code);
+        self.call_stub(Stub::Exception);
+        let at = self.at;
+        self.exit_site(at, ExitKind::Exception);
+    }
+
+    /// #UD.
+    pub fn undefined(&mut self, _insn: &Insn) {
+        self.raise(exception::UNDEFINED);
+    }
+
+    /// Calls helper `id` with arguments in T1, T2, T3; result in T0, the second one in `CpuState::scratch[0]`. All of T is lost; guest
+    /// registers and flags are what the helper left in the state.
+    pub fn helper(&mut self, id: crate::helpers::Id) {
+        // Helpers see RFLAGS in canonical form.
+        self.canonical_carry(crate::decode::STATUS);
+        self.a.mov_imm(S1, id as u64);
+        self.call_stub(Stub::Helper);
+    }
+
+    /// A field of the state.
+    pub fn field(&self, offset: usize) -> Mem {
+        Mem::Off(STATE, offset as i64)
+    }
+
+    /// Loads a 64-bit field of the state.
+    pub fn load_field(&mut self, d: X, offset: usize) {
+        self.a.load(Width::X, d, Mem::Off(STATE, offset as i64), Order::Plain);
+    }
+    /// Stores a 64-bit field of the state.
+    pub fn store_field(&mut self, s: X, offset: usize) {
+        self.a.store(Width::X, s, Mem::Off(STATE, offset as i64), Order::Plain);
+    }
+
+    pub(super) fn finish(mut self) -> Emitted {
+        while !self.cold.is_empty() {
+            for cold in std::mem::take(&mut self.cold) {
+                self.a.bind(cold.label);
+                self.carry = cold.carry;
+                self.origin(cold.insn);
+                (cold.code)(&mut self);
+            }
+        }
+        let end = self.a.offset();
+        self.origins.push(Origin { host: end, guest: Addr(0), carry: Carry::Inverted });
+        let finished = self.a.finish();
+        let region = self.region;
+        let entries = self
+            .entries
+            .iter()
+            .map(|&(index, label)| Entry { guest: region.blocks[index].addr, host: finished.offset_of(label), live_in: region.blocks[index].live_in })
+            .collect();
+        Emitted { code: finished.bytes, relocations: finished.relocations, entries, origins: self.origins, exits: self.exits }
+    }
+}
+
+/// Operand size as an instruction size: 8 bytes is X, all else W.
+pub fn size_of(bytes: u32) -> Size {
+    if bytes == 8 { Size::X } else { Size::W }
+}

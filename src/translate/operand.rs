@@ -1,0 +1,240 @@
+//! Operands: guest registers and memory to host registers and back.
+
+use super::context::{Ctx, size_of};
+use crate::decode::{Insn, MemOperand, Op};
+use crate::emit::regs::*;
+use crate::emit::{Alu, Mem, Order, Shift, Size, Width};
+use crate::guest::CpuState;
+use std::mem::offset_of;
+
+impl Ctx<'_> {
+    /// Base of a segment register (4 = FS, 5 = GS) into `d`.
+    fn segment_base(&mut self, d: X, segment: u8) {
+        let at = if segment == 4 { offset_of!(CpuState, fs_base) } else { offset_of!(CpuState, gs_base) };
+        self.load_field(d, at);
+    }
+
+    /// The address of the memory operand. May hold T7 until the instruction ends; touches no other temporary.
+    pub fn mem(&mut self, insn: &Insn) -> Mem {
+        let m = insn.memory();
+        self.effective(&m, true)
+    }
+
+    /// The effective address (without segment base, as LEA has it).
+    pub fn effective_address(&mut self, insn: &Insn) -> Mem {
+        let m = insn.memory();
+        self.effective(&m, false)
+    }
+
+    fn effective(&mut self, m: &MemOperand, with_segment: bool) -> Mem {
+        let t = T[7];
+        let segment = m.segment.filter(|_| with_segment);
+        if m.rip {
+            self.a.guest_address(t, m.disp as u64);
+            return self.cut_and_add(Mem::Off(t, 0), m.addr32, segment);
+        }
+        let mem = match (m.base, m.index) {
+            (None, None) => {
+                if let Some(s) = segment {
+                    if !m.addr32 || m.disp >= 0 {
+                        self.segment_base(t, s);
+                        return Mem::Off(t, if m.addr32 { m.disp & 0xffff_ffff } else { m.disp });
+                    }
+                }
+                self.a.constant(t, if m.addr32 { m.disp as u64 & 0xffff_ffff } else { m.disp as u64 });
+                return if let Some(s) = segment { self.add_segment(Mem::Off(t, 0), s) } else { Mem::Off(t, 0) };
+            }
+            (Some(b), None) => Mem::Off(gpr(b), m.disp),
+            (None, Some(i)) => {
+                if m.scale == 0 {
+                    Mem::Off(gpr(i), m.disp)
+                } else {
+                    self.a.shift_imm(Shift::Lsl, Size::X, t, gpr(i), m.scale as u32);
+                    Mem::Off(t, m.disp)
+                }
+            }
+            (Some(b), Some(i)) if m.disp == 0 => Mem::Idx(gpr(b), gpr(i), m.scale as u32),
+            (Some(b), Some(i)) => {
+                self.a.alu_shift(Alu::Add, Size::X, t, gpr(b), gpr(i), Shift::Lsl, m.scale as u32);
+                Mem::Off(t, m.disp)
+            }
+        };
+        self.cut_and_add(mem, m.addr32, segment)
+    }
+
+    fn cut_and_add(&mut self, mem: Mem, addr32: bool, segment: Option<u8>) -> Mem {
+        let t = T[7];
+        let mut mem = mem;
+        if addr32 {
+            self.a.lea(t, mem);
+            self.a.mov(Size::W, t, t);
+            mem = Mem::Off(t, 0);
+        }
+        match segment {
+            Some(s) => self.add_segment(mem, s),
+            None => mem,
+        }
+    }
+
+    fn add_segment(&mut self, mem: Mem, segment: u8) -> Mem {
+        let t = T[7];
+        match mem {
+            // The base goes into scratch that the access itself may need: only where no displacement is left.
+            Mem::Off(n, off) => {
+                self.segment_base(S1, segment);
+                self.a.alu(Alu::Add, Size::X, t, n, S1);
+                Mem::Off(t, off)
+            }
+            Mem::Idx(..) => {
+                self.a.lea(t, mem);
+                self.segment_base(S1, segment);
+                self.a.alu(Alu::Add, Size::X, t, t, S1);
+                Mem::Off(t, 0)
+            }
+        }
+    }
+
+    /// Moves a memory operand's address wholly into T7, so that it survives other uses of its registers.
+    pub fn mem_in_register(&mut self, insn: &Insn) -> X {
+        let mem = self.mem(insn);
+        match mem {
+            Mem::Off(n, 0) => n,
+            _ => {
+                self.a.lea(T[7], mem);
+                T[7]
+            }
+        }
+    }
+
+    /// Operand `i` as a host register whose low `bytes` are its value; what lies above is not defined for 1 and 2 bytes. Registers
+    /// are returned as they are pinned (except AH…BH), memory and immediates are brought into `t`.
+    pub fn read(&mut self, insn: &Insn, i: u32, t: X) -> X {
+        match insn.op(i) {
+            Op::Gpr { n, high: false, .. } => gpr(n),
+            Op::Gpr { n, .. } => {
+                self.a.ubfx(Size::W, t, gpr(n), 8, 8);
+                t
+            }
+            Op::Mem => {
+                let mem = self.mem(insn);
+                let order = self.order();
+                self.a.load(Width::bytes_of(insn.memory_bytes()), t, mem, order);
+                t
+            }
+            Op::Imm(v) => {
+                let v = if insn.bytes(0) == 8 { v } else { v & 0xffff_ffff };
+                self.a.constant(t, v);
+                t
+            }
+            other => unreachable!("general operand expected, not {other:?}"),
+        }
+    }
+
+    /// Operand `i` zero-extended to 64 bits, in `t` or, where it is so already in its own register, there.
+    pub fn read_zx(&mut self, insn: &Insn, i: u32, t: X) -> X {
+        match insn.op(i) {
+            Op::Gpr { n, bytes: 8, .. } => gpr(n),
+            Op::Gpr { n, bytes, high: false } => {
+                self.a.zext(bytes as u32, t, gpr(n));
+                t
+            }
+            Op::Imm(v) => {
+                let bytes = insn.bytes(0);
+                let v = if bytes == 8 { v } else { v & ((1 << (8 * bytes)) - 1) };
+                self.a.constant(t, v);
+                t
+            }
+            _ => self.read(insn, i, t),
+        }
+    }
+
+    /// Operand `i` sign-extended to `size`, in `t`.
+    pub fn read_sx(&mut self, insn: &Insn, i: u32, size: Size, t: X) -> X {
+        match insn.op(i) {
+            Op::Mem => {
+                let mem = self.mem(insn);
+                let order = self.order();
+                let width = match insn.memory_bytes() {
+                    1 => Width::Sb(size),
+                    2 => Width::Sh(size),
+                    4 if size == Size::X => Width::Sw,
+                    n => Width::bytes_of(n),
+                };
+                self.a.load(width, t, mem, order);
+            }
+            Op::Gpr { n, high: true, .. } => self.a.sbfx(size, t, gpr(n), 8, 8),
+            Op::Gpr { n, bytes, .. } => self.a.sext(bytes as u32, size, t, gpr(n)),
+            _ => {
+                let r = self.read(insn, i, t);
+                self.a.sext(insn.bytes(i), size, t, r);
+            }
+        }
+        t
+    }
+
+    /// Writes the low `bytes` of `value` to general register `op` as x86 does: 4 bytes clear the upper half, 1 and 2 leave the rest.
+    pub fn write_gpr(&mut self, op: Op, value: X) {
+        match op {
+            Op::Gpr { n, bytes: 8, .. } => self.a.mov(Size::X, gpr(n), value),
+            Op::Gpr { n, bytes: 4, .. } => self.a.mov(Size::W, gpr(n), value),
+            Op::Gpr { n, bytes, high } => self.a.bfi(Size::X, gpr(n), value, if high { 8 } else { 0 }, 8 * bytes as u32),
+            other => unreachable!("general register expected, not {other:?}"),
+        }
+    }
+
+    /// Writes operand 0: a general register, or memory (whose address is computed afresh: use [`Ctx::store_back`] after a load).
+    pub fn write(&mut self, insn: &Insn, i: u32, value: X) {
+        match insn.op(i) {
+            Op::Mem => {
+                let mem = self.mem(insn);
+                let order = self.order();
+                self.a.store(Width::bytes_of(insn.memory_bytes()), value, mem, order);
+            }
+            op => self.write_gpr(op, value),
+        }
+    }
+
+    /// Stores to the memory operand that `mem` names, in the order of the current instruction.
+    pub fn store_mem(&mut self, bytes: u32, value: X, mem: Mem) {
+        let order = self.order();
+        self.a.store(Width::bytes_of(bytes), value, mem, order);
+    }
+    /// Loads from the memory operand that `mem` names, zero-extended.
+    pub fn load_mem(&mut self, bytes: u32, d: X, mem: Mem) {
+        let order = self.order();
+        self.a.load(Width::bytes_of(bytes), d, mem, order);
+    }
+
+    /// Pushes 8 bytes.
+    pub fn push(&mut self, value: X) {
+        let rsp = gpr(4);
+        if self.order() == Order::Plain {
+            if value == rsp {
+                self.a.mov(Size::X, T[6], rsp);
+                self.a.store_pre(Width::X, T[6], rsp, -8);
+            } else {
+                self.a.store_pre(Width::X, value, rsp, -8);
+            }
+        } else {
+            self.a.alu_imm(Alu::Sub, Size::X, T[6], rsp, 8);
+            self.store_mem(8, value, Mem::Off(T[6], 0));
+            self.a.mov(Size::X, rsp, T[6]);
+        }
+    }
+    /// Pops 8 bytes into `d`.
+    pub fn pop(&mut self, d: X) {
+        let rsp = gpr(4);
+        if self.order() == Order::Plain && d != rsp {
+            self.a.load_post(Width::X, d, rsp, 8);
+        } else {
+            self.load_mem(8, T[6], Mem::Off(rsp, 0));
+            self.a.alu_imm(Alu::Add, Size::X, rsp, rsp, 8);
+            self.a.mov(Size::X, d, T[6]);
+        }
+    }
+
+    /// Instruction size for operand 0.
+    pub fn size(&self, insn: &Insn) -> Size {
+        size_of(insn.bytes(0))
+    }
+}
