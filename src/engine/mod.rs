@@ -1,5 +1,189 @@
 //! Runs translated code: looks up, translates, links, invalidates, and turns whatever stops the guest into an [`Exit`].
 //!
-//! Never names `linux`: what the operating system means by an exit is decided there.
+//! Never names `linux`: what the operating system means by an exit is decided there; what it knows of guest memory comes through [`Pages`].
 
-pub mod exit;
+#![forbid(unsafe_code)]
+
+mod cache;
+mod exit;
+mod run;
+mod stop;
+
+pub use exit::{Exception, Exit};
+pub use run::{Interrupter, Thread};
+
+use crate::decode::CodeSource;
+use crate::emit::stubs;
+use crate::guest::{Addr, addr::PAGE_SIZE};
+use crate::host::arena::Arena;
+use crate::host::{self, copy};
+use crate::translate;
+use cache::Cache;
+use std::sync::{Mutex, MutexGuard, OnceLock};
+use stop::Stop;
+
+/// What the guest may do with a page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PageInfo {
+    /// Data can be read.
+    pub readable: bool,
+    /// Data can be written.
+    pub writable: bool,
+    /// Instructions can be fetched.
+    pub executable: bool,
+    /// Other mappings or processes may write it.
+    pub shared: bool,
+}
+
+/// The guest's address space, as far as the engine needs it.
+pub trait Pages: Sync {
+    /// The page that holds `addr`; `None` where nothing is mapped.
+    fn page(&self, addr: Addr) -> Option<PageInfo>;
+}
+
+/// Settings of the engine.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What code is translated to.
+    pub translate: translate::Options,
+    /// Size of the code arena in bytes.
+    pub cache_size: u64,
+    /// Called with each new translation, for dumps and perf maps.
+    pub observer: Option<fn(&crate::decode::Region, &translate::Emitted, u64)>,
+    /// Instructions a region may have.
+    pub limits: crate::decode::Limits,
+}
+
+/// Largest arena: a branch reaches everywhere in it.
+pub const MAX_CACHE: u64 = 128 << 20;
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { translate: translate::Options::default(), cache_size: 64 << 20, observer: None, limits: crate::decode::Limits::default() }
+    }
+}
+
+/// The engine of a process.
+pub struct Engine {
+    pages: &'static dyn Pages,
+    limits: crate::decode::Limits,
+    observer: Option<fn(&crate::decode::Region, &translate::Emitted, u64)>,
+    cache: Mutex<Cache>,
+    stop: Stop,
+    empty_table: u64,
+    enter: u64,
+    stubs: [u64; 16],
+}
+
+static ENGINE: OnceLock<Engine> = OnceLock::new();
+
+impl Engine {
+    /// Starts the engine of this process. Can be called once.
+    pub fn start(options: Options, pages: &'static dyn Pages) -> Result<&'static Engine, host::sys::Errno> {
+        let stubs = stubs::assemble(options.translate.features);
+        let arena = Arena::new(options.cache_size.clamp(128 << 10, MAX_CACHE), &stubs)?;
+        let engine = Engine {
+            pages,
+            limits: options.limits,
+            observer: options.observer,
+            empty_table: host::thread::empty_table()?,
+            enter: arena.enter_stub(),
+            stubs: arena.stub_addresses(),
+            cache: Mutex::new(Cache::new(arena, options.translate)),
+            stop: Stop::default(),
+        };
+        host::fault::install()?;
+        let engine = ENGINE.get_or_init(|| engine);
+        copy::set_write_hook(|at| Engine::get().is_some_and(|e| e.unprotect(at)));
+        Ok(engine)
+    }
+
+    /// The engine of this process, once it runs.
+    pub fn get() -> Option<&'static Engine> {
+        ENGINE.get()
+    }
+
+    /// A new guest thread's processor, with its state as after reset.
+    pub fn thread(&'static self) -> Result<Thread, host::sys::Errno> {
+        Thread::new(self)
+    }
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Holds the translation lock, so that a fork's child finds it free.
+    pub fn hold(&self) -> impl Drop + '_ {
+        struct Held<'a>(#[allow(dead_code)] MutexGuard<'a, Cache>); // Held for its drop.
+        impl Drop for Held<'_> {
+            fn drop(&mut self) {}
+        }
+        Held(self.cache())
+    }
+
+    /// Forgets all translations of guest bytes in `start .. start + len`: to be called before their mapping or protection changes.
+    pub fn invalidate(&self, start: Addr, len: u64) {
+        if !self.cache().touches(start, len) {
+            return;
+        }
+        self.stopped(|cache| cache.invalidate(start, len));
+    }
+
+    /// Lifts our write protection from the pages of a range that the kernel is about to write.
+    pub fn prepare_write(&self, start: Addr, len: u64) {
+        if len == 0 || !self.cache().has_protected_pages() {
+            return;
+        }
+        let mut page = start.page();
+        let end = start.plus(len.min(1 << 40));
+        while page < end {
+            self.unprotect(page);
+            page = page.plus(PAGE_SIZE);
+        }
+    }
+
+    /// If we write-protected the page of `at`: forgets its translations, makes it writable again, and returns true.
+    pub fn unprotect(&self, at: Addr) -> bool {
+        if !self.cache().is_protected(at) {
+            return false;
+        }
+        self.stopped(|cache| cache.invalidate(at.page(), PAGE_SIZE));
+        true
+    }
+
+    /// Runs `change` while no thread is in translated code, and has all of them forget host addresses.
+    fn stopped<R>(&self, change: impl FnOnce(&mut Cache) -> R) -> R {
+        let mut cache = self.cache();
+        self.stop.while_stopped(|| change(&mut cache))
+    }
+
+    /// All code thrown away and everything retranslated with ordered accesses from now on: call before a second observer of memory can run.
+    pub fn set_ordered(&self) {
+        if self.cache().options().ordered {
+            return;
+        }
+        self.stopped(|cache| {
+            cache.options_mut().ordered = true;
+            cache.flush();
+        });
+    }
+}
+
+/// Guest code as the decoder reads it: only what the guest may execute.
+struct GuestCode<'a>(&'a dyn Pages);
+
+impl CodeSource for GuestCode<'_> {
+    fn read_code(&self, at: Addr, buf: &mut [u8]) -> usize {
+        let mut have = 0;
+        while have < buf.len() {
+            let pc = at.plus(have as u64);
+            let executable = self.0.page(pc).is_some_and(|p| p.executable);
+            let n = ((PAGE_SIZE - pc.0 % PAGE_SIZE) as usize).min(buf.len() - have);
+            if !executable || copy::read_bytes(pc, &mut buf[have..have + n]).is_err() {
+                break;
+            }
+            have += n;
+        }
+        have
+    }
+}

@@ -48,3 +48,8 @@ pub fn raise(s: &mut CpuState, code: u64) {
     s.exit_kind = crate::emit::stubs::kind::EXCEPTION;
     s.scratch[0] = code;
 }
+
+/// Host address of [`TABLE`]'s first entry, for `CpuState::helpers`.
+pub fn table_address() -> u64 {
+    TABLE.as_ptr() as u64
+}

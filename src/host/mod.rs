@@ -6,5 +6,11 @@
 //!
 //! A leaf: knows nothing of Linux emulation, translation or the engine.
 
+pub mod arena;
 pub mod copy;
+pub mod fatal;
+pub mod fault;
+pub mod protection;
+pub mod reserved;
 pub mod sys;
+pub mod thread;

@@ -17,7 +17,7 @@ mod operand;
 mod shift;
 mod table;
 
-pub use context::{Carry, Ctx};
+pub use context::{Carry, Ctx, exception};
 
 use crate::decode::{End, Flags, Flow, NO_FLAGS, Region};
 use crate::emit::{Asm, Features, Order};

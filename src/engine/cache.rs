@@ -1,0 +1,241 @@
+//! Translated regions: where they lie, where they can be entered, what links to what, and which guest pages they came from.
+
+use crate::decode::{Flags, NO_FLAGS, Region};
+use crate::emit::patch_branch;
+use crate::guest::{Addr, addr::PAGE_SIZE};
+use crate::host::arena::Arena;
+use crate::host::protection;
+use crate::optimize::Opt;
+use crate::translate::{Carry, Emitted, ExitKind, ExitSite, Options, Origin};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeMap;
+
+/// Where translated code for a guest address can be entered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Target {
+    /// Host address.
+    pub host: u64,
+    /// Flags that the code may read.
+    pub live_in: Flags,
+    /// Region, by the host address of its start.
+    region: u64,
+}
+
+impl Target {
+    /// May it be reached with flags in any polarity?
+    pub fn free(&self) -> bool {
+        self.live_in == NO_FLAGS
+    }
+}
+
+struct Placed {
+    len: u64,
+    entries: Vec<Addr>,
+    origins: Vec<Origin>,
+    exits: Vec<ExitSite>,
+    pages: Vec<Addr>,
+    /// Words elsewhere that were patched to branch here.
+    incoming: Vec<Patched>,
+}
+
+#[derive(Clone, Copy)]
+struct Patched {
+    at: u64,
+    /// The word as translated: what it becomes again.
+    original: u32,
+}
+
+/// Where an exit led and what is known of the place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left {
+    pub site: ExitSite,
+    /// Host address of the word to patch.
+    pub patch: Option<u64>,
+}
+
+/// All translations of the process.
+pub(super) struct Cache {
+    arena: Arena,
+    options: Options,
+    targets: FxHashMap<u64, Target>,
+    regions: BTreeMap<u64, Placed>,
+    by_page: FxHashMap<u64, FxHashSet<u64>>,
+    /// Guest pages that we made read-only because code was translated from them.
+    protected: FxHashSet<u64>,
+}
+
+impl Cache {
+    pub fn new(arena: Arena, options: Options) -> Cache {
+        Cache {
+            arena,
+            options,
+            targets: FxHashMap::default(),
+            regions: BTreeMap::new(),
+            by_page: FxHashMap::default(),
+            protected: FxHashSet::default(),
+        }
+    }
+
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+    pub fn options_mut(&mut self) -> &mut Options {
+        &mut self.options
+    }
+
+    pub fn lookup(&self, guest: Addr) -> Option<Target> {
+        self.targets.get(&guest.0).copied()
+    }
+
+    /// Places a translation; `None` if the arena is full. `writable`: pages among its sources that the guest may write.
+    pub fn insert(&mut self, region: &Region, emitted: Emitted, writable: impl Fn(Addr) -> bool) -> Option<Target> {
+        let host = self.arena.place(&emitted.code)?;
+        let mut pages: Vec<Addr> = Vec::new();
+        for &(start, len) in &region.sources {
+            let mut page = start.page();
+            while page < start.plus(len) {
+                if !pages.contains(&page) {
+                    pages.push(page);
+                }
+                page = page.plus(PAGE_SIZE);
+            }
+        }
+        for page in &pages {
+            self.by_page.entry(page.0).or_default().insert(host);
+            if !self.protected.contains(&page.0) && writable(*page) && protection::read_only(*page) {
+                self.protected.insert(page.0);
+            }
+        }
+        let mut entries = Vec::with_capacity(emitted.entries.len());
+        for e in &emitted.entries {
+            let target = Target { host: host + e.host as u64, live_in: e.live_in, region: host };
+            // The first translation of an address stays: others may be linked to it.
+            self.targets.entry(e.guest.0).or_insert(target);
+            entries.push(e.guest);
+        }
+        let first = emitted.entries[0];
+        let target = Target { host: host + first.host as u64, live_in: first.live_in, region: host };
+        // The region's own entry was asked for because there was none.
+        self.targets.insert(first.guest.0, target);
+        let placed = Placed { len: emitted.code.len() as u64, entries, origins: emitted.origins, exits: emitted.exits, pages, incoming: Vec::new() };
+        self.regions.insert(host, placed);
+        Some(target)
+    }
+
+    /// Takes an address out of the lookup: its code is for one run only.
+    pub fn forget_target(&mut self, guest: Addr) {
+        self.targets.remove(&guest.0);
+    }
+
+    fn region_of(&self, host: u64) -> Option<(u64, &Placed)> {
+        self.regions.range(..=host).next_back().filter(|(start, p)| host < *start + p.len).map(|(s, p)| (*s, p))
+    }
+
+    /// The exit that the return address `link` names.
+    pub fn exit(&self, link: u64) -> Option<Left> {
+        // The call of the stub may be the region's last word: look with the address of the call itself.
+        let (start, placed) = self.region_of(link - 4)?;
+        let offset = (link - start) as u32;
+        let site = *placed.exits.iter().find(|e| e.host == offset)?;
+        let patch = match site.kind {
+            ExitKind::Direct { patch, .. } => Some(start + patch as u64),
+            _ => None,
+        };
+        Some(Left { site, patch })
+    }
+
+    /// The guest instruction that host code at `pc` belongs to, and the carry's polarity there.
+    pub fn origin(&self, pc: u64) -> Option<(Addr, Carry)> {
+        let (start, placed) = self.region_of(pc)?;
+        let offset = (pc - start) as u32;
+        let i = placed.origins.partition_point(|o| o.host <= offset);
+        placed.origins.get(i.checked_sub(1)?).map(|o| (o.guest, o.carry))
+    }
+
+    /// Makes an exit branch straight to its target.
+    pub fn link(&mut self, left: &Left, target: &Target) {
+        let (Some(at), ExitKind::Direct { call, .. }) = (left.patch, left.site.kind) else { return };
+        if !self.options.switches.on(Opt::Links) {
+            return;
+        }
+        let Some(word) = patch_branch(target.host as i64 - at as i64) else { return };
+        const NOP: u32 = 0xd503_201f;
+        const BL: u32 = 0x8000_0000;
+        let original = if call {
+            // Back to the cold code that the exit's return address follows: two words before it.
+            let (start, _) = self.region_of(at).expect("the exit was found in a region");
+            let cold = start + left.site.host as u64 - 8;
+            patch_branch(cold as i64 - at as i64).expect("inside one region") | BL
+        } else {
+            NOP
+        };
+        self.arena.patch(at, if call { word | BL } else { word });
+        if let Some(region) = self.regions.get_mut(&target.region) {
+            region.incoming.push(Patched { at, original });
+        }
+    }
+
+    /// Is anything translated from this range?
+    pub fn touches(&self, start: Addr, len: u64) -> bool {
+        if self.by_page.is_empty() {
+            return false;
+        }
+        let (first, end) = (start.page().0, start.plus(len).page_up().0);
+        if (end - first) / PAGE_SIZE > self.by_page.len() as u64 {
+            return self.by_page.keys().any(|p| (first..end).contains(p));
+        }
+        (first..end).step_by(PAGE_SIZE as usize).any(|p| self.by_page.contains_key(&p))
+    }
+
+    pub fn has_protected_pages(&self) -> bool {
+        !self.protected.is_empty()
+    }
+    pub fn is_protected(&self, at: Addr) -> bool {
+        self.protected.contains(&at.page().0)
+    }
+
+    /// Removes every region translated from this range, and our write protection of its pages. No thread is in translated code.
+    pub fn invalidate(&mut self, start: Addr, len: u64) {
+        let (first, end) = (start.page().0, start.plus(len).page_up().0);
+        let pages: Vec<u64> = self.by_page.keys().copied().filter(|p| (first..end).contains(p)).collect();
+        for page in pages {
+            for host in self.by_page.remove(&page).unwrap_or_default() {
+                self.remove(host);
+            }
+        }
+        let lifted: Vec<u64> = self.protected.iter().copied().filter(|p| (first..end).contains(p)).collect();
+        for page in lifted {
+            self.protected.remove(&page);
+            protection::writable(Addr(page));
+        }
+    }
+
+    fn remove(&mut self, host: u64) {
+        let Some(placed) = self.regions.remove(&host) else { return };
+        for guest in placed.entries {
+            if self.targets.get(&guest.0).is_some_and(|t| t.region == host) {
+                self.targets.remove(&guest.0);
+            }
+        }
+        for p in placed.incoming {
+            // A region that linked here may itself be gone: its words are not used any more, and not yet reused.
+            self.arena.patch(p.at, p.original);
+        }
+        for page in placed.pages {
+            if let Some(set) = self.by_page.get_mut(&page.0) {
+                set.remove(&host);
+            }
+        }
+    }
+
+    /// Forgets everything. No thread is in translated code.
+    pub fn flush(&mut self) {
+        self.targets.clear();
+        self.regions.clear();
+        self.by_page.clear();
+        for page in self.protected.drain() {
+            protection::writable(Addr(page));
+        }
+        self.arena.reset();
+    }
+}

@@ -1,0 +1,323 @@
+//! A guest thread: the loop around translated code.
+
+use super::cache::Target;
+use super::stop::Seat;
+use super::{Engine, Exception, Exit, GuestCode};
+use crate::decode::{Limits, decode_region};
+use crate::emit::stubs::kind;
+use crate::guest::state::nzcv;
+use crate::guest::{Addr, CpuState, Gpr};
+use crate::host::sys::Errno;
+use crate::host::thread::{Brake, ThreadBlock};
+use crate::optimize::{self, Opt};
+use crate::translate::{self, Carry, ExitKind, exception};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Room for the translation of one instruction outside the cache.
+const SCRATCH_CODE: u64 = 4096;
+
+/// A guest thread's processor. Lives on the host thread that runs it.
+pub struct Thread {
+    engine: &'static Engine,
+    block: ThreadBlock,
+    seat: Arc<Seat>,
+}
+
+/// Asks a thread to leave [`Thread::run`], from a signal handler or another thread.
+#[derive(Clone)]
+pub struct Interrupter(Arc<Seat>);
+
+impl Interrupter {
+    /// The thread returns [`Exit::Interrupt`] at its next instruction boundary. Signal-safe.
+    pub fn interrupt(&self) {
+        self.0.interrupt.store(true, Ordering::SeqCst);
+        if self.0.running.load(Ordering::SeqCst) {
+            self.0.brake.pull();
+        }
+    }
+}
+
+impl Thread {
+    pub(super) fn new(engine: &'static Engine) -> Result<Thread, Errno> {
+        let mut block = ThreadBlock::new(engine.empty_table)?;
+        let stubs = engine.stubs;
+        let s = block.state();
+        s.stub = stubs;
+        s.helpers = crate::helpers::table_address();
+        let brake: Brake = block.brake();
+        let seat = Arc::new(Seat { brake, running: AtomicBool::new(false), forget: AtomicBool::new(false), interrupt: AtomicBool::new(false) });
+        engine.stop.join(seat.clone());
+        Ok(Thread { engine, block, seat })
+    }
+
+    /// The guest's registers.
+    pub fn state(&mut self) -> &mut CpuState {
+        self.block.state()
+    }
+
+    /// What makes this thread leave [`run`](Thread::run).
+    pub fn interrupter(&self) -> Interrupter {
+        Interrupter(self.seat.clone())
+    }
+
+    /// To be called in the child of a fork: the other threads are gone.
+    pub fn fork_child(&mut self) {
+        self.engine.stop.only(&self.seat);
+    }
+
+    /// Copies the architectural state of `from` (for a new thread).
+    pub fn copy_state(&mut self, from: &CpuState) {
+        let mine = self.block.state().clone();
+        let s = self.block.state();
+        *s = from.clone();
+        // Everything that belongs to the block and the host, not to the guest.
+        s.stub = mine.stub;
+        s.helpers = mine.helpers;
+        s.shadow_sp = mine.shadow_sp;
+        s.shadow_top = mine.shadow_top;
+        s.lookup = mine.lookup;
+        s.host_sp = mine.host_sp;
+        s.owner = mine.owner;
+        s.host_fpcr = mine.host_fpcr;
+    }
+
+    /// Runs the guest until something needs the operating system.
+    pub fn run(&mut self) -> Exit {
+        loop {
+            if self.seat.interrupt.swap(false, Ordering::SeqCst) {
+                return Exit::Interrupt;
+            }
+            let rip = Addr(self.block.state().rip);
+            let target = match self.engine.target(rip) {
+                Some(t) => t,
+                None => return Exit::FetchFault,
+            };
+            if let Some(exit) = self.enter(target) {
+                return exit;
+            }
+        }
+    }
+
+    /// Runs from one entry until translated code leaves; `None`: go on at RIP.
+    fn enter(&mut self, target: Target) -> Option<Exit> {
+        if !self.engine.stop.try_enter(&self.seat) {
+            // Whoever stopped us holds the lock until it is done.
+            drop(self.engine.cache());
+            return None;
+        }
+        if self.seat.forget.swap(false, Ordering::SeqCst) {
+            // What `target` says may be gone too.
+            self.seat.running.store(false, Ordering::SeqCst);
+            self.block.release();
+            self.block.forget_all();
+            return None;
+        }
+        if self.seat.interrupt.load(Ordering::SeqCst) {
+            self.seat.running.store(false, Ordering::SeqCst);
+            return None;
+        }
+        self.block.enter(self.engine.enter, target.host);
+        self.seat.running.store(false, Ordering::SeqCst);
+        self.left()
+    }
+
+    /// Brings a carry left in the other polarity into canonical form.
+    fn settle(&mut self, carry: Carry) {
+        if carry == Carry::Direct {
+            self.block.state().nzcv ^= nzcv::C;
+        }
+    }
+
+    /// Interprets how translated code left.
+    fn left(&mut self) -> Option<Exit> {
+        let engine = self.engine;
+        let s = self.block.state();
+        if s.shadow_sp > s.shadow_top {
+            s.shadow_sp = s.shadow_top;
+        }
+        let (exit, at, first) = (s.exit_kind, s.exit_arg, s.scratch[0]);
+        match exit {
+            kind::LINK => {
+                let cache = engine.cache();
+                let left = cache.exit(at).expect("an exit of a region");
+                drop(cache);
+                self.settle(left.site.carry);
+                self.block.state().rip = left.site.guest.0;
+                if let ExitKind::NoFetch(_) = left.site.kind {
+                    return None;
+                }
+                // Translate the target now, and link: under one lock, so that nothing is invalidated in between.
+                if let Some(target) = engine.target(left.site.guest) {
+                    let mut cache = engine.cache();
+                    // The exit and its target must both still be there.
+                    if cache.lookup(left.site.guest) == Some(target)
+                        && !self.seat.forget.load(Ordering::SeqCst)
+                        && let Some(again) = cache.exit(at)
+                        && again.site == left.site
+                    {
+                        cache.link(&again, &target);
+                    }
+                }
+                None
+            }
+            kind::INDIRECT | kind::RETURN => {
+                let left = engine.cache().exit(at).expect("an exit of a region");
+                self.settle(left.site.carry);
+                self.block.state().rip = first;
+                if let Some(target) = engine.target(Addr(first))
+                    && target.free()
+                    && !self.seat.forget.load(Ordering::SeqCst)
+                    && engine.cache().options().switches.on(Opt::InlineLookup)
+                {
+                    self.block.remember(first, target.host);
+                }
+                None
+            }
+            kind::SYSCALL => {
+                let left = engine.cache().exit(at).expect("an exit of a region");
+                let s = self.block.state();
+                s.rip = left.site.guest.0;
+                let flags = s.rflags();
+                s.set(Gpr::Rcx, left.site.guest.0);
+                s.set(Gpr::R11, flags);
+                Some(Exit::Syscall)
+            }
+            kind::EXCEPTION => {
+                let (guest, carry) = {
+                    let cache = engine.cache();
+                    match cache.exit(at) {
+                        Some(left) => (left.site.guest, left.site.carry),
+                        None => cache.origin(at - 4).expect("code of a region"),
+                    }
+                };
+                self.settle(carry);
+                self.block.state().rip = guest.0;
+                Some(Exit::Exception(self.exception(first)))
+            }
+            kind::FAULT => Some(self.fault(at)?),
+            kind::POLL => {
+                self.locate(at);
+                self.block.release();
+                None
+            }
+            other => panic!("translated code left with unknown kind {other}"),
+        }
+    }
+
+    fn locate(&mut self, host_pc: u64) {
+        let (guest, carry) = self.engine.cache().origin(host_pc).expect("code of a region");
+        self.settle(carry);
+        self.block.state().rip = guest.0;
+    }
+
+    fn exception(&mut self, code: u64) -> Exception {
+        let s = self.block.state();
+        match code {
+            exception::DIVIDE => Exception::Divide,
+            exception::DEBUG => {
+                s.rip += 1;
+                Exception::Debug
+            }
+            exception::BREAKPOINT => {
+                s.rip += 1;
+                Exception::Breakpoint
+            }
+            exception::UNDEFINED => Exception::Undefined,
+            exception::GENERAL_PROTECTION => Exception::GeneralProtection,
+            exception::X87 => Exception::X87,
+            exception::SIMD => Exception::Simd,
+            n => Exception::Interrupt((n - exception::INTERRUPT) as u8),
+        }
+    }
+
+    /// A host fault in translated code: our own write protection, a misaligned ordered access, or the guest's fault.
+    fn fault(&mut self, host_pc: u64) -> Option<Exit> {
+        self.locate(host_pc);
+        let s = self.block.state();
+        let (signal, code, address, write) = (s.scratch[0] as i32, s.scratch[1] as i32, Addr(s.scratch[2]), s.scratch[3] != 0);
+        let rip = Addr(s.rip);
+        if signal == libc::SIGSEGV && write {
+            // An access may begin on the page before.
+            if self.engine.unprotect(address) || self.engine.unprotect(address.plus(15)) {
+                // The store may lie on the very page: run it alone, from code that no page protects.
+                return self.step(rip);
+            }
+        }
+        if signal == libc::SIGBUS && code == libc::BUS_ADRALN {
+            let known = !self.engine.stopped(|cache| {
+                let new = cache.options_mut().misaligned.insert(rip.0);
+                cache.invalidate(rip, 1);
+                new
+            });
+            if !known {
+                return None;
+            }
+        }
+        Some(Exit::MemoryFault { signal, code, address, write })
+    }
+
+    /// Executes exactly one guest instruction outside the cache.
+    fn step(&mut self, rip: Addr) -> Option<Exit> {
+        let engine = self.engine;
+        let mut region = decode_region(&GuestCode(engine.pages), rip, Limits { insns: 1, segments: 1 });
+        optimize::liveness(&mut region, &GuestCode(engine.pages));
+        let target = {
+            let mut cache = engine.cache();
+            let emitted = translate::translate(&region, cache.options());
+            // It counts as a region of its own until it is invalidated with the page, but no page is protected for it.
+            if emitted.code.len() as u64 > SCRATCH_CODE {
+                return None;
+            }
+            match cache.insert(&region, emitted, |_| false) {
+                Some(target) => {
+                    cache.forget_target(rip);
+                    target
+                }
+                None => return None,
+            }
+        };
+        self.enter(target)
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        self.engine.stop.leave(&self.seat);
+    }
+}
+
+impl Engine {
+    /// The translation of `rip`, made now if there is none; `None` if its bytes can not be fetched.
+    pub(super) fn target(&'static self, rip: Addr) -> Option<Target> {
+        if let Some(t) = self.cache().lookup(rip) {
+            return Some(t);
+        }
+        let source = GuestCode(self.pages);
+        let mut region = decode_region(&source, rip, self.limits);
+        if region.insns.is_empty() {
+            return None;
+        }
+        optimize::liveness(&mut region, &source);
+        let mut cache = self.cache();
+        let emitted = translate::translate(&region, cache.options());
+        let copy = self.observer.map(|_| emitted.clone());
+        let pages = self.pages;
+        let writable = |page: Addr| pages.page(page).is_some_and(|p| p.writable);
+        let placed = cache.insert(&region, emitted, writable);
+        let target = match placed {
+            Some(t) => t,
+            None => {
+                // Full: everything goes, and the code that is needed comes back by itself.
+                self.stop.while_stopped(|| cache.flush());
+                let emitted = translate::translate(&region, cache.options());
+                cache.insert(&region, emitted, writable).expect("one region fits into an empty arena")
+            }
+        };
+        drop(cache);
+        if let (Some(observe), Some(emitted)) = (self.observer, copy) {
+            observe(&region, &emitted, target.host);
+        }
+        Some(target)
+    }
+}

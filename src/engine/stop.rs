@@ -1,0 +1,72 @@
+//! Stopping all guest threads, for changes that no thread may see half done.
+
+use crate::host::thread::Brake;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// One thread as others see it.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub brake: Brake,
+    /// In translated code, or about to be.
+    pub running: AtomicBool,
+    /// Must forget host addresses before it runs again.
+    pub forget: AtomicBool,
+    /// An interrupt was asked for: leave `run` at the next instruction boundary.
+    pub interrupt: AtomicBool,
+}
+
+/// All threads, and whether they are to stand still.
+#[derive(Default)]
+pub(super) struct Stop {
+    seats: Mutex<Vec<Arc<Seat>>>,
+    wanted: AtomicU32,
+}
+
+impl Stop {
+    fn seats(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Seat>>> {
+        self.seats.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+    pub fn join(&self, seat: Arc<Seat>) {
+        self.seats().push(seat);
+    }
+    pub fn leave(&self, seat: &Arc<Seat>) {
+        self.seats().retain(|s| !Arc::ptr_eq(s, seat));
+    }
+    /// After fork only the calling thread is left.
+    pub fn only(&self, seat: &Arc<Seat>) {
+        self.seats().retain(|s| Arc::ptr_eq(s, seat));
+        self.wanted.store(0, Ordering::SeqCst);
+    }
+
+    /// Marks the thread as running; false if it must wait (the caller then takes and releases the cache's lock, which the stopper holds).
+    pub fn try_enter(&self, seat: &Seat) -> bool {
+        seat.running.store(true, Ordering::SeqCst);
+        if self.wanted.load(Ordering::SeqCst) == 0 {
+            return true;
+        }
+        seat.running.store(false, Ordering::SeqCst);
+        false
+    }
+
+    /// Runs `change` while nobody is in translated code. The caller holds the cache's lock and is not in translated code itself.
+    pub fn while_stopped<R>(&self, change: impl FnOnce() -> R) -> R {
+        self.wanted.fetch_add(1, Ordering::SeqCst);
+        let seats = self.seats();
+        for seat in seats.iter() {
+            if seat.running.load(Ordering::SeqCst) {
+                seat.brake.pull();
+            }
+        }
+        for seat in seats.iter() {
+            while seat.running.load(Ordering::SeqCst) {
+                std::hint::spin_loop();
+                std::thread::yield_now();
+            }
+            seat.forget.store(true, Ordering::SeqCst);
+        }
+        let result = change();
+        self.wanted.fetch_sub(1, Ordering::SeqCst);
+        result
+    }
+}

@@ -1,0 +1,133 @@
+//! Code memory: one private anonymous mapping, readable, writable and executable (docs/architecture.md, Code arena), and the stubs at its start.
+
+use super::sys::{self, Errno};
+use crate::emit::stubs::Stubs;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Start and end of the arena, for the signal handler.
+pub(super) static RANGE: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
+/// Where a faulting thread continues: the stub that leaves translated code.
+pub(super) static FAULT_STUB: AtomicU64 = AtomicU64::new(0);
+
+/// The code arena. Bytes are handed out front to back; `reset` starts over.
+pub struct Arena {
+    base: u64,
+    size: u64,
+    /// First byte behind the stubs.
+    floor: u64,
+    used: u64,
+    enter: u64,
+    stubs: [u64; 16],
+}
+
+/// Anonymous memory of xemu's own, away from where guest mappings go if the host has the room.
+pub(super) fn own_memory(size: u64, prot: i32) -> Result<u64, Errno> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // On hosts with 48 bits the upper half is ours alone; a hint is enough, and where it can't be had any place does.
+    let hint = 0xf000_0000_0000u64;
+    // SAFETY: a fresh anonymous mapping at no fixed address harms nothing.
+    let at = unsafe { sys::call(libc::SYS_mmap, [hint, size, prot as u64, flags as u64, u64::MAX, 0]) }?;
+    super::reserved::register(at, size);
+    Ok(at)
+}
+
+impl Arena {
+    /// Maps `size` bytes (at most 128 MiB, so that a branch reaches everywhere) and places the stubs.
+    pub fn new(size: u64, stubs: &Stubs) -> Result<Arena, Errno> {
+        let base = own_memory(size, libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC)?;
+        let mut addresses = [0; 16];
+        for (i, o) in stubs.offsets.iter().enumerate() {
+            addresses[i] = base + *o as u64;
+        }
+        let mut arena = Arena { base, size, floor: 0, used: 0, enter: base + stubs.enter as u64, stubs: addresses };
+        arena.place(&stubs.code).expect("the stubs fit");
+        arena.floor = arena.used;
+        RANGE[0].store(base, Ordering::Release);
+        RANGE[1].store(base + size, Ordering::Release);
+        FAULT_STUB.store(addresses[crate::emit::stubs::Stub::Fault as usize], Ordering::Release);
+        Ok(arena)
+    }
+
+    /// Host addresses of the stubs, for `CpuState::stub`.
+    pub fn stub_addresses(&self) -> [u64; 16] {
+        self.stubs
+    }
+    /// Host address of the entry stub.
+    pub fn enter_stub(&self) -> u64 {
+        self.enter
+    }
+    /// Bytes in use.
+    pub fn used(&self) -> u64 {
+        self.used
+    }
+
+    /// Sets `len` bytes aside; `None` if the arena is full.
+    pub fn reserve(&mut self, len: u64) -> Option<u64> {
+        let at = (self.used + 15) & !15;
+        if at + len > self.size {
+            return None;
+        }
+        self.used = at + len;
+        Some(self.base + at)
+    }
+
+    /// Copies code into the arena; its host address, or `None` if the arena is full.
+    pub fn place(&mut self, code: &[u8]) -> Option<u64> {
+        let at = self.reserve(code.len() as u64)?;
+        self.write(at, code);
+        Some(at)
+    }
+
+    /// Writes code at an address that `reserve` gave.
+    pub fn write(&mut self, at: u64, code: &[u8]) {
+        assert!(at >= self.base && at + code.len() as u64 <= self.base + self.used);
+        // SAFETY: inside the arena, which is writable; no Rust reference points there.
+        unsafe { std::ptr::copy_nonoverlapping(code.as_ptr(), at as *mut u8, code.len()) };
+        synchronise(at, code.len() as u64);
+    }
+
+    /// Replaces one instruction word while other threads may execute it: both words are of B, BL, NOP (Arm ARM B2.2.5).
+    pub fn patch(&mut self, at: u64, word: u32) {
+        assert!(at & 3 == 0 && at >= self.base && at + 4 <= self.base + self.used);
+        // SAFETY: inside the arena, aligned.
+        unsafe { AtomicU32::from_ptr(at as *mut u32) }.store(word, Ordering::Release);
+        synchronise(at, 4);
+    }
+
+    /// Forgets all code but the stubs. No thread may be in it or hold an address of it.
+    pub fn reset(&mut self) {
+        self.used = self.floor;
+    }
+}
+
+/// Makes written code visible to instruction fetch (Arm ARM B2.4.4).
+#[cfg(target_arch = "aarch64")]
+fn synchronise(at: u64, len: u64) {
+    let ctr: u64;
+    // SAFETY: reads a register that user mode may read.
+    unsafe { std::arch::asm!("mrs {}, ctr_el0", out(reg) ctr, options(nomem, nostack)) };
+    let (dline, iline) = (4u64 << (ctr >> 16 & 15), 4u64 << (ctr & 15));
+    // IDC and DIC: the host needs no cleaning or no invalidation.
+    if ctr >> 28 & 1 == 0 {
+        let mut line = at & !(dline - 1);
+        while line < at + len {
+            // SAFETY: cache maintenance on memory of ours.
+            unsafe { std::arch::asm!("dc cvau, {}", in(reg) line, options(nostack)) };
+            line += dline;
+        }
+    }
+    // SAFETY: barriers and cache maintenance on memory of ours.
+    unsafe { std::arch::asm!("dsb ish", options(nostack)) };
+    if ctr >> 29 & 1 == 0 {
+        let mut line = at & !(iline - 1);
+        while line < at + len {
+            // SAFETY: as above.
+            unsafe { std::arch::asm!("ic ivau, {}", in(reg) line, options(nostack)) };
+            line += iline;
+        }
+    }
+    // SAFETY: barriers.
+    unsafe { std::arch::asm!("dsb ish", "isb", options(nostack)) };
+}
+#[cfg(not(target_arch = "aarch64"))]
+fn synchronise(_at: u64, _len: u64) {}

@@ -1,0 +1,152 @@
+//! A guest thread's memory: its `CpuState`, the page beside it that stops it, its shadow call stack and its inline lookup table; and the way
+//! into translated code.
+//!
+//! One mapping, in pieces of 64 KiB so that every host's page size divides them:
+//! guard | shadow stack (grows down) | sentinel | poll page | state | lookup table.
+
+use super::arena::own_memory;
+use super::sys::{self, Errno};
+use crate::emit::stubs::LOOKUP_BITS;
+use crate::guest::CpuState;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const PIECE: u64 = 0x1_0000;
+const SHADOW: u64 = 4 * PIECE;
+const SENTINEL: u64 = PIECE + SHADOW;
+const POLL: u64 = SENTINEL + PIECE;
+const STATE: u64 = POLL + PIECE;
+const LOOKUP: u64 = STATE + PIECE;
+const SIZE: u64 = LOOKUP + PIECE;
+
+/// Entries of the inline table.
+pub const LOOKUP_ENTRIES: usize = 1 << LOOKUP_BITS;
+
+/// How far below the state its guard lies, for the signal handler.
+pub(super) const GUARD_BELOW_STATE: std::ops::Range<u64> = (STATE - PIECE)..STATE + 1;
+/// The poll page below the state.
+pub(super) const POLL_BELOW_STATE: std::ops::Range<u64> = 1..PIECE + 1;
+
+/// A thread's memory.
+pub struct ThreadBlock {
+    base: u64,
+    empty_table: u64,
+}
+
+/// Stops a thread at its next poll, from another thread or from a signal handler. Valid as long as the [`ThreadBlock`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Brake {
+    state: u64,
+    empty_table: u64,
+}
+
+fn protect(at: u64, prot: i32) {
+    // SAFETY: the poll page of a thread block: nothing but polls touches it.
+    let done = unsafe { sys::call(libc::SYS_mprotect, [at, PIECE, prot as u64, 0, 0, 0]) };
+    debug_assert!(done.is_ok());
+}
+
+impl Brake {
+    /// The thread leaves translated code at its next back-edge, indirect jump or unpredicted return. Signal-safe.
+    pub fn pull(self) {
+        protect(self.state - PIECE, libc::PROT_NONE);
+        let lookup = self.state + std::mem::offset_of!(CpuState, lookup) as u64;
+        // SAFETY: the field of a live thread block; translated code reads it in one piece.
+        unsafe { AtomicU64::from_ptr(lookup as *mut u64) }.store(self.empty_table, Ordering::Release);
+    }
+}
+
+fn fill_empty(table: u64) {
+    // SAFETY: a table of LOOKUP_ENTRIES pairs of ours.
+    let words = unsafe { std::slice::from_raw_parts_mut(table as *mut u64, 2) };
+    // Address 0 hashes to the first entry: it must not match there.
+    words[0] = 1;
+}
+
+/// A table without entries, shared by all threads of the process.
+pub fn empty_table() -> Result<u64, Errno> {
+    let at = own_memory(16 * LOOKUP_ENTRIES as u64, libc::PROT_READ | libc::PROT_WRITE)?;
+    fill_empty(at);
+    Ok(at)
+}
+
+impl ThreadBlock {
+    /// Maps and initialises a block.
+    pub fn new(empty_table: u64) -> Result<ThreadBlock, Errno> {
+        let base = own_memory(SIZE, libc::PROT_READ | libc::PROT_WRITE)?;
+        // SAFETY: the guard piece of the fresh mapping.
+        unsafe { sys::call(libc::SYS_mprotect, [base, PIECE, libc::PROT_NONE as u64, 0, 0, 0]) }?;
+        let mut block = ThreadBlock { base, empty_table };
+        // SAFETY: the sentinel piece of the fresh mapping: pairs that match no return address.
+        unsafe { std::ptr::write_bytes((base + SENTINEL) as *mut u8, 0xff, 64) };
+        // SAFETY: the state piece, aligned and large enough.
+        unsafe { std::ptr::write((base + STATE) as *mut CpuState, CpuState::default()) };
+        fill_empty(base + LOOKUP);
+        let s = block.state();
+        s.shadow_top = base + SENTINEL;
+        s.shadow_sp = base + SENTINEL;
+        s.lookup = base + LOOKUP;
+        Ok(block)
+    }
+
+    /// The state.
+    pub fn state(&mut self) -> &mut CpuState {
+        // SAFETY: initialised in `new`, exclusively borrowed with the block. Signal handlers and other threads write `lookup` only, atomically.
+        unsafe { &mut *((self.base + STATE) as *mut CpuState) }
+    }
+
+    /// What stops this thread.
+    pub fn brake(&self) -> Brake {
+        Brake { state: self.base + STATE, empty_table: self.empty_table }
+    }
+
+    /// Releases the brake.
+    pub fn release(&mut self) {
+        protect(self.base + POLL, libc::PROT_READ | libc::PROT_WRITE);
+        let table = self.base + LOOKUP;
+        self.state().lookup = table;
+    }
+
+    /// Enters a pair into the inline table.
+    pub fn remember(&mut self, guest: u64, host: u64) {
+        let index = guest & (LOOKUP_ENTRIES as u64 - 1);
+        let at = (self.base + LOOKUP + 16 * index) as *mut u64;
+        // SAFETY: inside this thread's own table, which only this thread reads and writes while it runs.
+        unsafe {
+            at.write(guest);
+            at.add(1).write(host);
+        }
+    }
+
+    /// Empties the inline table and the shadow stack: no host address of translated code is left in the block.
+    pub fn forget_all(&mut self) {
+        // SAFETY: this thread's own table.
+        unsafe { std::ptr::write_bytes((self.base + LOOKUP) as *mut u8, 0, 16 * LOOKUP_ENTRIES) };
+        fill_empty(self.base + LOOKUP);
+        let s = self.state();
+        s.shadow_sp = s.shadow_top;
+    }
+
+    /// Runs translated code at `host_pc` until it leaves; `enter` is the arena's entry stub.
+    #[cfg(target_arch = "aarch64")]
+    pub fn enter(&mut self, enter: u64, host_pc: u64) {
+        let state: *mut CpuState = self.state();
+        // SAFETY: `enter` is the entry stub, which keeps the AAPCS64; `host_pc` is code that the engine translated for this state.
+        unsafe {
+            let f: extern "C" fn(*mut CpuState, u64) = std::mem::transmute(enter);
+            f(state, host_pc);
+        }
+    }
+    /// Translated code is AArch64.
+    #[cfg(not(target_arch = "aarch64"))]
+    pub fn enter(&mut self, _enter: u64, _host_pc: u64) {
+        panic!("translated code runs on aarch64 only");
+    }
+}
+
+impl Drop for ThreadBlock {
+    fn drop(&mut self) {
+        super::reserved::release(self.base, SIZE);
+        // SAFETY: the block's own mapping; nobody uses it any more.
+        let _ = unsafe { sys::call(libc::SYS_munmap, [self.base, SIZE, 0, 0, 0, 0]) };
+    }
+}
