@@ -7,4 +7,8 @@
 //! A leaf: knows nothing of Linux emulation, translation or the engine.
 
 pub mod copy;
+pub mod file;
+pub mod memory;
+pub mod process;
+pub mod reserved;
 pub mod sys;

@@ -1,1 +1,7 @@
 //! linux
+pub mod memory;
+mod elf;
+pub mod loader;
+mod script;
+pub mod stack;
+pub mod vdso;

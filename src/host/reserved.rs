@@ -1,0 +1,51 @@
+//! Address ranges that belong to xemu itself and that no guest mapping may replace.
+//!
+//! A fixed array of atomics: signal handlers and threads that libc does not know may ask. Ranges are only ever added.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+const MAX: usize = 64;
+/// Start and end of each range. The end is stored last: zero means "not there yet".
+static RANGES: [(AtomicU64, AtomicU64); MAX] = [const { (AtomicU64::new(0), AtomicU64::new(0)) }; MAX];
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// Declares `len` bytes at `start` as ours. A range that touches the latest one extends it.
+///
+/// # Panics
+/// If more than 64 ranges are declared: an internal error.
+pub fn register(start: u64, len: u64) {
+    let end = start.saturating_add(len);
+    if let Some(last) = COUNT.load(Ordering::Acquire).checked_sub(1)
+        && RANGES[last].1.compare_exchange(start, end, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    {
+        return;
+    }
+    let slot = COUNT.fetch_add(1, Ordering::AcqRel);
+    assert!(slot < MAX, "more than {MAX} reserved ranges");
+    RANGES[slot].0.store(start, Ordering::Relaxed);
+    RANGES[slot].1.store(end, Ordering::Release);
+}
+
+/// Does `len` bytes at `start` touch memory of ours?
+pub fn overlaps(start: u64, len: u64) -> bool {
+    let end = start.saturating_add(len);
+    RANGES.iter().take(COUNT.load(Ordering::Acquire)).any(|(s, e)| {
+        let e = e.load(Ordering::Acquire);
+        start < e && s.load(Ordering::Relaxed) < end
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_half_open_and_extend() {
+        let base = 0x7777_0000_0000;
+        register(base, 0x1000);
+        register(base + 0x1000, 0x1000);
+        register(base + 0x8000, 0x1000);
+        assert!(overlaps(base, 1) && overlaps(base + 0x1fff, 1) && overlaps(base - 1, 2) && overlaps(base + 0x8000, 1));
+        assert!(!overlaps(base - 1, 1) && !overlaps(base + 0x2000, 0x6000));
+    }
+}
