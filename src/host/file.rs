@@ -190,3 +190,10 @@ pub fn complain(text: &[u8]) {
     // SAFETY: `text` is ours.
     let _ = unsafe { sys::call(libc::SYS_write, [2, text.as_ptr() as u64, text.len() as u64, 0, 0, 0]) };
 }
+
+/// Another descriptor of the same open file, close-on-exec.
+pub fn duplicate(fd: &Fd) -> Result<Fd, Errno> {
+    // SAFETY: fcntl on a descriptor of ours.
+    let copy = unsafe { sys::call(libc::SYS_fcntl, [fd.0 as u64, libc::F_DUPFD_CLOEXEC as u64, 3, 0, 0, 0]) }?;
+    Ok(Fd(copy as i32))
+}

@@ -212,3 +212,15 @@ pub fn forward(nr: i64, args: [u64; 6]) -> Result<u64, Errno> {
     // SAFETY: what a guest passes is a guest address (invariant 2); calls that change mappings do not come here.
     unsafe { sys::call(nr, args) }
 }
+
+/// Effective user and group id.
+pub fn effective_ids() -> (u32, u32) {
+    let id = |nr| plain(nr, [0; 6]).unwrap_or(0) as u32;
+    (id(libc::SYS_geteuid), id(libc::SYS_getegid))
+}
+
+/// Real user and group id.
+pub fn real_ids() -> (u32, u32) {
+    let id = |nr| plain(nr, [0; 6]).unwrap_or(0) as u32;
+    (id(libc::SYS_getuid), id(libc::SYS_getgid))
+}

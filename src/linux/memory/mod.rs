@@ -11,6 +11,7 @@ mod change;
 mod layout;
 pub mod vma;
 
+pub use change::page_len;
 pub use layout::{Layout, TASK_END};
 use vma::{Backing, Kind, Span, Vma, VmaMap};
 
