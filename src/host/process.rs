@@ -131,7 +131,7 @@ pub fn die_by(signal: i32) -> ! {
 /// The addresses are guest addresses that the kernel writes by CLONE_PARENT_SETTID, CLONE_CHILD_SETTID, CLONE_CHILD_CLEARTID and
 /// CLONE_PIDFD, and ignores otherwise.
 pub fn fork(flags: u64, parent_tid: u64, child_tid: u64) -> Result<u64, Errno> {
-    assert!(flags & (libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_SETTLS) as u64 == 0, "a fork shares no memory");
+    assert!(flags & (libc::CLONE_VM | libc::CLONE_SETTLS) as u64 == 0, "a fork shares no memory");
     #[cfg(target_arch = "x86_64")]
     let a = [flags, 0, parent_tid, child_tid, 0, 0];
     #[cfg(not(target_arch = "x86_64"))]

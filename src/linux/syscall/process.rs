@@ -202,8 +202,6 @@ pub fn personality(task: &mut Task, args: [u64; 6]) -> Result {
 
 /// What becomes of a prctl(2) option.
 enum Control {
-    /// It is the same for the host.
-    Pass,
     /// An out-parameter at argument n, of so many bytes; otherwise the same.
     Writes(usize, u64),
     /// Answered so, without the host: what a kernel without the feature says.
@@ -256,7 +254,7 @@ pub fn prctl(task: &mut Task, args: [u64; 6]) -> Result {
     match CONTROLS.iter().find(|c| c.0 == option).map(|c| &c.1) {
         Some(Control::Refuse(e)) => return Err(Errno(*e)),
         Some(Control::Writes(n, len)) => task.process.engine.prepare_write(Addr(args[*n]), *len),
-        Some(Control::Pass) | None => {}
+        None => {}
     }
     host::forward(libc::SYS_prctl, args)
 }
