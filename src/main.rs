@@ -2,9 +2,34 @@
 
 #![no_main]
 
+use std::io::Write;
+use xemu::host::process::{Start, exit_process};
+use xemu::options::{self, Command, Invocation};
+
 /// The C entry point. `argv` is the kernel's.
-#[allow(unsafe_code)] // The symbol that the start files call.
+#[allow(unsafe_code)] // The symbol that the start files call, and the pointer they pass.
 #[unsafe(no_mangle)]
-pub extern "C" fn main(_argc: i32, _argv: *const *const u8) -> i32 {
-    0
+pub extern "C" fn main(_argc: i32, argv: *const *const u8) -> i32 {
+    // SAFETY: the start files pass what the kernel put on the stack.
+    let start = unsafe { Start::read(argv) };
+    match options::parse(&start) {
+        Command::Run { program, args, options, fd } => {
+            // Under the kernel a script's name is in our own AT_EXECFN; as a command it is what was typed.
+            let kernel = options::invocation(&start) != Invocation::Command;
+            let exec_name = if kernel { start.exec_name().map(|n| n.to_vec()) } else { None };
+            xemu::linux::start(&start, xemu::linux::Job { program, args, options: *options, fd, exec_name })
+        }
+        Command::Tool(tool, _) => {
+            eprintln!("xemu: {tool}: not built in");
+            2
+        }
+        Command::Print(text) => {
+            let done = std::io::stdout().write_all(text.as_bytes());
+            exit_process(done.is_err() as u64)
+        }
+        Command::Wrong(what) => {
+            eprintln!("xemu: {what}");
+            2
+        }
+    }
 }

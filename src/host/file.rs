@@ -1,0 +1,199 @@
+//! The few file operations that xemu needs for itself (loading programs, finding itself again): raw, without errno.
+
+use super::sys::{self, Errno};
+
+/// A host file descriptor of ours, closed when dropped.
+#[derive(Debug)]
+pub struct Fd(pub i32);
+
+impl Drop for Fd {
+    fn drop(&mut self) {
+        // SAFETY: the descriptor is ours.
+        let _ = unsafe { sys::call(libc::SYS_close, [self.0 as u64, 0, 0, 0, 0, 0]) };
+    }
+}
+
+impl Fd {
+    /// Gives up ownership: the descriptor stays open.
+    pub fn leak(self) -> i32 {
+        let fd = self.0;
+        std::mem::forget(self);
+        fd
+    }
+}
+
+/// A path as the kernel wants it. ENOENT if it holds a NUL.
+fn terminated(path: &[u8]) -> Result<Vec<u8>, Errno> {
+    if path.contains(&0) {
+        return Err(Errno(libc::ENOENT));
+    }
+    let mut p = Vec::with_capacity(path.len() + 1);
+    p.extend_from_slice(path);
+    p.push(0);
+    Ok(p)
+}
+
+/// openat(2) with O_CLOEXEC; `flags` are the host's.
+pub fn open_at(dir: i32, path: &[u8], flags: i32) -> Result<Fd, Errno> {
+    let p = terminated(path)?;
+    // SAFETY: `p` is a terminated string.
+    let fd = unsafe { sys::call(libc::SYS_openat, [dir as u64, p.as_ptr() as u64, (flags | libc::O_CLOEXEC) as u64, 0, 0, 0]) }?;
+    Ok(Fd(fd as i32))
+}
+
+/// [`open_at`] in the working directory.
+pub fn open(path: &[u8], flags: i32) -> Result<Fd, Errno> {
+    open_at(libc::AT_FDCWD, path, flags)
+}
+
+/// pread64(2): the number of bytes read, short only at the end of the file.
+pub fn pread(fd: i32, buf: &mut [u8], offset: u64) -> Result<usize, Errno> {
+    let mut done = 0;
+    while done < buf.len() {
+        let rest = &mut buf[done..];
+        // SAFETY: `rest` is ours and writable.
+        let n = unsafe { sys::call(libc::SYS_pread64, [fd as u64, rest.as_mut_ptr() as u64, rest.len() as u64, offset + done as u64, 0, 0]) }?;
+        if n == 0 {
+            break;
+        }
+        done += n as usize;
+    }
+    Ok(done)
+}
+
+/// A whole (small, possibly generated) file.
+pub fn read_all(path: &[u8]) -> Result<Vec<u8>, Errno> {
+    let fd = open(path, libc::O_RDONLY)?;
+    let mut out = Vec::new();
+    loop {
+        let at = out.len();
+        out.resize(at + 4096, 0);
+        // SAFETY: the tail of `out` is ours and writable.
+        let n = unsafe { sys::call(libc::SYS_read, [fd.0 as u64, out[at..].as_mut_ptr() as u64, 4096, 0, 0, 0]) }?;
+        out.truncate(at + n as usize);
+        if n == 0 {
+            return Ok(out);
+        }
+    }
+}
+
+/// fstatat(2). `flags`: AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH.
+pub fn stat_at(dir: i32, path: &[u8], flags: i32) -> Result<libc::stat, Errno> {
+    let p = terminated(path)?;
+    let mut st = std::mem::MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: `p` is terminated, `st` is large enough for the kernel's struct stat, which libc's matches on 64-bit Linux.
+    unsafe { sys::call(libc::SYS_newfstatat, [dir as u64, p.as_ptr() as u64, st.as_mut_ptr() as u64, flags as u64, 0, 0]) }?;
+    // SAFETY: zeroed, then filled by the kernel; all fields are integers.
+    Ok(unsafe { st.assume_init() })
+}
+
+/// stat(2).
+pub fn stat(path: &[u8]) -> Result<libc::stat, Errno> {
+    stat_at(libc::AT_FDCWD, path, 0)
+}
+
+/// fstat(2).
+pub fn fstat(fd: i32) -> Result<libc::stat, Errno> {
+    let mut st = std::mem::MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: as in `stat_at`.
+    unsafe { sys::call(libc::SYS_fstat, [fd as u64, st.as_mut_ptr() as u64, 0, 0, 0, 0]) }?;
+    // SAFETY: as in `stat_at`.
+    Ok(unsafe { st.assume_init() })
+}
+
+/// Is the descriptor's file system mounted noexec?
+pub fn is_noexec(fd: i32) -> bool {
+    const ST_NOEXEC: u64 = 8;
+    // struct statfs of 64-bit Linux: fifteen words, f_flags the eleventh.
+    let mut st = [0u64; 15];
+    // SAFETY: `st` has the struct's size.
+    let ok = unsafe { sys::call(libc::SYS_fstatfs, [fd as u64, st.as_mut_ptr() as u64, 0, 0, 0, 0]) }.is_ok();
+    ok && st[10] & ST_NOEXEC != 0
+}
+
+/// readlinkat(2).
+pub fn read_link(path: &[u8]) -> Result<Vec<u8>, Errno> {
+    let p = terminated(path)?;
+    let mut buf = vec![0u8; libc::PATH_MAX as usize];
+    let a = [libc::AT_FDCWD as u64, p.as_ptr() as u64, buf.as_mut_ptr() as u64, buf.len() as u64, 0, 0];
+    // SAFETY: `p` is terminated, `buf` is ours.
+    let n = unsafe { sys::call(libc::SYS_readlinkat, a) }?;
+    buf.truncate(n as usize);
+    Ok(buf)
+}
+
+/// What a descriptor is open on, by /proc; None without /proc.
+pub fn path_of(fd: i32) -> Option<Vec<u8>> {
+    read_link(format!("/proc/self/fd/{fd}").as_bytes()).ok()
+}
+
+/// May this process execute the file (with its effective identity)?
+pub fn may_execute(dir: i32, path: &[u8], flags: i32) -> Result<(), Errno> {
+    let p = terminated(path)?;
+    let x = libc::X_OK as u64;
+    let faccessat2 = [dir as u64, p.as_ptr() as u64, x, (libc::AT_EACCESS | flags) as u64, 0, 0];
+    // SAFETY: `p` is terminated.
+    match unsafe { sys::call(libc::SYS_faccessat2, faccessat2) } {
+        Err(Errno(libc::ENOSYS)) => {}
+        r => return r.map(drop),
+    }
+    if flags & libc::AT_EMPTY_PATH != 0 && path.is_empty() {
+        return may_execute(libc::AT_FDCWD, format!("/proc/self/fd/{dir}").as_bytes(), 0);
+    }
+    // SAFETY: `p` is terminated.
+    unsafe { sys::call(libc::SYS_faccessat, [dir as u64, p.as_ptr() as u64, x, 0, 0, 0]) }.map(drop)
+}
+
+/// Moves a descriptor to the lowest free number from `min` on, close-on-exec.
+pub fn move_up(fd: Fd, min: i32) -> Result<Fd, Errno> {
+    // SAFETY: fcntl on a descriptor of ours.
+    let up = unsafe { sys::call(libc::SYS_fcntl, [fd.0 as u64, libc::F_DUPFD_CLOEXEC as u64, min as u64, 0, 0, 0]) }?;
+    Ok(Fd(up as i32))
+}
+
+/// Sets or clears close-on-exec.
+pub fn set_cloexec(fd: i32, on: bool) -> Result<(), Errno> {
+    let flag = if on { libc::FD_CLOEXEC } else { 0 };
+    // SAFETY: changes a flag of a descriptor.
+    unsafe { sys::call(libc::SYS_fcntl, [fd as u64, libc::F_SETFD as u64, flag as u64, 0, 0, 0]) }.map(drop)
+}
+
+/// Is the descriptor close-on-exec?
+pub fn is_cloexec(fd: i32) -> Result<bool, Errno> {
+    // SAFETY: reads a flag of a descriptor.
+    let flags = unsafe { sys::call(libc::SYS_fcntl, [fd as u64, libc::F_GETFD as u64, 0, 0, 0, 0]) }?;
+    Ok(flags & libc::FD_CLOEXEC as u64 != 0)
+}
+
+/// pipe2(2), both ends close-on-exec: (read, write).
+pub fn pipe() -> Result<(Fd, Fd), Errno> {
+    let mut fds = [0i32; 2];
+    // SAFETY: `fds` is ours.
+    unsafe { sys::call(libc::SYS_pipe2, [fds.as_mut_ptr() as u64, libc::O_CLOEXEC as u64, 0, 0, 0, 0]) }?;
+    Ok((Fd(fds[0]), Fd(fds[1])))
+}
+
+/// Waits until a read returns (end of file when the last writer is gone); interruptions are ignored.
+pub fn wait_for_eof(fd: &Fd) {
+    let mut byte = 0u8;
+    loop {
+        // SAFETY: `byte` is ours.
+        match unsafe { sys::call(libc::SYS_read, [fd.0 as u64, &raw mut byte as u64, 1, 0, 0, 0]) } {
+            Err(Errno(libc::EINTR)) => continue,
+            _ => return,
+        }
+    }
+}
+
+/// Writes to standard error, without buffering or allocation; errors are ignored.
+pub fn complain(text: &[u8]) {
+    // SAFETY: `text` is ours.
+    let _ = unsafe { sys::call(libc::SYS_write, [2, text.as_ptr() as u64, text.len() as u64, 0, 0, 0]) };
+}
+
+/// Another descriptor of the same open file, close-on-exec.
+pub fn duplicate(fd: &Fd) -> Result<Fd, Errno> {
+    // SAFETY: fcntl on a descriptor of ours.
+    let copy = unsafe { sys::call(libc::SYS_fcntl, [fd.0 as u64, libc::F_DUPFD_CLOEXEC as u64, 3, 0, 0, 0]) }?;
+    Ok(Fd(copy as i32))
+}

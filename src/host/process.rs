@@ -1,0 +1,226 @@
+//! Processes of the host: identity, fork, exec, exit, limits; and what the kernel gave this process at its start.
+
+use super::sys::{self, Errno};
+use std::ffi::CStr;
+
+/// What the kernel put on the initial stack.
+pub struct Start {
+    /// Arguments, argv[0] included.
+    pub args: Vec<&'static [u8]>,
+    /// The environment.
+    pub env: Vec<&'static [u8]>,
+    /// Auxiliary vector: (type, value).
+    pub aux: Vec<(u64, u64)>,
+}
+
+impl Start {
+    /// Reads argv, and behind it the environment and the auxiliary vector.
+    ///
+    /// # Safety
+    /// `argv` is what the kernel (or the C start files) passed to this process.
+    pub unsafe fn read(argv: *const *const u8) -> Start {
+        let (args, env, mut aux) = (Vec::new(), Vec::new(), Vec::with_capacity(32));
+        let mut lists = [args, env];
+        let mut at = argv;
+        for list in &mut lists {
+            // SAFETY: the kernel ends each list of strings with a null pointer; the strings are never freed.
+            unsafe {
+                while !(*at).is_null() {
+                    list.push(CStr::from_ptr((*at).cast()).to_bytes());
+                    at = at.add(1);
+                }
+                at = at.add(1);
+            }
+        }
+        let mut pair = at.cast::<[u64; 2]>();
+        // SAFETY: the auxiliary vector follows the environment and ends with AT_NULL.
+        unsafe {
+            while (*pair)[0] != libc::AT_NULL as u64 {
+                aux.push(((*pair)[0], (*pair)[1]));
+                pair = pair.add(1);
+            }
+        }
+        let [args, env] = lists;
+        Start { args, env, aux }
+    }
+
+    /// A value of the auxiliary vector.
+    pub fn aux(&self, kind: u64) -> Option<u64> {
+        self.aux.iter().find(|a| a.0 == kind).map(|a| a.1)
+    }
+
+    /// AT_EXECFN: the path that execve was called with.
+    pub fn exec_name(&self) -> Option<&'static [u8]> {
+        let at = self.aux(libc::AT_EXECFN as u64)?;
+        // SAFETY: the kernel's terminated string on the initial stack.
+        Some(unsafe { CStr::from_ptr(at as *const _) }.to_bytes())
+    }
+
+    /// AT_RANDOM: sixteen random bytes (zero if the kernel gave none).
+    pub fn random(&self) -> [u8; 16] {
+        match self.aux(libc::AT_RANDOM as u64) {
+            // SAFETY: the kernel's sixteen bytes on the initial stack.
+            Some(at) if at != 0 => unsafe { *(at as *const [u8; 16]) },
+            _ => [0; 16],
+        }
+    }
+}
+
+/// Makes a call that takes and returns plain numbers: no pointers. For identity, limits and the like.
+fn plain(nr: i64, a: [u64; 6]) -> Result<u64, Errno> {
+    // SAFETY: only called below, with calls that read and write no memory.
+    unsafe { sys::call(nr, a) }
+}
+
+/// getpid(2).
+pub fn pid() -> i32 {
+    plain(libc::SYS_getpid, [0; 6]).unwrap_or(0) as i32
+}
+/// gettid(2).
+pub fn tid() -> i32 {
+    plain(libc::SYS_gettid, [0; 6]).unwrap_or(0) as i32
+}
+/// personality(0xffffffff): the current one.
+pub fn personality() -> u64 {
+    plain(libc::SYS_personality, [0xffff_ffff, 0, 0, 0, 0, 0]).unwrap_or(0)
+}
+/// set_tid_address(2): the word that the kernel clears, and wakes, when this thread ends.
+pub fn set_clear_tid(at: u64) {
+    let _ = plain(libc::SYS_set_tid_address, [at, 0, 0, 0, 0, 0]);
+}
+/// prctl(2) with numbers only.
+pub fn prctl(option: u64, a: u64, b: u64, c: u64, d: u64) -> Result<u64, Errno> {
+    plain(libc::SYS_prctl, [option, a, b, c, d, 0])
+}
+/// Sets the thread's name as other processes see it (cut at 15 bytes).
+pub fn set_name(name: &[u8]) {
+    let mut buf = [0u8; 16];
+    let n = name.len().min(15);
+    buf[..n].copy_from_slice(&name[..n]);
+    // SAFETY: `buf` is terminated.
+    let _ = unsafe { sys::call(libc::SYS_prctl, [libc::PR_SET_NAME as u64, buf.as_ptr() as u64, 0, 0, 0, 0]) };
+}
+
+/// Ends this thread.
+pub fn exit_thread(code: u64) -> ! {
+    loop {
+        let _ = plain(libc::SYS_exit, [code, 0, 0, 0, 0, 0]);
+    }
+}
+/// Ends the process.
+pub fn exit_process(code: u64) -> ! {
+    loop {
+        let _ = plain(libc::SYS_exit_group, [code, 0, 0, 0, 0, 0]);
+    }
+}
+
+/// Dies by `signal` with its default action, so that the parent sees the right status (and a core is dumped where due).
+pub fn die_by(signal: i32) -> ! {
+    // struct kernel_sigaction { handler, flags, restorer, mask }: all zero is SIG_DFL on both architectures.
+    let (default, all) = ([0u64; 4], 1u64 << (signal - 1));
+    // SAFETY: pointers to locals; the default action needs no handler.
+    unsafe {
+        let _ = sys::call(libc::SYS_rt_sigaction, [signal as u64, default.as_ptr() as u64, 0, 8, 0, 0]);
+        let _ = sys::call(libc::SYS_rt_sigprocmask, [libc::SIG_UNBLOCK as u64, &raw const all as u64, 0, 8, 0, 0]);
+    }
+    let _ = plain(libc::SYS_tgkill, [pid() as u64, tid() as u64, signal as u64, 0, 0, 0]);
+    exit_process(128 + signal as u64)
+}
+
+/// clone(2) without CLONE_VM: the child continues here on a copy of this stack. Returns 0 in it, its pid in the parent.
+/// The addresses are guest addresses that the kernel writes by CLONE_PARENT_SETTID, CLONE_CHILD_SETTID, CLONE_CHILD_CLEARTID and
+/// CLONE_PIDFD, and ignores otherwise.
+pub fn fork(flags: u64, parent_tid: u64, child_tid: u64) -> Result<u64, Errno> {
+    assert!(flags & (libc::CLONE_VM | libc::CLONE_SETTLS) as u64 == 0, "a fork shares no memory");
+    #[cfg(target_arch = "x86_64")]
+    let a = [flags, 0, parent_tid, child_tid, 0, 0];
+    #[cfg(not(target_arch = "x86_64"))]
+    let a = [flags, 0, parent_tid, 0, child_tid, 0];
+    // SAFETY: a null stack with memory not shared is fork: both sides return with all of memory intact. libc caches no pid.
+    unsafe { sys::call(libc::SYS_clone, a) }
+}
+
+/// A list of strings as execve wants it.
+struct Vector {
+    _bytes: Vec<u8>,
+    pointers: Vec<u64>,
+}
+
+impl Vector {
+    fn new<S: AsRef<[u8]>>(list: &[S]) -> Vector {
+        let total: usize = list.iter().map(|s| s.as_ref().len() + 1).sum();
+        // Never reallocated below: the pointers go into it.
+        let mut bytes = Vec::with_capacity(total);
+        let mut pointers = Vec::with_capacity(list.len() + 1);
+        for s in list {
+            pointers.push(bytes.as_ptr() as u64 + bytes.len() as u64);
+            bytes.extend_from_slice(s.as_ref());
+            bytes.push(0);
+        }
+        pointers.push(0);
+        Vector { _bytes: bytes, pointers }
+    }
+}
+
+/// execve(2): returns only to say why not.
+pub fn exec<S: AsRef<[u8]>, E: AsRef<[u8]>>(path: &[u8], argv: &[S], envp: &[E]) -> Errno {
+    let (path, argv, envp) = (Vector::new(&[path]), Vector::new(argv), Vector::new(envp));
+    // SAFETY: terminated strings and lists.
+    match unsafe { sys::call(libc::SYS_execve, [path.pointers[0], argv.pointers.as_ptr() as u64, envp.pointers.as_ptr() as u64, 0, 0, 0]) } {
+        Err(e) => e,
+        Ok(_) => Errno(libc::ENOEXEC),
+    }
+}
+
+/// execveat(2) of an open descriptor: returns only to say why not.
+pub fn exec_fd<S: AsRef<[u8]>, E: AsRef<[u8]>>(fd: i32, argv: &[S], envp: &[E]) -> Errno {
+    let (argv, envp) = (Vector::new(argv), Vector::new(envp));
+    let a = [fd as u64, c"".as_ptr() as u64, argv.pointers.as_ptr() as u64, envp.pointers.as_ptr() as u64, libc::AT_EMPTY_PATH as u64, 0];
+    // SAFETY: terminated strings and lists.
+    match unsafe { sys::call(libc::SYS_execveat, a) } {
+        Err(e) => e,
+        Ok(_) => Errno(libc::ENOEXEC),
+    }
+}
+
+/// prlimit64(2) of this process: (soft, hard).
+pub fn limit(resource: u64) -> Result<(u64, u64), Errno> {
+    let mut old = [0u64; 2];
+    // SAFETY: `old` is a struct rlimit64.
+    unsafe { sys::call(libc::SYS_prlimit64, [0, resource, 0, old.as_mut_ptr() as u64, 0, 0]) }?;
+    Ok((old[0], old[1]))
+}
+
+/// sched_getaffinity(2) of this process: the number of processors it may use, at least 1.
+pub fn processors() -> usize {
+    let mut mask = [0u8; 1024];
+    // SAFETY: `mask` is ours; the kernel returns the number of bytes written.
+    let n = unsafe { sys::call(libc::SYS_sched_getaffinity, [0, mask.len() as u64, mask.as_mut_ptr() as u64, 0, 0, 0]) }.unwrap_or(0);
+    mask[..n as usize].iter().map(|b| b.count_ones() as usize).sum::<usize>().max(1)
+}
+
+/// uname(2): the six strings, each zero-padded to 65 bytes.
+pub fn uname() -> Result<[[u8; 65]; 6], Errno> {
+    let mut u = [[0u8; 65]; 6];
+    // SAFETY: `u` has the size of struct new_utsname.
+    unsafe { sys::call(libc::SYS_uname, [u.as_mut_ptr() as u64, 0, 0, 0, 0, 0]) }?;
+    Ok(u)
+}
+
+/// Forwards a guest's call whose pointers are guest addresses: the kernel checks them, and writes guest memory only.
+pub fn forward(nr: i64, args: [u64; 6]) -> Result<u64, Errno> {
+    // SAFETY: what a guest passes is a guest address (invariant 2); calls that change mappings do not come here.
+    unsafe { sys::call(nr, args) }
+}
+
+/// Effective user and group id.
+pub fn effective_ids() -> (u32, u32) {
+    let id = |nr| plain(nr, [0; 6]).unwrap_or(0) as u32;
+    (id(libc::SYS_geteuid), id(libc::SYS_getegid))
+}
+
+/// Real user and group id.
+pub fn real_ids() -> (u32, u32) {
+    let id = |nr| plain(nr, [0; 6]).unwrap_or(0) as u32;
+    (id(libc::SYS_getuid), id(libc::SYS_getgid))
+}

@@ -1,0 +1,316 @@
+//! Changes to existing mappings: munmap, mprotect, mremap, madvise, brk and System V segments, with the kernel's checks and errors.
+
+use super::vma::{Backing, Kind, Vma};
+use super::{Inner, Mm, Place, Prot, occupied, release};
+use crate::guest::Addr;
+use crate::guest::addr::PAGE_SIZE;
+use crate::host::memory::{self as host, flags};
+use crate::host::sys::Errno;
+use std::sync::Arc;
+
+const EINVAL: Errno = Errno(libc::EINVAL);
+const ENOMEM: Errno = Errno(libc::ENOMEM);
+const EFAULT: Errno = Errno(libc::EFAULT);
+
+/// PROT_GROWSDOWN: apply from the start of a stack on.
+pub const PROT_GROWSDOWN: u64 = 0x0100_0000;
+/// Advice after which the contents may be others.
+const DROPPING: [u64; 4] = [libc::MADV_DONTNEED as u64, libc::MADV_FREE as u64, libc::MADV_REMOVE as u64, 24 /* MADV_DONTNEED_LOCKED */];
+
+fn aligned(at: Addr) -> Result<u64, Errno> {
+    if at.0 % PAGE_SIZE == 0 { Ok(at.0) } else { Err(EINVAL) }
+}
+
+/// `len` rounded up to pages; `wrapped` if that is past the end of the numbers.
+pub fn page_len(len: u64, wrapped: Errno) -> Result<u64, Errno> {
+    len.checked_next_multiple_of(PAGE_SIZE).ok_or(wrapped)
+}
+
+impl Mm {
+    /// munmap(2). Only what the guest mapped is unmapped.
+    pub fn unmap(&self, at: Addr, len: u64) -> Result<(), Errno> {
+        let start = aligned(at)?;
+        let len = page_len(len, EINVAL)?;
+        if len == 0 {
+            return Err(EINVAL);
+        }
+        self.change(start..start.saturating_add(len), |inner| {
+            inner.layout.check(start, len).map_err(|_| EINVAL)?;
+            inner.unmap(start, len)
+        })
+    }
+
+    /// mprotect(2); `prot` is the guest's argument.
+    pub fn protect(&self, at: Addr, len: u64, prot: u64) -> Result<(), Errno> {
+        let mut start = aligned(at)?;
+        let end = start.checked_add(page_len(len, ENOMEM)?).ok_or(ENOMEM)?;
+        let new = Prot::from_bits_truncate(prot as u8);
+        if prot & !(PROT_GROWSDOWN | 0x0200_0000 /* PROT_GROWSUP */ | 8 /* PROT_SEM */ | 7) != 0 || prot & 0x0200_0000 != 0 {
+            return Err(EINVAL);
+        }
+        if start == end {
+            return Ok(());
+        }
+        if prot & PROT_GROWSDOWN != 0 {
+            match self.read().areas.find(start) {
+                Some((span, Vma { kind: Kind::Stack, .. })) => start = span.start,
+                _ => return Err(EINVAL),
+            }
+        }
+        self.change(start..end, |inner| inner.protect(start, end, new))
+    }
+
+    /// mremap(2): the new address.
+    pub fn remap(&self, old: Addr, old_len: u64, new_len: u64, how: u64, to: Addr) -> Result<Addr, Errno> {
+        const MAYMOVE: u64 = libc::MREMAP_MAYMOVE as u64;
+        const FIXED: u64 = libc::MREMAP_FIXED as u64;
+        const DONTUNMAP: u64 = 4;
+        let start = aligned(old)?;
+        let (old_len, new_len) = (page_len(old_len, EINVAL)?, page_len(new_len, EINVAL)?);
+        let (fixed, keep) = (how & FIXED != 0, how & DONTUNMAP != 0);
+        if how & !(MAYMOVE | FIXED | DONTUNMAP) != 0 || (fixed || keep) && how & MAYMOVE == 0 || keep && old_len != new_len || new_len == 0 {
+            return Err(EINVAL);
+        }
+        let layout = self.layout();
+        if fixed {
+            aligned(to)?;
+            layout.check(to.0, new_len).map_err(|_| EINVAL)?;
+            if to.0 < start.saturating_add(old_len) && start < to.0 + new_len {
+                return Err(EINVAL);
+            }
+        }
+        layout.check(start, old_len.max(1)).map_err(|_| EFAULT)?;
+        if fixed {
+            // Ends in the same lock-free way as munmap of the target would.
+            self.change(to.0..to.0 + new_len, |_| ());
+        }
+        self.change(start..start + old_len.max(PAGE_SIZE), |inner| {
+            let (span, vma) = inner.areas.find(start).ok_or(EFAULT)?;
+            let (span, vma) = (span, vma.clone());
+            if old_len == 0 && !vma.shared {
+                return Err(EINVAL);
+            }
+            if start + old_len > span.end {
+                return Err(EFAULT);
+            }
+            if !fixed && !keep && old_len != 0 {
+                if new_len <= old_len {
+                    if new_len < old_len {
+                        inner.unmap(start + new_len, old_len - new_len)?;
+                    }
+                    return Ok(old);
+                }
+                let growth = start + old_len..start + new_len;
+                let room = inner.layout.check(start, new_len).is_ok() && inner.areas.is_free(growth.clone()) && start + old_len == span.end;
+                if room && inner.grow_allowed(new_len - old_len) && host::resize(start, old_len, new_len).is_ok() {
+                    inner.note_moved(start, start, &vma, span.start, new_len);
+                    return Ok(old);
+                }
+                if how & MAYMOVE == 0 {
+                    return Err(ENOMEM);
+                }
+            }
+            if !inner.grow_allowed(new_len.saturating_sub(if keep { 0 } else { old_len })) {
+                return Err(ENOMEM);
+            }
+            let host_flags = if keep { DONTUNMAP } else { 0 };
+            let destination = if fixed {
+                let gaps = inner.areas.gaps(to.0..to.0 + new_len);
+                inner.claim(&gaps)?;
+                if let Err(e) = host::relocate(start, old_len, new_len, to.0, host_flags) {
+                    release(&gaps);
+                    return Err(e);
+                }
+                to.0
+            } else {
+                let place = if to.0 != 0 { Place::Hint(to.page()) } else { Place::Anywhere };
+                let how = flags::PRIVATE | flags::ANONYMOUS | flags::NORESERVE;
+                inner.choose(place, new_len, 0, |at| {
+                    host::map_new(at, new_len, 0, how, -1, 0)?;
+                    host::relocate(start, old_len, new_len, at, host_flags).inspect_err(|_| {
+                        let _ = host::unmap(at, new_len);
+                    })
+                })?
+            };
+            if !keep && old_len != 0 {
+                inner.areas.remove(start..start + old_len);
+            }
+            inner.note_moved(start, destination, &vma, span.start, new_len);
+            Ok(Addr(destination))
+        })
+    }
+
+    /// madvise(2).
+    pub fn advise(&self, at: Addr, len: u64, advice: u64) -> Result<(), Errno> {
+        let start = aligned(at)?;
+        let len = page_len(len, EINVAL)?;
+        let end = start.checked_add(len).ok_or(EINVAL)?;
+        // An unknown advice is refused for an empty range too.
+        host::advise(start, 0, advice)?;
+        let apply = |inner: &Inner| {
+            let mut covered = 0;
+            for (span, _) in inner.areas.within(start..end) {
+                covered += span.end - span.start;
+                host::advise(span.start, span.end - span.start, advice)?;
+            }
+            if covered == len { Ok(()) } else { Err(ENOMEM) }
+        };
+        if DROPPING.contains(&advice) { self.change(start..end, |inner| apply(inner)) } else { apply(&self.read()) }
+    }
+
+    /// brk(2): the break after the call, changed or not.
+    pub fn set_brk(&self, new: Addr) -> Addr {
+        let (start, current) = {
+            let inner = self.read();
+            (inner.brk.start, inner.brk.current)
+        };
+        if new.0 < start {
+            return Addr(current);
+        }
+        let (old_end, new_end) = (Addr(current).page_up().0, new.page_up().0);
+        let affected = if new_end < old_end { new_end..old_end } else { 0..0 };
+        self.change(affected, |inner| {
+            if new_end < old_end {
+                if inner.unmap(new_end, old_end - new_end).is_err() {
+                    return Addr(inner.brk.current);
+                }
+            } else if new_end > old_end {
+                let len = new_end - old_end;
+                let free = inner.areas.is_free(old_end..new_end) && inner.layout.check(old_end, len).is_ok();
+                let allowed = inner.grow_allowed(len) && new.0 - inner.brk.start <= inner.data_limit;
+                let how = flags::PRIVATE | flags::ANONYMOUS | flags::NORESERVE;
+                let prot = Prot::READ | Prot::WRITE;
+                if !free || !allowed || host::map_new(old_end, len, prot.host(), how, -1, 0).is_err() {
+                    return Addr(inner.brk.current);
+                }
+                inner.areas.insert(old_end..new_end, Vma { prot, shared: false, segment: false, kind: Kind::Heap, offset: 0 });
+            }
+            inner.brk.current = new.0;
+            new
+        })
+    }
+
+    /// mlockall(2) and munlockall(2) on the guest's areas. `now` and `later`: flags for mlock2, None for "not".
+    pub fn lock_all(&self, now: Option<u64>, later: Option<u64>) -> Result<(), Errno> {
+        let mut inner = self.write();
+        inner.lock_new = later;
+        for (span, vma) in inner.areas.iter() {
+            match now {
+                // Memory that cannot be touched cannot be locked; the kernel skips it too.
+                Some(how) if !vma.prot.is_empty() => host::lock(span.start, span.end - span.start, how)?,
+                Some(_) => {}
+                None if later.is_none() => host::unlock(span.start, span.end - span.start)?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// shmat(2): the address.
+    pub fn attach(&self, id: i32, at: Addr, how: u64) -> Result<Addr, Errno> {
+        const RDONLY: u64 = libc::SHM_RDONLY as u64;
+        const RND: u64 = libc::SHM_RND as u64;
+        const REMAP: u64 = libc::SHM_REMAP as u64;
+        const EXEC: u64 = 0o100000;
+        let len = page_len(host::segment_size(id)?, EINVAL)?;
+        let mut start = at.0;
+        if start % PAGE_SIZE != 0 {
+            if how & RND == 0 {
+                return Err(EINVAL);
+            }
+            start &= !(PAGE_SIZE - 1);
+        }
+        if start == 0 && how & REMAP != 0 {
+            return Err(EINVAL);
+        }
+        let affected = if how & REMAP != 0 { start..start.saturating_add(len) } else { 0..0 };
+        self.change(affected, |inner| {
+            let host_how = how & (RDONLY | REMAP);
+            let exists = |e: Errno| if e == EINVAL { Errno(libc::EEXIST) } else { e };
+            let start = if start == 0 {
+                // The probe tells a taken address from other reasons of EINVAL.
+                let none = flags::PRIVATE | flags::ANONYMOUS | flags::NORESERVE;
+                inner.choose(Place::Anywhere, len, 0, |at| {
+                    host::map_new(at, len, 0, none, -1, 0)?;
+                    host::unmap(at, len)?;
+                    host::attach(id, at, len, host_how).map_err(exists)
+                })?
+            } else {
+                inner.layout.check(start, len).map_err(|_| EINVAL)?;
+                if how & REMAP == 0 && !inner.areas.is_free(start..start + len) {
+                    return Err(EINVAL);
+                }
+                let gaps = inner.areas.gaps(start..start + len);
+                if how & REMAP != 0 {
+                    inner.claim(&gaps)?;
+                }
+                host::attach(id, start, len, host_how).inspect_err(|_| if how & REMAP != 0 { release(&gaps) })?;
+                start
+            };
+            let mut prot = if how & RDONLY != 0 { Prot::READ } else { Prot::READ | Prot::WRITE };
+            prot.set(Prot::EXEC, how & EXEC != 0);
+            let backing = Backing { dev: 1, inode: id as u64, path: b"/SYSV00000000 (deleted)".to_vec() };
+            let kind = Kind::File(Arc::new(backing));
+            inner.areas.insert(start..start + len, Vma { prot, shared: true, segment: true, kind, offset: 0 });
+            Ok(Addr(start))
+        })
+    }
+
+    /// shmdt(2).
+    pub fn detach(&self, at: Addr) -> Result<(), Errno> {
+        let span = match self.read().areas.find(at.0) {
+            Some((span, vma)) if vma.segment && span.start == at.0 && vma.offset == 0 => span,
+            _ => return Err(EINVAL),
+        };
+        self.change(span.clone(), |inner| {
+            host::detach(span.start)?;
+            inner.areas.remove(span);
+            Ok(())
+        })
+    }
+}
+
+impl Inner {
+    /// Does RLIMIT_AS allow `more` bytes?
+    pub(super) fn grow_allowed(&self, more: u64) -> bool {
+        self.limit == u64::MAX || self.areas.total().saturating_add(more) <= self.limit
+    }
+
+    pub(super) fn unmap(&mut self, start: u64, len: u64) -> Result<(), Errno> {
+        let spans: Vec<_> = self.areas.within(start..start + len).map(|(s, _)| s).collect();
+        for span in spans {
+            host::unmap(span.start, span.end - span.start).map_err(occupied)?;
+            self.areas.remove(span);
+        }
+        Ok(())
+    }
+
+    /// The kernel goes upwards and stops at the first hole or failure: what lies before is changed.
+    fn protect(&mut self, start: u64, end: u64, prot: Prot) -> Result<(), Errno> {
+        let spans: Vec<_> = self.areas.within(start..end).map(|(s, v)| (s, v.prot)).collect();
+        let mut at = start;
+        for (span, old) in spans {
+            if span.start != at {
+                return Err(ENOMEM);
+            }
+            at = span.end;
+            let mut new = prot;
+            if self.read_implies_exec && new.contains(Prot::READ) {
+                new |= Prot::EXEC;
+            }
+            if new.host() != old.host() {
+                host::protect(span.start, span.end - span.start, new.host())?;
+            }
+            if new != old {
+                self.areas.update(span, |vma| vma.prot = new);
+            }
+        }
+        if at == end { Ok(()) } else { Err(ENOMEM) }
+    }
+
+    /// Records that the area `vma` (its own start is `origin`) now lies from `from` on at `to`, `len` bytes long.
+    fn note_moved(&mut self, from: u64, to: u64, vma: &Vma, origin: u64, len: u64) {
+        let offset = if matches!(vma.kind, Kind::File(_)) { vma.offset.wrapping_add(from - origin) } else { 0 };
+        self.areas.insert(to..to + len, Vma { offset, ..vma.clone() });
+    }
+}

@@ -1,0 +1,293 @@
+//! The map of a guest's virtual memory areas: pure bookkeeping, no host calls.
+//!
+//! Invariants: areas do not overlap, are not empty and are page-aligned; neighbours that could be one area are one.
+
+use super::Prot;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A half-open range of guest addresses.
+pub type Span = Range<u64>;
+
+/// The file behind a mapping.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Backing {
+    /// Device number (host encoding, as in st_dev).
+    pub dev: u64,
+    /// Inode number.
+    pub inode: u64,
+    /// Path as /proc shows it; empty if unknown.
+    pub path: Vec<u8>,
+}
+
+/// What an area is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Anonymous memory.
+    Anonymous,
+    /// The program break's area.
+    Heap,
+    /// The main thread's stack.
+    Stack,
+    /// The vdso image.
+    Vdso,
+    /// A file, or a System V segment.
+    File(Arc<Backing>),
+}
+
+/// One virtual memory area.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vma {
+    /// What the guest may do.
+    pub prot: Prot,
+    /// MAP_SHARED.
+    pub shared: bool,
+    /// A System V segment: `shmdt` removes it.
+    pub segment: bool,
+    /// What it is made of.
+    pub kind: Kind,
+    /// Offset into the file, in bytes; 0 for other kinds.
+    pub offset: u64,
+}
+
+impl Vma {
+    /// The same area seen from `by` bytes further on.
+    fn advanced(&self, by: u64) -> Vma {
+        let offset = if matches!(self.kind, Kind::File(_)) { self.offset.wrapping_add(by) } else { self.offset };
+        Vma { offset, ..self.clone() }
+    }
+
+    /// Does `next` continue this area, `len` bytes long?
+    fn continues(&self, len: u64, next: &Vma) -> bool {
+        self.prot == next.prot
+            && self.shared == next.shared
+            && !(self.segment || next.segment)
+            && self.kind == next.kind
+            && match self.kind {
+                Kind::File(_) => self.offset.wrapping_add(len) == next.offset,
+                // Shared anonymous areas are distinct objects.
+                _ => !self.shared,
+            }
+    }
+}
+
+/// The map. Keys are starts; values hold the end and the area.
+#[derive(Default)]
+pub struct VmaMap {
+    areas: BTreeMap<u64, (u64, Vma)>,
+}
+
+impl VmaMap {
+    /// The area that holds `addr`.
+    pub fn find(&self, addr: u64) -> Option<(Span, &Vma)> {
+        let (&start, (end, vma)) = self.areas.range(..=addr).next_back()?;
+        (addr < *end).then_some((start..*end, vma))
+    }
+
+    /// All areas, upwards.
+    pub fn iter(&self) -> impl Iterator<Item = (Span, &Vma)> {
+        self.areas.iter().map(|(&start, (end, vma))| (start..*end, vma))
+    }
+
+    /// Areas that touch `span`, cut to it, upwards.
+    pub fn within(&self, span: Span) -> impl Iterator<Item = (Span, &Vma)> {
+        let first = self.find(span.start).map_or(span.start, |(s, _)| s.start);
+        self.areas.range(first..span.end.max(first)).filter_map(move |(&start, (end, vma))| {
+            let cut = start.max(span.start)..(*end).min(span.end);
+            (cut.start < cut.end).then_some((cut, vma))
+        })
+    }
+
+    /// Parts of `span` that no area covers, upwards.
+    pub fn gaps(&self, span: Span) -> Vec<Span> {
+        let mut gaps = Vec::new();
+        let mut at = span.start;
+        for (s, _) in self.within(span.clone()) {
+            if at < s.start {
+                gaps.push(at..s.start);
+            }
+            at = s.end;
+        }
+        if at < span.end {
+            gaps.push(at..span.end);
+        }
+        gaps
+    }
+
+    /// Does nothing lie in `span`?
+    pub fn is_free(&self, span: Span) -> bool {
+        self.last_in(span).is_none()
+    }
+
+    /// Start of the highest area that touches `span`.
+    fn last_in(&self, span: Span) -> Option<u64> {
+        let (&start, (end, _)) = self.areas.range(..span.end).next_back()?;
+        (*end > span.start && span.start < span.end).then_some(start)
+    }
+
+    /// Makes `at` a border, if it lies inside an area.
+    fn split(&mut self, at: u64) {
+        if let Some((&start, (end, vma))) = self.areas.range_mut(..at).next_back()
+            && *end > at
+        {
+            let upper = (*end, vma.advanced(at - start));
+            *end = at;
+            self.areas.insert(at, upper);
+        }
+    }
+
+    /// Joins the areas that meet at `at`, if they can be one.
+    fn join(&mut self, at: u64) {
+        let Some((end, upper)) = self.areas.get(&at) else { return };
+        let (end, upper) = (*end, upper);
+        if let Some((&start, (lower_end, lower))) = self.areas.range(..at).next_back()
+            && *lower_end == at
+            && lower.continues(at - start, upper)
+        {
+            self.areas.remove(&at);
+            self.areas.get_mut(&start).expect("found above").0 = end;
+        }
+    }
+
+    /// Puts an area in place of whatever is there.
+    pub fn insert(&mut self, span: Span, vma: Vma) {
+        self.remove(span.clone());
+        self.areas.insert(span.start, (span.end, vma));
+        self.join(span.end);
+        self.join(span.start);
+    }
+
+    /// Removes whatever lies in `span`.
+    pub fn remove(&mut self, span: Span) {
+        if self.is_free(span.clone()) {
+            return;
+        }
+        self.split(span.start);
+        self.split(span.end);
+        while let Some((&start, _)) = self.areas.range(span.clone()).next() {
+            self.areas.remove(&start);
+        }
+    }
+
+    /// Changes the areas inside `span`.
+    pub fn update(&mut self, span: Span, mut change: impl FnMut(&mut Vma)) {
+        self.split(span.start);
+        self.split(span.end);
+        let mut borders = vec![span.end];
+        for (&start, (_, vma)) in self.areas.range_mut(span) {
+            change(vma);
+            borders.push(start);
+        }
+        for at in borders {
+            self.join(at);
+        }
+    }
+
+    /// Total size in bytes.
+    pub fn total(&self) -> u64 {
+        self.iter().map(|(s, _)| s.end - s.start).sum()
+    }
+
+    /// The highest place for `len` bytes in `within`, `align`ed, where no area and nothing in `blocked` (start to end) lies.
+    pub fn place_below(&self, within: Span, len: u64, align: u64, blocked: &BTreeMap<u64, u64>) -> Option<u64> {
+        let mut top = within.end;
+        loop {
+            let start = top.checked_sub(len)? & !(align - 1);
+            if start < within.start {
+                return None;
+            }
+            let block = blocked.range(..start + len).next_back().filter(|(_, end)| **end > start).map(|b| *b.0);
+            match self.last_in(start..start + len).max(block) {
+                Some(obstacle) => top = obstacle,
+                None => return Some(start),
+            }
+        }
+    }
+
+    /// The lowest such place.
+    pub fn place_above(&self, within: Span, len: u64, align: u64, blocked: &BTreeMap<u64, u64>) -> Option<u64> {
+        let mut start = within.start.checked_next_multiple_of(align)?;
+        loop {
+            let end = start.checked_add(len).filter(|e| *e <= within.end)?;
+            let area = self.within(start..end).last().map(|(s, _)| s.end);
+            let block = blocked.range(..end).next_back().filter(|(_, e)| **e > start).map(|b| *b.1);
+            // An area's end is cut to the range: look up the whole one.
+            match area.and_then(|e| self.find(e - 1)).map(|(s, _)| s.end).max(block) {
+                Some(obstacle) => start = obstacle.checked_next_multiple_of(align)?,
+                None => return Some(start),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn anon(prot: Prot) -> Vma {
+        Vma { prot, shared: false, segment: false, kind: Kind::Anonymous, offset: 0 }
+    }
+    fn file(offset: u64) -> Vma {
+        let backing = Arc::new(Backing { dev: 1, inode: 2, path: b"/f".to_vec() });
+        Vma { prot: Prot::READ, shared: false, segment: false, kind: Kind::File(backing), offset }
+    }
+    fn shape(m: &VmaMap) -> Vec<(u64, u64, u8)> {
+        m.iter().map(|(s, v)| (s.start, s.end, v.prot.bits())).collect()
+    }
+
+    #[test]
+    fn neighbours_merge_and_split() {
+        let mut m = VmaMap::default();
+        m.insert(0x1000..0x3000, anon(Prot::READ));
+        m.insert(0x3000..0x5000, anon(Prot::READ));
+        assert_eq!(shape(&m), [(0x1000, 0x5000, 1)]);
+        m.update(0x2000..0x3000, |v| v.prot = Prot::READ | Prot::WRITE);
+        assert_eq!(shape(&m), [(0x1000, 0x2000, 1), (0x2000, 0x3000, 3), (0x3000, 0x5000, 1)]);
+        m.update(0x2000..0x3000, |v| v.prot = Prot::READ);
+        assert_eq!(shape(&m), [(0x1000, 0x5000, 1)]);
+        m.remove(0x2000..0x2800 + 0x800);
+        assert_eq!(shape(&m), [(0x1000, 0x2000, 1), (0x3000, 0x5000, 1)]);
+        m.insert(0..0x8000, anon(Prot::empty()));
+        assert_eq!(shape(&m), [(0, 0x8000, 0)]);
+    }
+
+    #[test]
+    fn files_merge_only_where_offsets_continue() {
+        let mut m = VmaMap::default();
+        m.insert(0x1000..0x4000, file(0x10000));
+        m.remove(0x2000..0x3000);
+        let offsets: Vec<_> = m.iter().map(|(s, v)| (s.start, v.offset)).collect();
+        assert_eq!(offsets, [(0x1000, 0x10000), (0x3000, 0x12000)]);
+        m.insert(0x2000..0x3000, file(0x5000));
+        assert_eq!(m.iter().count(), 3);
+        m.insert(0x2000..0x3000, file(0x11000));
+        assert_eq!(m.iter().count(), 1);
+    }
+
+    #[test]
+    fn shared_anonymous_areas_stay_apart() {
+        let mut m = VmaMap::default();
+        let shared = Vma { shared: true, ..anon(Prot::READ) };
+        m.insert(0x1000..0x2000, shared.clone());
+        m.insert(0x2000..0x3000, shared);
+        assert_eq!(m.iter().count(), 2);
+    }
+
+    #[test]
+    fn gaps_and_places() {
+        let mut m = VmaMap::default();
+        m.insert(0x2000..0x3000, anon(Prot::READ));
+        m.insert(0x5000..0x6000, anon(Prot::WRITE));
+        assert_eq!(m.gaps(0x1000..0x7000), [0x1000..0x2000, 0x3000..0x5000, 0x6000..0x7000]);
+        assert_eq!(m.gaps(0x2000..0x2800), []);
+        let mut none = BTreeMap::new();
+        assert_eq!(m.place_below(0x1000..0x7000, 0x1000, 0x1000, &none), Some(0x6000));
+        assert_eq!(m.place_below(0x1000..0x7000, 0x2000, 0x1000, &none), Some(0x3000));
+        assert_eq!(m.place_below(0x1000..0x7000, 0x3000, 0x1000, &none), None);
+        assert_eq!(m.place_above(0x1000..0x8000, 0x2000, 0x1000, &none), Some(0x3000));
+        assert_eq!(m.place_above(0x1000..0x7000, 0x3000, 0x1000, &none), None);
+        none.insert(0x6800, 0x7000);
+        assert_eq!(m.place_below(0x1000..0x7000, 0x1000, 0x1000, &none), Some(0x4000));
+    }
+}

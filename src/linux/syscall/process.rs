@@ -1,0 +1,265 @@
+//! System calls on processes: fork and exec, exit, thread area, limits, uname, prctl.
+
+use crate::guest::{Addr, Gpr};
+use crate::host::copy::{self, Fault};
+use crate::host::process as host;
+use crate::host::sys::Errno;
+use crate::linux::exec;
+use crate::linux::process::Limits;
+use crate::linux::task::Task;
+
+type Result = std::result::Result<u64, Errno>;
+
+const EINVAL: Errno = Errno(libc::EINVAL);
+const EPERM: Errno = Errno(libc::EPERM);
+
+fn fault(_: Fault) -> Errno {
+    Errno(libc::EFAULT)
+}
+
+/// exit(2): ends the thread.
+pub fn exit(_: &mut Task, [code, ..]: [u64; 6]) -> Result {
+    host::exit_thread(code)
+}
+
+/// exit_group(2).
+pub fn exit_group(_: &mut Task, [code, ..]: [u64; 6]) -> Result {
+    host::exit_process(code)
+}
+
+/// fork(2).
+pub fn fork(task: &mut Task, _: [u64; 6]) -> Result {
+    clone(task, [libc::SIGCHLD as u64, 0, 0, 0, 0, 0])
+}
+
+/// vfork(2): see [`clone`] for what is not as it should be.
+pub fn vfork(task: &mut Task, _: [u64; 6]) -> Result {
+    clone(task, [(libc::CLONE_VFORK | libc::CLONE_VM | libc::SIGCHLD) as u64, 0, 0, 0, 0, 0])
+}
+
+/// clone(2) of processes. CLONE_VFORK waits until the child executes or ends, but with CLONE_VM the child works on a
+/// copy: what it writes the parent does not see. Threads (CLONE_VM alone) are refused with ENOSYS.
+pub fn clone(task: &mut Task, [how, stack, parent_tid, child_tid, tls, _]: [u64; 6]) -> Result {
+    const VM: u64 = libc::CLONE_VM as u64;
+    const VFORK: u64 = libc::CLONE_VFORK as u64;
+    const SETTLS: u64 = libc::CLONE_SETTLS as u64;
+    const CLEARTID: u64 = libc::CLONE_CHILD_CLEARTID as u64;
+    const THREAD: u64 = libc::CLONE_THREAD as u64;
+    const SIGHAND: u64 = libc::CLONE_SIGHAND as u64;
+    if how & THREAD != 0 && how & SIGHAND == 0 || how & SIGHAND != 0 && how & VM == 0 {
+        return Err(EINVAL);
+    }
+    if how & VM != 0 && (how & VFORK == 0 || how & THREAD != 0) {
+        return Err(Errno(libc::ENOSYS));
+    }
+    for (flag, at, len) in [(libc::CLONE_PARENT_SETTID, parent_tid, 4), (libc::CLONE_CHILD_SETTID, child_tid, 4), (libc::CLONE_PIDFD, parent_tid, 4)] {
+        if how & flag as u64 != 0 {
+            task.process.engine.prepare_write(Addr(at), len);
+        }
+    }
+    let host_flags = how & !(VM | SETTLS | SIGHAND);
+    let pid = task.process.mm.with_lock_held(|| host::fork(host_flags, parent_tid, child_tid))?;
+    if pid == 0 {
+        task.forked(host::tid());
+        if how & CLEARTID != 0 {
+            task.clear_child_tid = Addr(child_tid);
+        }
+        let state = task.thread.state();
+        if stack != 0 {
+            state.set(Gpr::Rsp, stack);
+        }
+        if how & SETTLS != 0 {
+            state.fs_base = tls;
+        }
+    }
+    Ok(pid)
+}
+
+/// execve(2).
+pub fn execve(task: &mut Task, [path, argv, envp, ..]: [u64; 6]) -> Result {
+    Err(exec::execute(task, libc::AT_FDCWD, Addr(path), Addr(argv), Addr(envp), 0))
+}
+
+/// execveat(2).
+pub fn execveat(task: &mut Task, [dir, path, argv, envp, flags, _]: [u64; 6]) -> Result {
+    Err(exec::execute(task, dir as i32, Addr(path), Addr(argv), Addr(envp), flags as i32))
+}
+
+/// set_tid_address(2).
+pub fn set_tid_address(task: &mut Task, [at, ..]: [u64; 6]) -> Result {
+    task.clear_child_tid = Addr(at);
+    host::set_clear_tid(at);
+    Ok(task.tid as u64)
+}
+
+/// arch_prctl(2), x86 only: FS and GS bases.
+pub fn arch_prctl(task: &mut Task, [code, value, ..]: [u64; 6]) -> Result {
+    const SET_GS: u64 = 0x1001;
+    const SET_FS: u64 = 0x1002;
+    const GET_FS: u64 = 0x1003;
+    const GET_GS: u64 = 0x1004;
+    const GET_CPUID: u64 = 0x1011;
+    const SET_CPUID: u64 = 0x1012;
+    let state = task.thread.state();
+    // Arguments are `int` and `unsigned long`.
+    match code as u32 as u64 {
+        SET_FS | SET_GS if value >= crate::linux::memory::TASK_END => Err(EPERM),
+        SET_FS => {
+            state.fs_base = value;
+            Ok(0)
+        }
+        SET_GS => {
+            state.gs_base = value;
+            Ok(0)
+        }
+        GET_FS => copy::write(Addr(value), state.fs_base).map(|()| 0).map_err(fault),
+        GET_GS => copy::write(Addr(value), state.gs_base).map(|()| 0).map_err(fault),
+        // CPUID is never trapped, and cannot be.
+        GET_CPUID => Ok(1),
+        SET_CPUID => Err(Errno(libc::ENODEV)),
+        _ => Err(EINVAL),
+    }
+}
+
+/// A virtual limit of the caller's own process: which one.
+fn virtual_limit(resource: u64) -> Option<fn(&mut Limits) -> &mut (u64, u64)> {
+    const RLIMIT_DATA: u64 = 2;
+    const RLIMIT_AS: u64 = 9;
+    match resource as u32 as u64 {
+        RLIMIT_AS => Some(|l| &mut l.address_space),
+        RLIMIT_DATA => Some(|l| &mut l.data),
+        _ => None,
+    }
+}
+
+/// prlimit64(2). Limits on memory (RLIMIT_AS, RLIMIT_DATA) hold for the guest's memory, not for xemu's, so the host never
+/// learns them; those of other processes are the host's.
+pub fn prlimit64(task: &mut Task, args: [u64; 6]) -> Result {
+    let [pid, resource, new, old, ..] = args;
+    let own = pid as i32 == 0 || pid as i32 == task.process.pid();
+    let Some(field) = virtual_limit(resource).filter(|_| own) else {
+        task.process.engine.prepare_write(Addr(old), if old != 0 { 16 } else { 0 });
+        return host::forward(libc::SYS_prlimit64, args);
+    };
+    let mut limits = task.process.limits();
+    let current = *field(&mut limits);
+    if new != 0 {
+        let [soft, hard] = copy::read::<[u64; 2]>(Addr(new)).map_err(fault)?;
+        if soft > hard {
+            return Err(EINVAL);
+        }
+        // Raising a hard limit takes CAP_SYS_RESOURCE: root has it, by this simple measure.
+        if hard > current.1 && host::effective_ids().0 != 0 {
+            return Err(EPERM);
+        }
+        *field(&mut limits) = (soft, hard);
+    }
+    if old != 0 {
+        copy::write(Addr(old), [current.0, current.1]).map_err(fault)?;
+    }
+    if new != 0 {
+        task.process.set_limits(limits);
+    }
+    Ok(0)
+}
+
+/// getrlimit(2).
+pub fn getrlimit(task: &mut Task, [resource, old, ..]: [u64; 6]) -> Result {
+    prlimit64(task, [0, resource, 0, old, 0, 0])
+}
+
+/// setrlimit(2).
+pub fn setrlimit(task: &mut Task, [resource, new, ..]: [u64; 6]) -> Result {
+    prlimit64(task, [0, resource, new, 0, 0, 0])
+}
+
+/// uname(2): an x86_64 machine.
+pub fn uname(task: &mut Task, [at, ..]: [u64; 6]) -> Result {
+    const PER_LINUX32: u64 = 8;
+    let mut names = host::uname()?;
+    let mut set = |field: usize, value: &[u8]| {
+        let n = value.len().min(64);
+        names[field] = [0; 65];
+        names[field][..n].copy_from_slice(&value[..n]);
+    };
+    set(4, if host::personality() & 0xff == PER_LINUX32 { b"i686" } else { b"x86_64" });
+    if let Some(release) = &task.process.options.release {
+        set(2, release);
+    }
+    copy::write(Addr(at), names).map(|()| 0).map_err(fault)
+}
+
+/// personality(2).
+pub fn personality(task: &mut Task, args: [u64; 6]) -> Result {
+    const READ_IMPLIES_EXEC: u64 = 0x40_0000;
+    const QUERY: u32 = 0xffff_ffff;
+    let old = host::forward(libc::SYS_personality, args)?;
+    if args[0] as u32 != QUERY {
+        task.process.mm.set_read_implies_exec(args[0] & READ_IMPLIES_EXEC != 0);
+    }
+    Ok(old)
+}
+
+/// What becomes of a prctl(2) option.
+enum Control {
+    /// An out-parameter at argument n, of so many bytes; otherwise the same.
+    Writes(usize, u64),
+    /// Answered so, without the host: what a kernel without the feature says.
+    Refuse(i32),
+}
+
+/// Options that do not simply pass (include/uapi/linux/prctl.h). Everything else is forwarded.
+const CONTROLS: &[(u64, Control)] = &[
+    (2, Control::Writes(1, 4)),            // PR_GET_PDEATHSIG
+    (5, Control::Refuse(libc::EINVAL)),    // PR_GET_UNALIGN: not on x86
+    (6, Control::Refuse(libc::EINVAL)),    // PR_SET_UNALIGN
+    (9, Control::Refuse(libc::EINVAL)),    // PR_GET_FPEMU
+    (10, Control::Refuse(libc::EINVAL)),   // PR_SET_FPEMU
+    (11, Control::Refuse(libc::EINVAL)),   // PR_GET_FPEXC
+    (12, Control::Refuse(libc::EINVAL)),   // PR_SET_FPEXC
+    (16, Control::Writes(1, 16)),          // PR_GET_NAME
+    (19, Control::Refuse(libc::EINVAL)),   // PR_GET_ENDIAN
+    (20, Control::Refuse(libc::EINVAL)),   // PR_SET_ENDIAN
+    (22, Control::Refuse(libc::EINVAL)),   // PR_SET_SECCOMP: filters name x86 calls, the host would see its own
+    (26, Control::Refuse(libc::EINVAL)),   // PR_SET_TSC: RDTSC is not trapped
+    (35, Control::Refuse(libc::EPERM)),    // PR_SET_MM: would describe xemu's memory
+    (37, Control::Writes(1, 4)),           // PR_GET_CHILD_SUBREAPER
+    (40, Control::Writes(1, 8)),           // PR_GET_TID_ADDRESS
+    (43, Control::Refuse(libc::EINVAL)),   // PR_MPX_ENABLE_MANAGEMENT: removed
+    (44, Control::Refuse(libc::EINVAL)),   // PR_MPX_DISABLE_MANAGEMENT
+    (50, Control::Refuse(libc::EINVAL)),   // PR_SVE_SET_VL: ARM's
+    (51, Control::Refuse(libc::EINVAL)),   // PR_SVE_GET_VL
+    (54, Control::Refuse(libc::EINVAL)),   // PR_PAC_RESET_KEYS
+    (55, Control::Refuse(libc::EINVAL)),   // PR_SET_TAGGED_ADDR_CTRL
+    (56, Control::Refuse(libc::EINVAL)),   // PR_GET_TAGGED_ADDR_CTRL
+    (59, Control::Refuse(libc::EINVAL)),   // PR_SET_SYSCALL_USER_DISPATCH: its ranges are guest code
+    (60, Control::Refuse(libc::EINVAL)),   // PR_PAC_SET_ENABLED_KEYS
+    (61, Control::Refuse(libc::EINVAL)),   // PR_PAC_GET_ENABLED_KEYS
+    (63, Control::Refuse(libc::EINVAL)),   // PR_SME_SET_VL
+    (64, Control::Refuse(libc::EINVAL)),   // PR_SME_GET_VL
+    (65, Control::Refuse(libc::EINVAL)),   // PR_SET_MDWE: would forbid translated code
+    (66, Control::Refuse(libc::EINVAL)),   // PR_GET_MDWE
+    (0x6d4d_444c, Control::Refuse(libc::EINVAL)), // PR_GET_MEM_MODEL (Asahi)
+    (0x4d4d_444c, Control::Refuse(libc::EINVAL)), // PR_SET_MEM_MODEL
+];
+
+/// prctl(2).
+pub fn prctl(task: &mut Task, args: [u64; 6]) -> Result {
+    const PR_GET_TSC: u64 = 25;
+    const PR_TSC_ENABLE: u32 = 1;
+    let option = args[0] as u32 as u64;
+    if option == PR_GET_TSC {
+        return copy::write(Addr(args[1]), PR_TSC_ENABLE).map(|()| 0).map_err(fault);
+    }
+    match CONTROLS.iter().find(|c| c.0 == option).map(|c| &c.1) {
+        Some(Control::Refuse(e)) => return Err(Errno(*e)),
+        Some(Control::Writes(n, len)) => task.process.engine.prepare_write(Addr(args[*n]), *len),
+        None => {}
+    }
+    host::forward(libc::SYS_prctl, args)
+}
+
+/// modify_ldt(2): no segments but the flat ones.
+pub fn modify_ldt(_: &mut Task, _: [u64; 6]) -> Result {
+    Err(Errno(libc::ENOSYS))
+}

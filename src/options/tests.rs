@@ -1,0 +1,75 @@
+//! Command lines and environments.
+
+use super::*;
+
+fn line(args: &[&str]) -> Command {
+    let args: Vec<&[u8]> = args.iter().map(|a| a.as_bytes()).collect();
+    command_line(&args, Box::default())
+}
+
+fn run(args: &[&str]) -> (String, Vec<String>, Options) {
+    match line(args) {
+        Command::Run { program, args, options, .. } => {
+            let text = |b: Vec<u8>| String::from_utf8(b).unwrap();
+            (text(program), args.into_iter().map(text).collect(), *options)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn programs_and_options() {
+    let (p, a, o) = run(&["-L", "/root", "-strace", "-cpu", "max", "--dump=guest,host", "-E", "A=1,B=2", "./prog", "-x", "--help"]);
+    assert_eq!((p.as_str(), a.join(" ")), ("./prog", "./prog -x --help".to_string()));
+    assert_eq!(o.prefix.as_deref(), Some(&b"/root"[..]));
+    assert!(o.strace && o.cpu.as_deref() == Some("max") && o.dump.as_deref() == Some("guest,host"));
+    assert_eq!(o.set, [b"A=1", b"B=2"]);
+    let (p, a, _) = run(&["-0", "name", "--", "-odd", "x"]);
+    assert_eq!((p.as_str(), a.join(" ")), ("-odd", "name x".to_string()));
+    assert_eq!(run(&["./doctor"]).0, "./doctor");
+    assert_eq!(run(&["-s", "8M", "p"]).2.stack_size, Some(8 << 20));
+    assert_eq!(run(&["-B", "0x1000", "p"]).2.ignored, ["-B"]);
+}
+
+#[test]
+fn wrong_lines() {
+    for bad in [&["-nope", "p"][..], &["-L"], &[], &["--strace=1", "p"], &["-s", "many", "p"], &["-g", "1234", "p"]] {
+        assert!(matches!(line(bad), Command::Wrong(_)), "{bad:?}");
+    }
+    assert!(matches!(line(&["doctor", "-x"]), Command::Tool("doctor", _)));
+    assert!(matches!(line(&["-version"]), Command::Print(_)));
+}
+
+#[test]
+fn environment() {
+    let mut o = Options::default();
+    from_environment(&mut o, &[b"HOME=/", b"QEMU_LD_PREFIX=/q", b"XEMU_STRACE=1", b"XEMU_PERF_MAP=0"]).unwrap();
+    assert_eq!(o, Options { prefix: Some(b"/q".to_vec()), strace: true, ..Options::default() });
+    let mut o = Options::default();
+    from_environment(&mut o, &[b"QEMU_LD_PREFIX=/q", b"XEMU_ROOT=/x"]).unwrap();
+    assert_eq!(o.prefix.as_deref(), Some(&b"/x"[..]));
+    assert!(from_environment(&mut o, &[b"XEMU_CACHE_SIZE=big"]).is_err());
+}
+
+#[test]
+fn options_survive_being_passed_on() {
+    let mut given = Options::default();
+    for row in TABLE.iter().filter(|r| !["-E", "-U", "-0", "-g", "-tb-size", "--exec-fd"].contains(&r.names[0]) && !r.help.starts_with("ignored")) {
+        (row.set)(&mut given, b"1").unwrap();
+    }
+    let mut args = given.to_args();
+    args.push(b"prog".to_vec());
+    let args: Vec<&[u8]> = args.iter().map(|a| a.as_slice()).collect();
+    match command_line(&args, Box::default()) {
+        Command::Run { options, .. } => assert_eq!(*options, given),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn help_names_every_option() {
+    let text = help();
+    for row in TABLE.iter().filter(|r| !r.help.is_empty()) {
+        assert!(text.contains(row.names[0]) && row.env.iter().all(|e| text.contains(e)));
+    }
+}
