@@ -109,8 +109,7 @@ impl Thread {
         if self.seat.forget.swap(false, Ordering::SeqCst) {
             // What `target` says may be gone too.
             self.seat.running.store(false, Ordering::SeqCst);
-            self.block.release();
-            self.block.forget_all();
+            self.forget();
             return None;
         }
         if self.seat.interrupt.load(Ordering::SeqCst) {
@@ -120,6 +119,12 @@ impl Thread {
         self.block.enter(self.engine.enter, target.host);
         self.seat.running.store(false, Ordering::SeqCst);
         self.left()
+    }
+
+    /// Drops every host address of translated code.
+    fn forget(&mut self) {
+        self.block.release();
+        self.block.forget_all();
     }
 
     /// Brings a carry left in the other polarity into canonical form.
@@ -260,6 +265,10 @@ impl Thread {
     /// Executes exactly one guest instruction outside the cache.
     fn step(&mut self, rip: Addr) -> Option<Exit> {
         let engine = self.engine;
+        // The invalidation that led here concerns this thread too; obeyed now, so that `enter` does not send us back to the start.
+        if self.seat.forget.swap(false, Ordering::SeqCst) {
+            self.forget();
+        }
         let mut region = decode_region(&GuestCode(engine.pages), rip, Limits { insns: 1, segments: 1 });
         optimize::liveness(&mut region, &GuestCode(engine.pages));
         let target = {
