@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 pub mod binfmt;
+pub mod commands;
 pub mod debug;
 pub mod decode;
 pub mod emit;

@@ -19,10 +19,13 @@ pub extern "C" fn main(_argc: i32, argv: *const *const u8) -> i32 {
             let exec_name = if kernel { start.exec_name().map(|n| n.to_vec()) } else { None };
             xemu::linux::start(&start, xemu::linux::Job { program, args, options: *options, fd, exec_name })
         }
-        Command::Tool(tool, _) => {
-            eprintln!("xemu: {tool}: not built in");
-            2
-        }
+        Command::Tool(tool, args) => match xemu::commands::run(tool, &args) {
+            Ok(text) => exit_process(std::io::stdout().write_all(text.as_bytes()).is_err() as u64),
+            Err(what) => {
+                eprintln!("xemu {tool}: {what}");
+                1
+            }
+        },
         Command::Print(text) => {
             let done = std::io::stdout().write_all(text.as_bytes());
             exit_process(done.is_err() as u64)

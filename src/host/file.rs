@@ -197,3 +197,11 @@ pub fn duplicate(fd: &Fd) -> Result<Fd, Errno> {
     let copy = unsafe { sys::call(libc::SYS_fcntl, [fd.0 as u64, libc::F_DUPFD_CLOEXEC as u64, 3, 0, 0, 0]) }?;
     Ok(Fd(copy as i32))
 }
+
+/// mount(2) of a file system that has no source of its own.
+pub fn mount(source: &[u8], target: &[u8], kind: &[u8]) -> Result<(), Errno> {
+    let text = |s: &[u8]| std::ffi::CString::new(s).map_err(|_| Errno(libc::EINVAL));
+    let (source, target, kind) = (text(source)?, text(target)?, text(kind)?);
+    // SAFETY: three strings that outlive the call.
+    unsafe { sys::call(libc::SYS_mount, [source.as_ptr() as u64, target.as_ptr() as u64, kind.as_ptr() as u64, 0, 0, 0]) }.map(drop)
+}

@@ -6,6 +6,7 @@ use super::process::{Limits, Own, Places, Process};
 use super::stack::{self, Contents, at};
 use super::task::Task;
 use super::{run, vdso};
+use crate::debug;
 use crate::emit::Features;
 use crate::engine::{self, Engine};
 use crate::guest::addr::PAGE_SIZE;
@@ -14,6 +15,7 @@ use crate::host::file::{self, Fd};
 use crate::host::process::{self as host, Start};
 use crate::host::{copy, reserved};
 use crate::options::Options;
+use std::fs::File;
 use std::sync::{Arc, Mutex};
 
 /// A program to be run.
@@ -135,6 +137,26 @@ fn engine_options(start: &Start, options: &crate::options::Options) -> Result<en
     if let Some(size) = options.cache_size {
         e.cache_size = size;
     }
+    let mut dump = debug::dump::Config::default();
+    dump.parse(options.dump.as_deref().unwrap_or_default()).map_err(LoadError::Option)?;
+    if let Some(items) = &options.log_items {
+        // QEMU's -d: of its items those that mean the same here.
+        let known: Vec<&str> = items.split(',').filter(|i| ["in_asm", "out_asm"].contains(i)).collect();
+        dump.parse(&known.join(",")).map_err(LoadError::Option)?;
+    }
+    if let Some(range) = &options.dump_filter {
+        dump.parse_filter(range).map_err(LoadError::Option)?;
+    }
+    let file = |path: &str| File::create(path).map(Mutex::new).map_err(|e| LoadError::Option(format!("{path}: {e}")));
+    if options.perf_map {
+        dump.perf_map = Some(file(&format!("/tmp/perf-{}.map", std::process::id()))?);
+    }
+    if dump.is_active()
+        && let Some(path) = &options.log_file
+    {
+        dump.log = Some(file(&String::from_utf8_lossy(path))?);
+    }
+    e.observer = debug::observer(dump);
     if options.single {
         e.limits = crate::decode::Limits { insns: 1, segments: 1 };
     }
