@@ -76,6 +76,8 @@ fn fetch(c: &mut Ctx, insn: &Insn, kind: Kind) -> Target {
 fn put(c: &mut Ctx, insn: &Insn, t: &Target, result: X) {
     match t.mem {
         Some(mem) => c.store_mem(insn.bytes(0), result, mem),
+        // Already in place, by an operation of its own width.
+        None if matches!(insn.op(0), Op::Gpr { n, bytes: 4 | 8, .. } if gpr(n) == result) => {}
         None => c.write_gpr(insn.op(0), result),
     }
 }
@@ -118,9 +120,12 @@ fn constant(c: &mut Ctx, insn: &Insn, kind: Kind, count: u32) {
     let v = t.value;
     let rotate = matches!(kind, Kind::Rol | Kind::Ror);
     let flags = if rotate { c.needs(CF | OF) } else { c.needs(CF | OF | ZF | SF | PF | AF) };
+    if flags && !rotate {
+        edge_bits(c, kind, bits, count, v);
+    }
     // Counts of 1- and 2-byte operands go up to 31.
     let result = match insn.op(0) {
-        Op::Gpr { n, high: false, .. } if bytes >= 4 && !flags => gpr(n),
+        Op::Gpr { n, high: false, .. } if bytes >= 4 => gpr(n),
         _ => T[1],
     };
     match kind {
@@ -128,32 +133,34 @@ fn constant(c: &mut Ctx, insn: &Insn, kind: Kind, count: u32) {
         Kind::Ror => c.a.shift_imm(Shift::Ror, size, result, v, count % size.bits()),
         _ => c.a.shift_imm(host(kind), size, result, v, count),
     }
-    if t.mem.is_some() || !flags || rotate {
-        put(c, insn, &t, result);
-    }
+    put(c, insn, &t, result);
     if flags && rotate {
         rotate_flags(c, kind, bits, result);
     } else if flags {
-        if c.needs(CF) {
-            // The last bit shifted out.
-            match kind {
-                Kind::Shl if count <= bits => c.a.ubfx(Size::X, T[2], v, bits - count, 1),
-                Kind::Shl => c.a.mov_imm(T[2], 0),
-                Kind::Sar if count > bits => c.a.ubfx(Size::X, T[2], v, bits - 1, 1),
-                _ => c.a.ubfx(size, T[2], v, count - 1, 1),
-            }
-        }
-        if c.needs(OF) {
-            match kind {
-                Kind::Shl => c.a.alu(Alu::Eor, Size::X, T[3], v, result),
-                _ => c.a.mov(Size::X, T[3], v),
-            }
-            if kind == Kind::Sar { c.a.mov_imm(T[3], 0) } else { c.a.ubfx(Size::X, T[3], T[3], bits - 1, 1) }
-        }
-        if t.mem.is_none() {
-            put(c, insn, &t, result);
-        }
         finish_flags(c, bytes, result, T[2], T[3]);
+    }
+}
+
+/// Before a shift by a constant: CF to T2 and OF (as for a count of one, the only one it is defined for) to T3, where they are live.
+fn edge_bits(c: &mut Ctx, kind: Kind, bits: u32, count: u32, v: X) {
+    if c.needs(CF) {
+        // The last bit shifted out.
+        match kind {
+            Kind::Shl if count <= bits => c.a.ubfx(Size::X, T[2], v, bits - count, 1),
+            Kind::Shl => c.a.mov_imm(T[2], 0),
+            Kind::Sar if count > bits => c.a.ubfx(Size::X, T[2], v, bits - 1, 1),
+            _ => c.a.ubfx(Size::X, T[2], v, count - 1, 1),
+        }
+    }
+    if c.needs(OF) {
+        match kind {
+            Kind::Shl => {
+                c.a.alu_shift(Alu::Eor, Size::X, T[3], v, v, Shift::Lsl, 1);
+                c.a.ubfx(Size::X, T[3], T[3], bits - 1, 1);
+            }
+            Kind::Sar => c.a.mov_imm(T[3], 0),
+            _ => c.a.ubfx(Size::X, T[3], v, bits - 1, 1),
+        }
     }
 }
 
