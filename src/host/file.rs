@@ -114,12 +114,12 @@ pub fn is_noexec(fd: i32) -> bool {
 /// readlinkat(2).
 pub fn read_link(path: &[u8]) -> Result<Vec<u8>, Errno> {
     let p = terminated(path)?;
-    let mut buf = vec![0u8; libc::PATH_MAX as usize];
+    let mut buf = [const { std::mem::MaybeUninit::<u8>::uninit() }; libc::PATH_MAX as usize];
     let a = [libc::AT_FDCWD as u64, p.as_ptr() as u64, buf.as_mut_ptr() as u64, buf.len() as u64, 0, 0];
     // SAFETY: `p` is terminated, `buf` is ours.
     let n = unsafe { sys::call(libc::SYS_readlinkat, a) }?;
-    buf.truncate(n as usize);
-    Ok(buf)
+    // SAFETY: the kernel wrote the first `n` bytes.
+    Ok(unsafe { std::slice::from_raw_parts(buf.as_ptr().cast::<u8>(), n as usize) }.to_vec())
 }
 
 /// What a descriptor is open on, by /proc; None without /proc.

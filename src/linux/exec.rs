@@ -76,8 +76,11 @@ fn find(task: &Task, dir: i32, path: Vec<u8>, flags: i32) -> Result<Target, Errn
         let file = file::open(&proc_path, libc::O_RDONLY | libc::O_NONBLOCK).ok();
         return Ok(Target { file, name: format!("/dev/fd/{dir}").into_bytes(), path: proc_path, by_descriptor: true, vanishes });
     }
-    // The guest's view of /proc/self/exe is its own program.
-    let path = proc::intercept_readlink(task, &path).unwrap_or(path);
+    if let Some(exe) = proc::intercept_readlink(task, &path) {
+        // /proc/self/exe: the guest's own program. The next xemu would find itself there.
+        let file = file::open(&exe, libc::O_RDONLY)?;
+        return Ok(Target { file: Some(file), name: path, path: exe, by_descriptor: true, vanishes: false });
+    }
     let by_descriptor = relative && dir != libc::AT_FDCWD;
     let follow = flags & libc::AT_SYMLINK_NOFOLLOW;
     let st = file::stat_at(dir, &path, follow)?;

@@ -293,15 +293,16 @@ fn map_elf(mm: &Mm, file: &Fd, path: &[u8], elf: &Elf, place: Place) -> Result<u
             mm.unmap(Addr(hole.start), hole.end - hole.start).map_err(failed(Addr(hole.start)))?;
         }
     }
+    let kind = memory::backing(file.0).map_err(failed(first))?;
     for s in &elf.segments {
         let at = Addr(s.vaddr.wrapping_add(bias));
-        map_segment(mm, file, s, at).map_err(failed(at))?;
+        map_segment(mm, file, &kind, s, at).map_err(failed(at))?;
     }
     Ok(bias)
 }
 
 /// Maps one segment whose data starts at `at`.
-fn map_segment(mm: &Mm, file: &Fd, s: &Segment, at: Addr) -> Result<(), Errno> {
+fn map_segment(mm: &Mm, file: &Fd, kind: &Kind, s: &Segment, at: Addr) -> Result<(), Errno> {
     let mut prot = Prot::empty();
     prot.set(Prot::READ, s.readable);
     prot.set(Prot::WRITE, s.writable);
@@ -316,7 +317,7 @@ fn map_segment(mm: &Mm, file: &Fd, s: &Segment, at: Addr) -> Result<(), Errno> {
         bss = file_end.page_up();
         let len = bss.0 - start.0;
         let flags = flags::PRIVATE;
-        mm.map(&Request { place: Place::Fixed(start), len, prot, flags, fd: file.0, offset: s.offset - lead, kind: None })?;
+        mm.map(&Request { place: Place::Fixed(start), len, prot, flags, fd: file.0, offset: s.offset - lead, kind: Some(kind.clone()) })?;
         // The rest of the last file page belongs to .bss. A segment that may not be written is left alone, as the kernel does.
         if s.writable && s.memsz > s.filesz && bss != file_end {
             memory::zero(file_end, bss.0 - file_end.0).map_err(|_| Errno(libc::EFAULT))?;

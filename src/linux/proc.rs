@@ -87,8 +87,6 @@ fn map_line(out: &mut Vec<u8>, span: Span, vma: &Vma) {
         Kind::Heap => (0, 0, b"[heap]"),
         Kind::Stack => (0, 0, b"[stack]"),
         Kind::Vdso => (0, 0, b"[vdso]"),
-        // Shared anonymous memory is a file of the kernel's own.
-        Kind::Anonymous if vma.shared => (1, 0, b"/dev/zero (deleted)"),
         Kind::Anonymous => (0, 0, b""),
     };
     let (major, minor) = (libc::major(dev), libc::minor(dev));

@@ -3,7 +3,7 @@
 /// How many bytes of a file the kernel looks at (BINPRM_BUF_SIZE).
 pub const HEAD: usize = 256;
 /// How many interpreters may be chained before ELOOP.
-pub const DEPTH: usize = 4;
+pub const DEPTH: usize = 5;
 
 /// Interpreter and optional argument of a script.
 #[derive(Clone, Debug, PartialEq, Eq)]

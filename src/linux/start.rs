@@ -103,8 +103,8 @@ fn prepare(start: &Start, job: Job) -> Result<Task, LoadError> {
         return Err(LoadError::Map(b"initial stack".to_vec(), Addr(image.sp), crate::host::sys::Errno(libc::E2BIG)));
     }
     copy::write_bytes(Addr(image.sp), &image.bytes).map_err(|f| failed(f.0)(crate::host::sys::Errno(libc::EFAULT)))?;
-    let (exe, name) = (absolute(&program), exec_name.rsplit(|b| *b == b'/').next().unwrap_or_default());
-    host::set_name(name);
+    let exe = absolute(&program);
+    host::set_name(short_name(&exec_name, &exe));
     // An open descriptor passed on for the program is not the guest's.
     drop(program.file);
 
@@ -210,6 +210,7 @@ fn auxiliary(start: &Start, loaded: &Loaded, vdso: Addr) -> Vec<(u64, u64)> {
     let id = |kind: u64, value: u32| (kind, start.aux(kind).unwrap_or(value as u64));
     vec![
         (at::SYSINFO_EHDR, vdso.0),
+        (at::MINSIGSTKSZ, MIN_SIGNAL_STACK),
         (at::HWCAP, HWCAP),
         (at::PAGESZ, PAGE_SIZE),
         (at::CLKTCK, CLOCK_TICKS),
@@ -228,8 +229,14 @@ fn auxiliary(start: &Start, loaded: &Loaded, vdso: Addr) -> Vec<(u64, u64)> {
         (at::HWCAP2, HWCAP2),
         (at::EXECFN, 0),
         (at::PLATFORM, 0),
-        (at::MINSIGSTKSZ, MIN_SIGNAL_STACK),
     ]
+}
+
+/// The name shown by ps: that of the path executed, or of the program where a bare descriptor was (Linux 6.14).
+fn short_name<'a>(exec_name: &'a [u8], exe: &'a [u8]) -> &'a [u8] {
+    let bare = exec_name.strip_prefix(b"/dev/fd/").is_some_and(|n| n.iter().all(u8::is_ascii_digit));
+    let path = if bare { exe } else { exec_name };
+    path.rsplit(|b| *b == b'/').next().unwrap_or_default()
 }
 
 /// Absolute path of the program: by /proc, else by its name.

@@ -1,4 +1,4 @@
-//! Changes to existing mappings: munmap, mprotect, mremap, madvise, brk and System V segments, with the kernel's checks and errors.
+//! Changes to existing mappings: munmap, mprotect, madvise, brk and System V segments, with the kernel's checks and errors.
 
 use super::vma::{Backing, Kind, Vma};
 use super::{Inner, Mm, Place, Prot, occupied, release};
@@ -17,7 +17,7 @@ pub const PROT_GROWSDOWN: u64 = 0x0100_0000;
 /// Advice after which the contents may be others.
 const DROPPING: [u64; 4] = [libc::MADV_DONTNEED as u64, libc::MADV_FREE as u64, libc::MADV_REMOVE as u64, 24 /* MADV_DONTNEED_LOCKED */];
 
-fn aligned(at: Addr) -> Result<u64, Errno> {
+pub(super) fn aligned(at: Addr) -> Result<u64, Errno> {
     if at.0 % PAGE_SIZE == 0 { Ok(at.0) } else { Err(EINVAL) }
 }
 
@@ -43,13 +43,16 @@ impl Mm {
     /// mprotect(2); `prot` is the guest's argument.
     pub fn protect(&self, at: Addr, len: u64, prot: u64) -> Result<(), Errno> {
         let mut start = aligned(at)?;
+        if len == 0 {
+            return Ok(());
+        }
         let end = start.checked_add(page_len(len, ENOMEM)?).ok_or(ENOMEM)?;
         let new = Prot::from_bits_truncate(prot as u8);
+        if end <= start {
+            return Err(ENOMEM);
+        }
         if prot & !(PROT_GROWSDOWN | 0x0200_0000 /* PROT_GROWSUP */ | 8 /* PROT_SEM */ | 7) != 0 || prot & 0x0200_0000 != 0 {
             return Err(EINVAL);
-        }
-        if start == end {
-            return Ok(());
         }
         if prot & PROT_GROWSDOWN != 0 {
             match self.read().areas.find(start) {
@@ -58,86 +61,6 @@ impl Mm {
             }
         }
         self.change(start..end, |inner| inner.protect(start, end, new))
-    }
-
-    /// mremap(2): the new address.
-    pub fn remap(&self, old: Addr, old_len: u64, new_len: u64, how: u64, to: Addr) -> Result<Addr, Errno> {
-        const MAYMOVE: u64 = libc::MREMAP_MAYMOVE as u64;
-        const FIXED: u64 = libc::MREMAP_FIXED as u64;
-        const DONTUNMAP: u64 = 4;
-        let start = aligned(old)?;
-        let (old_len, new_len) = (page_len(old_len, EINVAL)?, page_len(new_len, EINVAL)?);
-        let (fixed, keep) = (how & FIXED != 0, how & DONTUNMAP != 0);
-        if how & !(MAYMOVE | FIXED | DONTUNMAP) != 0 || (fixed || keep) && how & MAYMOVE == 0 || keep && old_len != new_len || new_len == 0 {
-            return Err(EINVAL);
-        }
-        let layout = self.layout();
-        if fixed {
-            aligned(to)?;
-            layout.check(to.0, new_len).map_err(|_| EINVAL)?;
-            if to.0 < start.saturating_add(old_len) && start < to.0 + new_len {
-                return Err(EINVAL);
-            }
-        }
-        layout.check(start, old_len.max(1)).map_err(|_| EFAULT)?;
-        if fixed {
-            // Ends in the same lock-free way as munmap of the target would.
-            self.change(to.0..to.0 + new_len, |_| ());
-        }
-        self.change(start..start + old_len.max(PAGE_SIZE), |inner| {
-            let (span, vma) = inner.areas.find(start).ok_or(EFAULT)?;
-            let (span, vma) = (span, vma.clone());
-            if old_len == 0 && !vma.shared {
-                return Err(EINVAL);
-            }
-            if start + old_len > span.end {
-                return Err(EFAULT);
-            }
-            if !fixed && !keep && old_len != 0 {
-                if new_len <= old_len {
-                    if new_len < old_len {
-                        inner.unmap(start + new_len, old_len - new_len)?;
-                    }
-                    return Ok(old);
-                }
-                let growth = start + old_len..start + new_len;
-                let room = inner.layout.check(start, new_len).is_ok() && inner.areas.is_free(growth.clone()) && start + old_len == span.end;
-                if room && inner.grow_allowed(new_len - old_len) && host::resize(start, old_len, new_len).is_ok() {
-                    inner.note_moved(start, start, &vma, span.start, new_len);
-                    return Ok(old);
-                }
-                if how & MAYMOVE == 0 {
-                    return Err(ENOMEM);
-                }
-            }
-            if !inner.grow_allowed(new_len.saturating_sub(if keep { 0 } else { old_len })) {
-                return Err(ENOMEM);
-            }
-            let host_flags = if keep { DONTUNMAP } else { 0 };
-            let destination = if fixed {
-                let gaps = inner.areas.gaps(to.0..to.0 + new_len);
-                inner.claim(&gaps)?;
-                if let Err(e) = host::relocate(start, old_len, new_len, to.0, host_flags) {
-                    release(&gaps);
-                    return Err(e);
-                }
-                to.0
-            } else {
-                let place = if to.0 != 0 { Place::Hint(to.page()) } else { Place::Anywhere };
-                let how = flags::PRIVATE | flags::ANONYMOUS | flags::NORESERVE;
-                inner.choose(place, new_len, 0, |at| {
-                    host::map_new(at, new_len, 0, how, -1, 0)?;
-                    host::relocate(start, old_len, new_len, at, host_flags).inspect_err(|_| {
-                        let _ = host::unmap(at, new_len);
-                    })
-                })?
-            };
-            if !keep && old_len != 0 {
-                inner.areas.remove(start..start + old_len);
-            }
-            inner.note_moved(start, destination, &vma, span.start, new_len);
-            Ok(Addr(destination))
-        })
     }
 
     /// madvise(2).
@@ -306,11 +229,5 @@ impl Inner {
             }
         }
         if at == end { Ok(()) } else { Err(ENOMEM) }
-    }
-
-    /// Records that the area `vma` (its own start is `origin`) now lies from `from` on at `to`, `len` bytes long.
-    fn note_moved(&mut self, from: u64, to: u64, vma: &Vma, origin: u64, len: u64) {
-        let offset = if matches!(vma.kind, Kind::File(_)) { vma.offset.wrapping_add(from - origin) } else { 0 };
-        self.areas.insert(to..to + len, Vma { offset, ..vma.clone() });
     }
 }

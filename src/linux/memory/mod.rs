@@ -9,6 +9,7 @@
 
 mod change;
 mod layout;
+mod remap;
 pub mod vma;
 
 pub use change::page_len;
@@ -190,7 +191,7 @@ impl Mm {
     pub fn map(&self, request: &Request) -> Result<Addr, Errno> {
         let kind = match &request.kind {
             Some(kind) => kind.clone(),
-            None => file_kind(request)?,
+            None => request_kind(request)?,
         };
         if request.prot.contains(Prot::EXEC) && request.fd >= 0 && file::is_noexec(request.fd) {
             return Err(Errno(libc::EPERM));
@@ -278,7 +279,8 @@ impl Inner {
             place => self.choose(place, len, request.flags, map_at)?,
         };
         let shared = matches!(request.flags & flags::TYPE, flags::SHARED | flags::SHARED_VALIDATE);
-        let offset = if matches!(kind, Kind::File(_)) { request.offset } else { 0 };
+        // A new object of shared memory starts at 0, whatever the guest said.
+        let offset = if matches!(kind, Kind::File(_)) && request.flags & flags::ANONYMOUS == 0 { request.offset } else { 0 };
         self.areas.insert(at..at + len, Vma { prot, shared, segment: false, kind, offset });
         if let Some(how) = self.lock_new {
             // As the kernel: a mapping that cannot be locked is there nevertheless.
@@ -375,14 +377,20 @@ fn release(gaps: &[Span]) {
     }
 }
 
-/// What a descriptor's mapping is shown as.
-fn file_kind(request: &Request) -> Result<Kind, Errno> {
-    if request.flags & flags::ANONYMOUS != 0 {
-        return Ok(Kind::Anonymous);
-    }
-    let st = file::fstat(request.fd)?;
-    let path = file::path_of(request.fd).unwrap_or_default();
+/// What mappings of a file are shown as.
+pub fn backing(fd: i32) -> Result<Kind, Errno> {
+    let st = file::fstat(fd)?;
+    let path = file::path_of(fd).unwrap_or_default();
     Ok(Kind::File(Arc::new(Backing { dev: st.st_dev, inode: st.st_ino, path })))
+}
+
+/// What a new mapping is shown as.
+fn request_kind(request: &Request) -> Result<Kind, Errno> {
+    if request.flags & flags::ANONYMOUS != 0 {
+        let shared = request.flags & flags::TYPE != flags::PRIVATE;
+        return Ok(if shared { Kind::File(Arc::new(Backing::shared_memory())) } else { Kind::Anonymous });
+    }
+    backing(request.fd)
 }
 
 /// Zeroes guest memory. Errors: the part behind a fault is left as it is.

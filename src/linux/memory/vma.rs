@@ -6,6 +6,7 @@ use super::Prot;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A half-open range of guest addresses.
 pub type Span = Range<u64>;
@@ -19,6 +20,14 @@ pub struct Backing {
     pub inode: u64,
     /// Path as /proc shows it; empty if unknown.
     pub path: Vec<u8>,
+}
+
+impl Backing {
+    /// The file of the kernel's own that stands for a shared anonymous mapping: every one is another.
+    pub fn shared_memory() -> Backing {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Backing { dev: 1, inode: NEXT.fetch_add(1, Ordering::Relaxed), path: b"/dev/zero (deleted)".to_vec() }
+    }
 }
 
 /// What an area is made of.
@@ -66,8 +75,7 @@ impl Vma {
             && self.kind == next.kind
             && match self.kind {
                 Kind::File(_) => self.offset.wrapping_add(len) == next.offset,
-                // Shared anonymous areas are distinct objects.
-                _ => !self.shared,
+                _ => true,
             }
     }
 }
@@ -268,9 +276,12 @@ mod tests {
     #[test]
     fn shared_anonymous_areas_stay_apart() {
         let mut m = VmaMap::default();
-        let shared = Vma { shared: true, ..anon(Prot::READ) };
-        m.insert(0x1000..0x2000, shared.clone());
-        m.insert(0x2000..0x3000, shared);
+        let shared = || Vma { shared: true, kind: Kind::File(Arc::new(Backing::shared_memory())), ..anon(Prot::READ) };
+        m.insert(0x1000..0x4000, shared());
+        m.insert(0x4000..0x5000, shared());
+        assert_eq!(m.iter().count(), 2);
+        m.update(0x2000..0x3000, |v| v.prot = Prot::WRITE);
+        m.update(0x2000..0x3000, |v| v.prot = Prot::READ);
         assert_eq!(m.iter().count(), 2);
     }
 

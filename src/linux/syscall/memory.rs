@@ -4,7 +4,7 @@ use crate::guest::Addr;
 use crate::guest::addr::PAGE_SIZE;
 use crate::host::memory::flags;
 use crate::host::sys::Errno;
-use crate::linux::memory::{Place, Prot, Request, page_len, vma::Kind};
+use crate::linux::memory::{Place, Prot, Request, page_len};
 use crate::linux::task::Task;
 
 type Result = std::result::Result<u64, Errno>;
@@ -52,7 +52,7 @@ pub fn mmap(task: &mut Task, [addr, len, prot, how, fd, offset]: [u64; 6]) -> Re
         flags: how & !dropped,
         fd: if anonymous { -1 } else { fd as i32 },
         offset,
-        kind: anonymous.then_some(Kind::Anonymous),
+        kind: None,
     };
     task.process.mm.map(&request).map(|at| at.0)
 }
