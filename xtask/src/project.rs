@@ -1,0 +1,44 @@
+//! Where things are, and how xemu is built.
+
+use crate::{Result, tools};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The target of the product: see build.rs for why it is linked the way it is.
+pub const TARGET: &str = "aarch64-unknown-linux-musl";
+
+/// The repository's root.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository")
+}
+
+/// A path below `target/`, which holds everything that is built or fetched.
+pub fn target(sub: &str) -> PathBuf {
+    root().join("target").join(sub)
+}
+
+/// True where guests run natively and xemu needs an emulator itself.
+pub const HOST_IS_X86: bool = cfg!(target_arch = "x86_64");
+
+/// `cargo` as the one that started us.
+pub fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root());
+    cargo
+}
+
+/// Builds xemu for ARM64 with `profile` and returns its path.
+pub fn build_xemu(profile: &str) -> Result<PathBuf> {
+    tools::need_rust_target(TARGET)?;
+    tools::need_arm64_gcc()?;
+    let mut cargo = cargo();
+    cargo.args(["build", "--quiet", "--package", "xemu", "--bin", "xemu", "--target", TARGET, "--profile", profile]);
+    if !HOST_IS_X86 {
+        // The configuration names the cross compiler's tools; here the machine's own are the right ones.
+        cargo.env("CC_aarch64_unknown_linux_musl", "gcc").env("AR_aarch64_unknown_linux_musl", "ar");
+    }
+    if !cargo.status().map_err(|e| format!("cargo: {e}"))?.success() {
+        return Err("xemu does not build".into());
+    }
+    Ok(target(TARGET).join(profile).join("xemu"))
+}

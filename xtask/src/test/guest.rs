@@ -1,0 +1,57 @@
+//! The small guests of `fixtures/guests`: each runs natively and under xemu, in the same fresh folder.
+
+use super::native::expected;
+use super::{Context, Verdict};
+use crate::guests::{self, Guest};
+use crate::process::{Outcome, Run, run as run_process};
+use crate::{Result, project};
+use std::process::Command;
+use std::time::Duration;
+
+/// Longest run of one guest.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Runs the suite.
+pub fn run(context: &Context) -> Result<()> {
+    let folders = ["asm", "rust", "c"];
+    let mut wanted = Vec::new();
+    for folder in folders {
+        wanted.extend(guests::list(folder)?.into_iter().filter(|g| context.wants(&format!("guests/{}", g.name), None)));
+    }
+    context.run_all(&wanted, |guest| format!("guests/{}", guest.name), |guest| test(context, guest).unwrap_or_else(Verdict::Failed));
+    Ok(())
+}
+
+fn test(context: &Context, guest: &Guest) -> Result<Verdict> {
+    let path = guest.build()?;
+    let dynamic = guest.name.contains("-dynamic");
+    if dynamic && !project::HOST_IS_X86 {
+        return Ok(Verdict::Skipped("its libraries are an x86_64 machine's".into()));
+    }
+    let finish = |mut command: Command| -> Result<Run> {
+        // Nothing of the caller's environment may show in the output.
+        command.args(guest.arguments()).env_remove("LD_LIBRARY_PATH").env("LC_ALL", "C").current_dir("/tmp");
+        run_process(command, LIMIT)
+    };
+    let differs = guest.directives.get("expect") == Some("differs");
+    let got = finish(context.emulator().command(path.as_os_str()))?.outcome;
+    if differs {
+        if !project::HOST_IS_X86 {
+            return Ok(Verdict::Skipped("only an x86_64 machine can run a guest natively by mistake".into()));
+        }
+        return Ok(differs_from(&finish(Command::new(&path))?.outcome, &got));
+    }
+    let want = expected(&format!("guests/{}", guest.name), || finish(Command::new(&path)))?;
+    Ok(want.difference(&got).map_or(Verdict::Passed, Verdict::Failed))
+}
+
+/// For `expect = differs`: it must work, and not as on the machine itself.
+pub fn differs_from(native: &Outcome, got: &Outcome) -> Verdict {
+    if got.end != native.end {
+        Verdict::Failed(format!("  ended with {}\n{}", got.end, String::from_utf8_lossy(&got.stderr)))
+    } else if got.stdout == native.stdout {
+        Verdict::Failed("  ran natively: it saw the machine's own processor".into())
+    } else {
+        Verdict::Passed
+    }
+}

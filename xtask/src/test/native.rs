@@ -1,0 +1,57 @@
+//! What a test should give: the native run where the machine is x86_64, the recorded one elsewhere.
+//!
+//! Recordings are `fixtures/expected/NAME`: the end, then a hash of each stream and its length. `BLESS=1` writes them.
+
+use crate::process::{Outcome, Run};
+use crate::{Result, project};
+use std::fs;
+
+/// What is expected of one test.
+pub enum Expected {
+    /// The whole native outcome.
+    Outcome(Outcome),
+    /// The recorded digest of it.
+    Digest(String),
+}
+
+/// Runs the test natively (recording it if `BLESS` is set), or reads the recording.
+pub fn expected(name: &str, native: impl FnOnce() -> Result<Run>) -> Result<Expected> {
+    let path = project::root().join("fixtures/expected").join(name);
+    if !project::HOST_IS_X86 {
+        let text = fs::read_to_string(&path).map_err(|e| format!("no recorded expectation, {}: {e}", path.display()))?;
+        return Ok(Expected::Digest(text));
+    }
+    let outcome = native()?.outcome;
+    if std::env::var_os("BLESS").is_some() {
+        fs::create_dir_all(path.parent().expect("has a folder")).map_err(|e| format!("{}: {e}", path.display()))?;
+        fs::write(&path, digest(&outcome)).map_err(|e| format!("{}: {e}", path.display()))?;
+    }
+    Ok(Expected::Outcome(outcome))
+}
+
+impl Expected {
+    /// What differs, if anything does.
+    pub fn difference(&self, got: &Outcome) -> Option<String> {
+        match self {
+            Self::Outcome(want) => got.difference(want),
+            Self::Digest(want) if digest(got) == *want => None,
+            Self::Digest(want) => {
+                Some(format!("  got {}  expected {want}  stdout:\n{}\n  stderr:\n{}", digest(got), head(&got.stdout), head(&got.stderr)))
+            }
+        }
+    }
+}
+
+fn head(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(2000)]).into_owned()
+}
+
+fn digest(outcome: &Outcome) -> String {
+    let stream = |b: &[u8]| format!("{:016x}/{}", fnv(b), b.len());
+    format!("{} stdout {} stderr {}\n", outcome.end, stream(&outcome.stdout), stream(&outcome.stderr))
+}
+
+/// FNV-1a: enough to notice a difference, and nothing to depend on.
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
