@@ -1,0 +1,183 @@
+//! xemu's heap: size classes with free lists, in memory of our own (docs/architecture.md, invariant 2). libc's would take its memory where the guest's
+//! may go, and costs ten times the instructions.
+//!
+//! One lock for the whole heap: the translator, its main user, runs under a lock of its own anyhow.
+
+use super::arena::own_memory;
+use super::{reserved, sys};
+use std::alloc::{GlobalAlloc, Layout};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Sizes from 16 bytes on, two a power of two: 16, 24, 32, 48, 64, 96 … 65536.
+const CLASSES: usize = 25;
+/// Above this size each block is a mapping of its own.
+const LARGEST: usize = class_size(CLASSES - 1);
+/// Memory is taken from the system in pieces of this size.
+const CHUNK: u64 = 1 << 20;
+
+const fn class_size(class: usize) -> usize {
+    let base = 16 << (class / 2);
+    if class.is_multiple_of(2) { base } else { base + base / 2 }
+}
+
+/// The class of a size from 1 to `LARGEST`.
+fn class_of(size: usize) -> usize {
+    if size <= 16 {
+        return 0;
+    }
+    let log = usize::BITS - 1 - (size - 1).leading_zeros();
+    let base = 1usize << log;
+    // (base, 1.5 base] or (1.5 base, 2 base].
+    2 * (log as usize - 4) + if size <= base + base / 2 { 1 } else { 2 }
+}
+
+/// The process's heap. Developing hosts keep libc's.
+#[cfg_attr(target_arch = "aarch64", global_allocator)]
+pub static HEAP: Heap = Heap::new();
+
+/// The allocator.
+pub struct Heap {
+    locked: AtomicBool,
+    free: [AtomicU64; CLASSES],
+    next: AtomicU64,
+    end: AtomicU64,
+}
+
+impl Heap {
+    /// Without memory yet.
+    #[allow(clippy::new_without_default)] // A static: there is no other way to make one.
+    pub const fn new() -> Heap {
+        Heap { locked: AtomicBool::new(false), free: [const { AtomicU64::new(0) }; CLASSES], next: AtomicU64::new(0), end: AtomicU64::new(0) }
+    }
+
+    fn lock(&self) {
+        while self.locked.swap(true, Ordering::Acquire) {
+            // Held for tens of instructions.
+            std::hint::spin_loop();
+        }
+    }
+    fn unlock(&self) {
+        self.locked.store(false, Ordering::Release);
+    }
+
+    /// Takes the lock for a fork, so that the child's heap is whole; both processes call [`Heap::end_fork`].
+    pub fn begin_fork(&self) {
+        self.lock();
+    }
+    /// Ends what `begin_fork` began.
+    pub fn end_fork(&self) {
+        self.unlock();
+    }
+
+    fn take(&self, class: usize) -> u64 {
+        let head = self.free[class].load(Ordering::Relaxed);
+        if head != 0 {
+            // SAFETY: a free block holds the address of the next one in its first word.
+            let next = unsafe { *(head as *const u64) };
+            self.free[class].store(next, Ordering::Relaxed);
+            return head;
+        }
+        // Multiples of 16 keep every block aligned as libc's malloc would.
+        let size = (class_size(class) as u64 + 15) & !15;
+        let mut at = self.next.load(Ordering::Relaxed);
+        if at + size > self.end.load(Ordering::Relaxed) {
+            // The rest of the old piece is lost: less than one block of the largest class.
+            match own_memory(CHUNK, libc::PROT_READ | libc::PROT_WRITE) {
+                Ok(piece) => at = piece,
+                Err(_) => return 0,
+            }
+            self.end.store(at + CHUNK, Ordering::Relaxed);
+        }
+        self.next.store(at + size, Ordering::Relaxed);
+        at
+    }
+}
+
+/// Size to allocate for a layout, so that its alignment comes out right: classes that are powers of two are not aligned to their size, so
+/// larger alignments than 16 get a mapping of their own.
+fn in_class(layout: &Layout) -> bool {
+    layout.size() <= LARGEST && layout.align() <= 16
+}
+
+fn mapped_size(layout: &Layout) -> u64 {
+    (layout.size() as u64 + 0xffff) & !0xffff
+}
+
+// SAFETY: blocks of one class never overlap, are aligned to 16 and at least as large as asked for; larger ones are mappings of their own.
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if !in_class(&layout) {
+            // Mappings are aligned to pages; nothing here asks for more.
+            return if layout.align() > 4096 { std::ptr::null_mut() } else { own_memory(mapped_size(&layout), libc::PROT_READ | libc::PROT_WRITE).unwrap_or(0) as *mut u8 };
+        }
+        self.lock();
+        let at = self.take(class_of(layout.size()));
+        self.unlock();
+        at as *mut u8
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if !in_class(&layout) {
+            let size = mapped_size(&layout);
+            reserved::release(block as u64, size);
+            // SAFETY: the mapping that `alloc` made.
+            let _ = unsafe { sys::call(libc::SYS_munmap, [block as u64, size, 0, 0, 0, 0]) };
+            return;
+        }
+        let class = class_of(layout.size());
+        self.lock();
+        // SAFETY: the caller gives the block back; its first word is ours now.
+        unsafe { *block.cast::<u64>() = self.free[class].load(Ordering::Relaxed) };
+        self.free[class].store(block as u64, Ordering::Relaxed);
+        self.unlock();
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        let new = Layout::from_size_align(new_size, layout.align()).unwrap_or(layout);
+        if in_class(&layout) && in_class(&new) && class_of(layout.size()) == class_of(new_size) {
+            return block;
+        }
+        // SAFETY: a new block, the smaller of both sizes copied, the old one given back.
+        unsafe {
+            let to = self.alloc(new);
+            if !to.is_null() {
+                std::ptr::copy_nonoverlapping(block, to, layout.size().min(new_size));
+                self.dealloc(block, layout);
+            }
+            to
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_size_fits_its_class_and_no_smaller_one() {
+        for size in 1..=LARGEST {
+            let class = class_of(size);
+            assert!(class_size(class) >= size, "{size}");
+            assert!(class == 0 || class_size(class - 1) < size, "{size}");
+        }
+    }
+
+    #[test]
+    fn blocks_are_aligned_apart_and_reused() {
+        let heap = Heap::new();
+        let layout = Layout::from_size_align(24, 8).unwrap();
+        // SAFETY: allocated and freed with the same layout.
+        unsafe {
+            let (a, b) = (heap.alloc(layout), heap.alloc(layout));
+            assert!(a as usize % 16 == 0 && b as usize % 16 == 0 && (b as usize).abs_diff(a as usize) >= 24);
+            heap.dealloc(a, layout);
+            assert_eq!(heap.alloc(layout), a);
+            let big = Layout::from_size_align(200_000, 16).unwrap();
+            let c = heap.alloc(big);
+            c.write_bytes(1, 200_000);
+            let d = heap.realloc(c, big, 400_000);
+            assert_eq!(*d.add(199_999), 1);
+            heap.dealloc(d, Layout::from_size_align(400_000, 16).unwrap());
+        }
+    }
+}
