@@ -49,6 +49,8 @@ struct Patched {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Left {
     pub site: ExitSite,
+    /// The return address that names it.
+    pub at: u64,
     /// Host address of the word to patch.
     pub patch: Option<u64>,
 }
@@ -141,7 +143,7 @@ impl Cache {
             ExitKind::Direct { patch, .. } => Some(start + patch as u64),
             _ => None,
         };
-        Some(Left { site, patch })
+        Some(Left { site, at: link, patch })
     }
 
     /// The guest instruction that host code at `pc` belongs to, and the carry's polarity there.

@@ -151,10 +151,9 @@ impl Engine {
         true
     }
 
-    /// Runs `change` while no thread is in translated code, and has all of them forget host addresses.
+    /// Runs `change` while no thread is in translated code, and has all of them forget host addresses. The caller holds no lock of the engine.
     fn stopped<R>(&self, change: impl FnOnce(&mut Cache) -> R) -> R {
-        let mut cache = self.cache();
-        self.stop.while_stopped(|| change(&mut cache))
+        self.stop.while_stopped(|| change(&mut self.cache()))
     }
 
     /// All code thrown away and everything retranslated with ordered accesses from now on: call before a second observer of memory can run.

@@ -1,6 +1,6 @@
 //! A guest thread: the loop around translated code.
 
-use super::cache::Target;
+use super::cache::{Cache, Left, Target};
 use super::stop::Seat;
 use super::{Engine, Exception, Exit, GuestCode};
 use crate::decode::{Limits, decode_region};
@@ -13,9 +13,6 @@ use crate::optimize::{self, Opt};
 use crate::translate::{self, Carry, ExitKind, exception};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// Room for the translation of one instruction outside the cache.
-const SCRATCH_CODE: u64 = 4096;
 
 /// A guest thread's processor. Lives on the host thread that runs it.
 pub struct Thread {
@@ -102,8 +99,7 @@ impl Thread {
     /// Runs from one entry until translated code leaves; `None`: go on at RIP.
     fn enter(&mut self, target: Target) -> Option<Exit> {
         if !self.engine.stop.try_enter(&self.seat) {
-            // Whoever stopped us holds the lock until it is done.
-            drop(self.engine.cache());
+            self.engine.stop.wait();
             return None;
         }
         if self.seat.forget.swap(false, Ordering::SeqCst) {
@@ -117,8 +113,10 @@ impl Thread {
             return None;
         }
         self.block.enter(self.engine.enter, target.host);
+        let place = self.place();
+        // From here on the code that was left may go away.
         self.seat.running.store(false, Ordering::SeqCst);
-        self.left()
+        self.left(place)
     }
 
     /// Drops every host address of translated code.
@@ -134,42 +132,47 @@ impl Thread {
         }
     }
 
-    /// Interprets how translated code left.
-    fn left(&mut self) -> Option<Exit> {
-        let engine = self.engine;
+    /// Where translated code left: makes RIP and the carry exact. Still running: nobody can take the code's records away.
+    fn place(&mut self) -> Option<Left> {
         let s = self.block.state();
         if s.shadow_sp > s.shadow_top {
             s.shadow_sp = s.shadow_top;
         }
-        let (exit, at, first) = (s.exit_kind, s.exit_arg, s.scratch[0]);
+        let (exit, at) = (s.exit_kind, s.exit_arg);
+        let cache = self.engine.cache();
+        let left = if matches!(exit, kind::FAULT | kind::POLL) { None } else { cache.exit(at) };
+        let (guest, carry) = match &left {
+            Some(left) => (left.site.guest, left.site.carry),
+            // A fault or poll has the host pc itself, an exception from a helper its return address.
+            None if exit == kind::EXCEPTION => cache.origin(at - 4).expect("a helper's call belongs to a region"),
+            None => cache.origin(at).expect("host code belongs to a region"),
+        };
+        drop(cache);
+        self.settle(carry);
+        self.block.state().rip = guest.0;
+        left
+    }
+
+    /// Interprets how translated code left.
+    fn left(&mut self, place: Option<Left>) -> Option<Exit> {
+        let engine = self.engine;
+        let s = self.block.state();
+        let (exit, first) = (s.exit_kind, s.scratch[0]);
         match exit {
             kind::LINK => {
-                let cache = engine.cache();
-                let left = cache.exit(at).expect("an exit of a region");
-                drop(cache);
-                self.settle(left.site.carry);
-                self.block.state().rip = left.site.guest.0;
-                if let ExitKind::NoFetch(_) = left.site.kind {
-                    return None;
-                }
-                // Translate the target now, and link: under one lock, so that nothing is invalidated in between.
-                if let Some(target) = engine.target(left.site.guest) {
-                    let mut cache = engine.cache();
-                    // The exit and its target must both still be there.
-                    if cache.lookup(left.site.guest) == Some(target)
-                        && !self.seat.forget.load(Ordering::SeqCst)
-                        && let Some(again) = cache.exit(at)
-                        && again.site == left.site
-                    {
-                        cache.link(&again, &target);
-                    }
+                let left = place?;
+                if !matches!(left.site.kind, ExitKind::NoFetch(_)) {
+                    self.link(&left);
                 }
                 None
             }
             kind::INDIRECT | kind::RETURN => {
-                let left = engine.cache().exit(at).expect("an exit of a region");
-                self.settle(left.site.carry);
-                self.block.state().rip = first;
+                s.rip = first;
+                if s.lookup == engine.empty_table {
+                    // The brake led here, not a miss.
+                    self.block.release();
+                    return None;
+                }
                 if let Some(target) = engine.target(Addr(first))
                     && target.free()
                     && !self.seat.forget.load(Ordering::SeqCst)
@@ -180,29 +183,14 @@ impl Thread {
                 None
             }
             kind::SYSCALL => {
-                let left = engine.cache().exit(at).expect("an exit of a region");
-                let s = self.block.state();
-                s.rip = left.site.guest.0;
-                let flags = s.rflags();
-                s.set(Gpr::Rcx, left.site.guest.0);
+                let (rip, flags) = (s.rip, s.rflags());
+                s.set(Gpr::Rcx, rip);
                 s.set(Gpr::R11, flags);
                 Some(Exit::Syscall)
             }
-            kind::EXCEPTION => {
-                let (guest, carry) = {
-                    let cache = engine.cache();
-                    match cache.exit(at) {
-                        Some(left) => (left.site.guest, left.site.carry),
-                        None => cache.origin(at - 4).expect("code of a region"),
-                    }
-                };
-                self.settle(carry);
-                self.block.state().rip = guest.0;
-                Some(Exit::Exception(self.exception(first)))
-            }
-            kind::FAULT => Some(self.fault(at)?),
+            kind::EXCEPTION => Some(Exit::Exception(self.exception(first))),
+            kind::FAULT => self.fault(),
             kind::POLL => {
-                self.locate(at);
                 self.block.release();
                 None
             }
@@ -210,10 +198,17 @@ impl Thread {
         }
     }
 
-    fn locate(&mut self, host_pc: u64) {
-        let (guest, carry) = self.engine.cache().origin(host_pc).expect("code of a region");
-        self.settle(carry);
-        self.block.state().rip = guest.0;
+    /// Translates what a direct exit leads to, and makes it branch there.
+    fn link(&mut self, left: &Left) {
+        let Some(target) = self.engine.target(left.site.guest) else { return };
+        let mut cache = self.engine.cache();
+        // Neither may have gone meanwhile; another region that took the exit's place is right too if it has the same exit there.
+        if cache.lookup(left.site.guest) == Some(target)
+            && let Some(again) = cache.exit(left.at)
+            && again.site == left.site
+        {
+            cache.link(&again, &target);
+        }
     }
 
     fn exception(&mut self, code: u64) -> Exception {
@@ -237,8 +232,7 @@ impl Thread {
     }
 
     /// A host fault in translated code: our own write protection, a misaligned ordered access, or the guest's fault.
-    fn fault(&mut self, host_pc: u64) -> Option<Exit> {
-        self.locate(host_pc);
+    fn fault(&mut self) -> Option<Exit> {
         let s = self.block.state();
         let (signal, code, address, write) = (s.scratch[0] as i32, s.scratch[1] as i32, Addr(s.scratch[2]), s.scratch[3] != 0);
         let rip = Addr(s.rip);
@@ -271,19 +265,21 @@ impl Thread {
         }
         let mut region = decode_region(&GuestCode(engine.pages), rip, Limits { insns: 1, segments: 1 });
         optimize::liveness(&mut region, &GuestCode(engine.pages));
-        let target = {
+        let target = loop {
             let mut cache = engine.cache();
             let emitted = translate::translate(&region, cache.options());
-            // It counts as a region of its own until it is invalidated with the page, but no page is protected for it.
-            if emitted.code.len() as u64 > SCRATCH_CODE {
-                return None;
-            }
+            // No page is protected for it, and nobody else finds it.
             match cache.insert(&region, emitted, |_| false) {
                 Some(target) => {
                     cache.forget_target(rip);
-                    target
+                    break target;
                 }
-                None => return None,
+                None => {
+                    drop(cache);
+                    engine.stopped(Cache::flush);
+                    self.seat.forget.store(false, Ordering::SeqCst);
+                    self.forget();
+                }
             }
         };
         self.enter(target)
@@ -308,25 +304,26 @@ impl Engine {
             return None;
         }
         optimize::liveness(&mut region, &source);
-        let mut cache = self.cache();
-        let emitted = translate::translate(&region, cache.options());
-        let copy = self.observer.map(|_| emitted.clone());
         let pages = self.pages;
         let writable = |page: Addr| pages.page(page).is_some_and(|p| p.writable);
-        let placed = cache.insert(&region, emitted, writable);
-        let target = match placed {
-            Some(t) => t,
-            None => {
-                // Full: everything goes, and the code that is needed comes back by itself.
-                self.stop.while_stopped(|| cache.flush());
-                let emitted = translate::translate(&region, cache.options());
-                cache.insert(&region, emitted, writable).expect("one region fits into an empty arena")
+        loop {
+            let mut cache = self.cache();
+            // Another thread may have been faster.
+            if let Some(t) = cache.lookup(rip) {
+                return Some(t);
             }
-        };
-        drop(cache);
-        if let (Some(observe), Some(emitted)) = (self.observer, copy) {
-            observe(&region, &emitted, target.host);
+            let emitted = translate::translate(&region, cache.options());
+            let copy = self.observer.map(|_| emitted.clone());
+            if let Some(target) = cache.insert(&region, emitted, writable) {
+                drop(cache);
+                if let (Some(observe), Some(emitted)) = (self.observer, copy) {
+                    observe(&region, &emitted, target.host);
+                }
+                return Some(target);
+            }
+            // Full: everything goes, and the code that is needed comes back by itself.
+            drop(cache);
+            self.stopped(Cache::flush);
         }
-        Some(target)
     }
 }

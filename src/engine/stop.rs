@@ -39,7 +39,7 @@ impl Stop {
         self.wanted.store(0, Ordering::SeqCst);
     }
 
-    /// Marks the thread as running; false if it must wait (the caller then takes and releases the cache's lock, which the stopper holds).
+    /// Marks the thread as running; false if it must wait: see [`Stop::wait`].
     pub fn try_enter(&self, seat: &Seat) -> bool {
         seat.running.store(true, Ordering::SeqCst);
         if self.wanted.load(Ordering::SeqCst) == 0 {
@@ -49,18 +49,26 @@ impl Stop {
         false
     }
 
-    /// Runs `change` while nobody is in translated code. The caller holds the cache's lock and is not in translated code itself.
+    /// Waits until nobody wants threads to stand still.
+    pub fn wait(&self) {
+        while self.wanted.load(Ordering::SeqCst) != 0 {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Runs `change` while nobody is in translated code or has yet to find out by the cache where it left it: so the caller must not hold
+    /// the cache's lock (`change` takes it), and is not running itself.
     pub fn while_stopped<R>(&self, change: impl FnOnce() -> R) -> R {
         self.wanted.fetch_add(1, Ordering::SeqCst);
-        let seats = self.seats();
-        for seat in seats.iter() {
+        // The list is copied: a thread that ends while we wait needs the lock to leave it.
+        let seats: Vec<Arc<Seat>> = self.seats().clone();
+        for seat in &seats {
             if seat.running.load(Ordering::SeqCst) {
                 seat.brake.pull();
             }
         }
-        for seat in seats.iter() {
+        for seat in &seats {
             while seat.running.load(Ordering::SeqCst) {
-                std::hint::spin_loop();
                 std::thread::yield_now();
             }
             seat.forget.store(true, Ordering::SeqCst);
