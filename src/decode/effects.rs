@@ -100,6 +100,8 @@ pub fn flag_effects(i: &Instruction) -> FlagEffects {
         Fcmovbe | Fcmovnbe => fx(CF | ZF, 0),
         Fcmovu | Fcmovnu => fx(PF, 0),
         Loope | Loopne => fx(ZF, 0),
+        // SSE2's CMPSD bears the same name.
+        Cmpsd if i.code() == iced_x86::Code::Cmpsd_xmm_xmmm64_imm8 => fx(0, 0),
         // CMPS and SCAS with REP may run zero times. Without REP they overwrite all.
         Cmpsb | Cmpsw | Cmpsd | Cmpsq | Scasb | Scasw | Scasd | Scasq => fx(0, if i.has_rep_prefix() || i.has_repne_prefix() { 0 } else { STATUS }),
         // R11 takes RFLAGS; the kernel restores them.

@@ -5,6 +5,7 @@
 
 mod asm;
 mod atomic;
+mod bits;
 mod branch;
 mod features;
 mod imm;

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod addr;
+pub mod cpuid;
 pub mod rflags;
 pub mod state;
 

@@ -5,7 +5,12 @@
 
 #![forbid(unsafe_code)]
 
+mod bits;
+mod divide;
 mod flags;
+mod system;
+
+pub use system::fpcr_for;
 
 use crate::guest::CpuState;
 
@@ -41,6 +46,26 @@ helpers! {
     Shld = flags::shld;
     /// SHRD, likewise.
     Shrd = flags::shrd;
+    /// DIV r/m64: divisor; RAX and RDX, or #DE.
+    Div = divide::unsigned;
+    /// IDIV r/m64, likewise.
+    Idiv = divide::signed;
+    /// PDEP: value, mask.
+    Pdep = bits::pdep;
+    /// PEXT: value, mask.
+    Pext = bits::pext;
+    /// CRC32: checksum, value, bytes.
+    Crc32c = bits::crc32c;
+    /// RDRAND, RDSEED: 64 bits, and the flags.
+    Random = bits::random;
+    /// CPUID: all four registers.
+    Cpuid = system::cpuid;
+    /// TSC_AUX: number of the processor that runs us.
+    Processor = system::processor;
+    /// LAR, LSL, VERR, VERW: selector, which (0-3); 1 in `scratch[0]` if it succeeds.
+    Descriptor = system::descriptor;
+    /// LDMXCSR: value, host has FEAT_AFP; FPCR to be written as result.
+    LoadMxcsr = system::load_mxcsr;
 }
 
 /// Raises an exception (`translate::exception` code) at the current instruction; the helper must return at once after it.

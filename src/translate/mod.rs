@@ -9,12 +9,16 @@
 #![forbid(unsafe_code)]
 
 mod atomic;
+mod bits;
 mod branch;
 mod context;
 mod flags;
 mod integer;
+mod muldiv;
 mod operand;
 mod shift;
+mod string;
+mod system;
 mod table;
 
 pub use context::{Carry, Ctx, exception};
@@ -130,7 +134,7 @@ fn block(c: &mut Ctx, index: usize) {
         let insn = c.region.insns[at];
         c.index = at;
         c.begin_insn(&insn);
-        match table::handler(insn.mnemonic()) {
+        match table::handler(&insn) {
             Some(handler) => handler(c, &insn),
             None => c.undefined(&insn),
         }
@@ -150,6 +154,8 @@ fn block(c: &mut Ctx, index: usize) {
 
 /// A family's row: mnemonic and function.
 pub type Row = (crate::decode::Mnemonic, fn(&mut Ctx, &crate::decode::Insn));
+/// The same for one encoding form, where mnemonics are ambiguous.
+pub type CodeRow = (crate::decode::Code, fn(&mut Ctx, &crate::decode::Insn));
 
 impl Ctx<'_> {
     /// How the memory accesses of the current instruction are ordered.

@@ -1,12 +1,25 @@
 //! Mnemonic to function: all families' rows in one table, built at compile time.
 
-use super::{Ctx, Row};
-use crate::decode::{Insn, Mnemonic};
+use super::{CodeRow, Ctx, Row};
+use crate::decode::Insn;
 
 type Handler = fn(&mut Ctx, &Insn);
 
 /// The families. A new one is one line here.
-const FAMILIES: &[&[Row]] = &[super::integer::ROWS, super::branch::ROWS, super::flags::ROWS, super::shift::ROWS];
+const FAMILIES: &[&[Row]] = &[
+    super::integer::ROWS,
+    super::branch::ROWS,
+    super::flags::ROWS,
+    super::shift::ROWS,
+    super::atomic::ROWS,
+    super::muldiv::ROWS,
+    super::bits::ROWS,
+    super::string::ROWS,
+    super::system::ROWS,
+];
+
+/// Encoding forms that share their mnemonic with another family's instruction: they come before the mnemonic's row.
+const BY_CODE: &[CodeRow] = super::string::CODE_ROWS;
 
 const COUNT: usize = 2048;
 
@@ -26,7 +39,11 @@ static TABLE: [Option<Handler>; COUNT] = {
     table
 };
 
-/// The function that translates `m`; `None`: not offered, the guest gets #UD.
-pub fn handler(m: Mnemonic) -> Option<Handler> {
-    TABLE[m as usize]
+/// The function that translates `insn`; `None`: not offered, the guest gets #UD.
+pub fn handler(insn: &Insn) -> Option<Handler> {
+    let code = insn.code();
+    match BY_CODE.iter().find(|row| row.0 == code) {
+        Some(row) => Some(row.1),
+        None => TABLE[insn.mnemonic() as usize],
+    }
 }

@@ -1,0 +1,174 @@
+//! CPUID and clocks, fences and cache hints, segment bases, MXCSR, and what user mode may not do.
+
+use super::Row;
+use super::atomic::write_zf;
+use super::context::{Ctx, exception};
+use crate::decode::{Insn, Mnemonic, Op};
+use crate::emit::regs::*;
+use crate::emit::{Alu, Asm, Mem, Order, Shift, Size, Width};
+use crate::guest::CpuState;
+use crate::helpers::Id;
+use std::mem::offset_of;
+
+macro_rules! rows { (privileged: $($privileged:ident)*; hints: $($hint:ident)*; $($rest:tt)*) => {
+    /// Mnemonics of this family. What is nowhere gets #UD: XGETBV and XSETBV (OSXSAVE is clear), SYSENTER, MONITOR, MWAIT, virtualisation, UD0 to UD2.
+    pub const ROWS: &[Row] = {
+        use Mnemonic::*;
+        &[$(($privileged, general_protection),)* $(($hint, |_, _| {}),)* $($rest)*]
+    };
+} }
+rows! {
+    privileged: In Out Insb Insw Insd Outsb Outsw Outsd Cli Sti Lgdt Lidt Lldt Ltr Lmsw Clts Rdmsr Wrmsr Rdpmc Invlpg Invd Wbinvd Wbnoinvd
+        Swapgs Sysret Sysretq Sysexit Sysexitq Invpcid;
+    // RDSSP is a NOP while shadow stacks are off.
+    hints: Prefetch Prefetchw Prefetchwt1 Prefetchnta Prefetcht0 Prefetcht1 Prefetcht2 Reservednop Cldemote Rdsspd Rdsspq Wait;
+    (Cpuid, |c, _| c.helper(Id::Cpuid)),
+    (Rdtsc, |c, _| counter(c)),
+    (Rdtscp, rdtscp),
+    (Rdpid, rdpid),
+    (Clflush, touch),
+    (Clflushopt, touch),
+    (Clwb, touch),
+    (Mfence, |c, _| fence(c, Asm::dmb_ish)),
+    (Lfence, |c, _| fence(c, Asm::dmb_ishld)),
+    (Sfence, |c, _| fence(c, Asm::dmb_ishst)),
+    (Rdfsbase, |c, i| read_base(c, i, offset_of!(CpuState, fs_base))),
+    (Rdgsbase, |c, i| read_base(c, i, offset_of!(CpuState, gs_base))),
+    (Wrfsbase, |c, i| write_base(c, i, offset_of!(CpuState, fs_base))),
+    (Wrgsbase, |c, i| write_base(c, i, offset_of!(CpuState, gs_base))),
+    (Sgdt, |c, i| table_register(c, i, 0xffff_ffff_fffe_0000)),
+    (Sidt, |c, i| table_register(c, i, 0xffff_ffff_ffff_0000)),
+    (Sldt, |c, i| system_word(c, i, 0)),
+    (Str, |c, i| system_word(c, i, 0x40)),
+    (Smsw, |c, i| system_word(c, i, 0x8005_0033)),
+    (Lar, |c, i| descriptor(c, i, 0)),
+    (Lsl, |c, i| descriptor(c, i, 1)),
+    (Verr, |c, i| descriptor(c, i, 2)),
+    (Verw, |c, i| descriptor(c, i, 3)),
+    (Ldmxcsr, ldmxcsr),
+    (Stmxcsr, stmxcsr),
+}
+
+fn general_protection(c: &mut Ctx, _insn: &Insn) {
+    c.raise(exception::GENERAL_PROTECTION);
+}
+
+/// The time stamp counter is the host's virtual counter as it is: programs that want seconds calibrate it, and leaf 15h is not offered.
+fn counter(c: &mut Ctx) {
+    c.a.read_counter(T[0]);
+    c.a.mov(Size::W, gpr(0), T[0]);
+    c.a.shift_imm(Shift::Lsr, Size::X, gpr(2), T[0], 32);
+}
+
+fn rdtscp(c: &mut Ctx, _insn: &Insn) {
+    c.helper(Id::Processor);
+    c.a.mov(Size::W, gpr(1), T[0]);
+    counter(c);
+}
+
+fn rdpid(c: &mut Ctx, insn: &Insn) {
+    c.helper(Id::Processor);
+    c.write_gpr(insn.op(0), T[0]);
+}
+
+/// Cache line flushes have nothing to do (caches are coherent), but fault where a load would.
+fn touch(c: &mut Ctx, insn: &Insn) {
+    let mem = c.mem(insn);
+    c.a.load(Width::B, ZR, mem, Order::Plain);
+}
+
+fn fence(c: &mut Ctx, barrier: fn(&mut Asm)) {
+    if c.options.ordered {
+        barrier(&mut c.a);
+    }
+}
+
+fn read_base(c: &mut Ctx, insn: &Insn, field: usize) {
+    c.load_field(T[0], field);
+    c.write_gpr(insn.op(0), T[0]);
+}
+
+fn write_base(c: &mut Ctx, insn: &Insn, field: usize) {
+    let v = c.read_zx(insn, 0, T[0]);
+    if insn.bytes(0) == 8 {
+        // The address must be canonical.
+        let bad = c.cold(|c| c.raise(exception::GENERAL_PROTECTION));
+        c.a.sbfx(Size::X, T[1], v, 0, 48);
+        c.a.alu(Alu::Eor, Size::X, T[1], T[1], v);
+        c.a.cbnz(Size::X, T[1], bad);
+    }
+    c.store_field(v, field);
+}
+
+/// SGDT, SIDT: user mode can not execute them (UMIP), and Linux answers in the kernel's place: limit 0 and a base of its own
+/// (arch/x86/kernel/umip.c).
+fn table_register(c: &mut Ctx, insn: &Insn, base: u64) {
+    let n = c.mem_in_register(insn);
+    c.a.mov_imm(T[0], base);
+    c.store_mem(8, T[0], Mem::Off(n, 2));
+    c.store_mem(2, ZR, Mem::Off(n, 0));
+}
+
+/// SLDT, STR, SMSW: likewise. Linux writes just the operand's bytes: a 32-bit register keeps its upper half.
+fn system_word(c: &mut Ctx, insn: &Insn, value: u64) {
+    c.a.mov_imm(T[0], value);
+    match insn.op(0) {
+        Op::Gpr { n, bytes: 4, .. } => c.a.bfi(Size::X, gpr(n), T[0], 0, 32),
+        Op::Mem => {
+            let mem = c.mem(insn);
+            c.store_mem(2, T[0], mem);
+        }
+        op => c.write_gpr(op, T[0]),
+    }
+}
+
+/// LAR, LSL, VERR, VERW (`which` 0 to 3): ZF says whether it succeeded; the destination is written only then.
+fn descriptor(c: &mut Ctx, insn: &Insn, which: u64) {
+    let selector = if which < 2 { 1 } else { 0 };
+    let v = match insn.op(selector) {
+        Op::Mem => {
+            let mem = c.mem(insn);
+            c.load_mem(2, T[0], mem);
+            T[0]
+        }
+        _ => c.read(insn, selector, T[0]),
+    };
+    c.a.zext(2, T[1], v);
+    c.a.mov_imm(T[2], which);
+    c.helper(Id::Descriptor);
+    c.load_field(T[1], offset_of!(CpuState, scratch));
+    c.a.alu_imm(Alu::Eor, Size::X, T[2], T[1], 1);
+    write_zf(c, T[2]);
+    if which < 2 {
+        let failed = c.a.label();
+        c.a.cbnz(Size::X, T[2], failed);
+        c.write_gpr(insn.op(0), T[0]);
+        c.a.bind(failed);
+    }
+}
+
+/// LDMXCSR. FPSR's sticky bits are cleared: those of the value are kept in the state.
+fn ldmxcsr(c: &mut Ctx, insn: &Insn) {
+    let mem = c.mem(insn);
+    c.load_mem(4, T[1], mem);
+    let bad = c.cold(|c| c.raise(exception::GENERAL_PROTECTION));
+    c.a.shift_imm(Shift::Lsr, Size::W, T[2], T[1], 16);
+    c.a.cbnz(Size::W, T[2], bad);
+    c.a.mov_imm(T[2], c.options.features.afp as u64);
+    c.helper(Id::LoadMxcsr);
+    c.a.write_fpcr(T[0]);
+    c.a.write_fpsr(ZR);
+}
+
+/// STMXCSR: the state's value, and what has happened since: FPSR's IOC DZC OFC UFC IXC (0 to 4) are IE ZE OE UE PE (0, 2 to 5).
+fn stmxcsr(c: &mut Ctx, insn: &Insn) {
+    c.a.read_fpsr(T[1]);
+    let mxcsr = c.field(offset_of!(CpuState, mxcsr));
+    c.a.load(Width::W, T[0], mxcsr, Order::Plain);
+    c.a.ubfx(Size::W, T[2], T[1], 1, 4);
+    c.a.alu_imm(Alu::And, Size::W, T[1], T[1], 1);
+    c.a.alu_shift(Alu::Orr, Size::W, T[1], T[1], T[2], Shift::Lsl, 2);
+    c.a.alu(Alu::Orr, Size::W, T[0], T[0], T[1]);
+    let mem = c.mem(insn);
+    c.store_mem(4, T[0], mem);
+}
