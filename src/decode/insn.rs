@@ -181,6 +181,12 @@ impl Insn {
         }
     }
 
+    /// Does an implied memory operand (RSI, RDI) use the 32-bit register?
+    pub fn implied_addr32(&self) -> bool {
+        use OpKind::*;
+        (0..self.raw.op_count()).any(|i| matches!(self.raw.op_kind(i), MemorySegESI | MemorySegEDI | MemoryESEDI))
+    }
+
     /// How control leaves.
     pub fn flow(&self) -> Flow {
         match self.raw.flow_control() {

@@ -15,7 +15,13 @@ mod flags;
 mod integer;
 mod operand;
 mod shift;
+mod sse_convert;
+mod sse_float;
+mod sse_int;
+mod sse_move;
+mod sse_shuffle;
 mod table;
+mod vector;
 
 pub use context::{Carry, Ctx, exception};
 

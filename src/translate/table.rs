@@ -6,7 +6,20 @@ use crate::decode::{Insn, Mnemonic};
 type Handler = fn(&mut Ctx, &Insn);
 
 /// The families. A new one is one line here.
-const FAMILIES: &[&[Row]] = &[super::integer::ROWS, super::branch::ROWS, super::flags::ROWS, super::shift::ROWS];
+const FAMILIES: &[&[Row]] = &[
+    super::integer::ROWS,
+    super::branch::ROWS,
+    super::flags::ROWS,
+    super::shift::ROWS,
+    super::sse_move::ROWS,
+    super::sse_int::LANES,
+    super::sse_int::ROWS,
+    super::sse_shuffle::INTERLEAVE,
+    super::sse_shuffle::ROWS,
+    super::sse_float::FOUR,
+    super::sse_float::ROWS,
+    super::sse_convert::ROWS,
+];
 
 const COUNT: usize = 2048;
 
