@@ -157,11 +157,6 @@ impl Insn {
         (0..self.raw.op_count()).any(|i| self.raw.op_kind(i) == OpKind::Memory)
     }
 
-    /// Do the implied operands (RSI, RDI, and then RCX) of a string instruction have an address size prefix?
-    pub fn implied_addr32(&self) -> bool {
-        (0..self.raw.op_count()).any(|i| matches!(self.raw.op_kind(i), OpKind::MemorySegESI | OpKind::MemoryESEDI))
-    }
-
     /// The explicit memory operand.
     pub fn memory(&self) -> MemOperand {
         let base = self.raw.memory_base();
@@ -184,6 +179,12 @@ impl Insn {
             addr32,
             segment,
         }
+    }
+
+    /// Does an implied memory operand (RSI, RDI) use the 32-bit register?
+    pub fn implied_addr32(&self) -> bool {
+        use OpKind::*;
+        (0..self.raw.op_count()).any(|i| matches!(self.raw.op_kind(i), MemorySegESI | MemorySegEDI | MemoryESEDI))
     }
 
     /// How control leaves.

@@ -439,6 +439,11 @@ impl Asm {
         let sf = if size == Size::X { 1 << 31 } else { 0 };
         self.word(0x7a40_0800 | sf | value << 16 | (cond as u32) << 12 | (n.0 as u32) << 5 | nzcv);
     }
+    /// If the condition holds compare n with -value (0 to 31), else set the flags to `nzcv`.
+    pub fn ccmn_imm(&mut self, size: Size, n: X, value: u32, nzcv: u32, cond: Cond) {
+        let sf = if size == Size::X { 1 << 31 } else { 0 };
+        self.word(0x3a40_0800 | sf | value << 16 | (cond as u32) << 12 | (n.0 as u32) << 5 | nzcv);
+    }
 
     /// Zero-extends 1, 2 or 4 bytes of n.
     pub fn zext(&mut self, bytes: u32, d: X, n: X) {

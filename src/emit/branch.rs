@@ -28,9 +28,20 @@ pub(super) struct Fixup {
 }
 
 pub(super) struct Literal {
-    value: u64,
-    guest: bool,
+    value: u128,
+    kind: Kind,
     label: Label,
+}
+
+/// What a literal is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// 8 bytes.
+    Number,
+    /// 8 bytes that hold a guest address.
+    Guest,
+    /// 16 bytes.
+    Vector,
 }
 
 const UNBOUND: u32 = u32::MAX;
@@ -139,20 +150,25 @@ impl Asm {
         op!(self, ret X(n.0));
     }
 
-    fn literal(&mut self, d: X, value: u64, guest: bool) {
-        let label = match self.literals.iter().find(|l| l.value == value && l.guest == guest) {
+    fn literal(&mut self, d: u8, value: u128, kind: Kind) {
+        let label = match self.literals.iter().find(|l| l.value == value && l.kind == kind) {
             Some(l) => l.label,
             None => {
                 let label = self.label();
-                self.literals.push(Literal { value, guest, label });
+                self.literals.push(Literal { value, kind, label });
                 label
             }
         };
-        self.fixup(label, Field::Imm19, 0x5800_0000 | d.0 as u32);
+        let base = if kind == Kind::Vector { 0x9c00_0000 } else { 0x5800_0000 };
+        self.fixup(label, Field::Imm19, base | d as u32);
+    }
+    /// Loads a 128-bit constant from the pool.
+    pub fn vector_constant(&mut self, d: V, value: u128) {
+        self.literal(d.0, value, Kind::Vector);
     }
     /// Loads a guest address. Always from the pool, so that code is the same wherever the guest's image lies and one record relocates it.
     pub fn guest_address(&mut self, d: X, address: u64) {
-        self.literal(d, address, true);
+        self.literal(d.0, address as u128, Kind::Guest);
     }
     /// Loads a constant in the shortest way.
     pub fn constant(&mut self, d: X, value: u64) {
@@ -160,7 +176,7 @@ impl Asm {
         if halves(value) <= 1 || halves(!value) <= 1 || super::imm::is_logical_imm(value, 64) || value >> 32 == 0 {
             self.mov_imm(d, value);
         } else {
-            self.literal(d, value, false);
+            self.literal(d.0, value as u128, Kind::Number);
         }
     }
 
@@ -172,11 +188,12 @@ impl Asm {
         }
         for l in std::mem::take(&mut self.literals) {
             self.bind(l.label);
-            if l.guest {
+            if l.kind == Kind::Guest {
                 relocations.push(self.offset());
             }
-            self.word(l.value as u32);
-            self.word((l.value >> 32) as u32);
+            for i in 0..if l.kind == Kind::Vector { 4 } else { 2 } {
+                self.word((l.value >> (32 * i)) as u32);
+            }
         }
         let mut bytes = self.ops.finalize();
         for f in &self.fixups {

@@ -11,6 +11,7 @@ mod features;
 mod imm;
 mod memory;
 pub mod regs;
+pub mod simd;
 pub mod stubs;
 
 pub use asm::{Alu, Asm, Cond, Shift, Size};

@@ -5,6 +5,7 @@
 use super::asm::{Asm, Size};
 use super::memory::{Mem, Order, Width};
 use super::regs::*;
+use super::simd::{Fp, ops};
 use crate::guest::CpuState;
 use std::mem::offset_of;
 
@@ -26,7 +27,19 @@ pub enum Stub {
     Helper,
     /// Where the host's signal handler resumes after a fault in translated code (the handler set the exit).
     Fault,
+    /// v0 (a result) with x86's NaN for the operands v1 and v2: singles, scalar. Uses v3-v5 and S0, returns to LINK.
+    NanS,
+    /// The same for a double.
+    NanD,
+    /// The same for four singles.
+    NanS4,
+    /// The same for two doubles.
+    NanD2,
 }
+
+/// How many there are.
+pub const COUNT: usize = Stub::NanD2 as usize + 1;
+const _: () = assert!(COUNT <= crate::guest::state::STUB_COUNT);
 
 /// Why translated code left, in `CpuState::exit_kind`.
 pub mod kind {
@@ -55,7 +68,7 @@ pub struct Stubs {
     /// Offset of `extern "C" fn(state: *mut CpuState, host_pc: u64)`: runs translated code until it leaves.
     pub enter: u32,
     /// Offsets by [`Stub`].
-    pub offsets: [u32; 7],
+    pub offsets: [u32; COUNT],
 }
 
 const fn field(offset: usize) -> Mem {
@@ -121,11 +134,29 @@ fn switch_fpcr(a: &mut Asm, to_guest: bool) {
     a.bind(same);
 }
 
+/// Lanes of v0 that are NaN: v1 if it is NaN, else v2 if it is, else the negative default; quieted (Intel SDM vol. 1, table 4-7).
+fn choose_nan(a: &mut Asm, fp: Fp) {
+    let (r, x, y, t, u, default) = (V(0), V(1), V(2), V(3), V(4), V(5));
+    let (negative, quiet) = if fp.double() { (0xfff8 << 48, 8 << 48) } else { (0xffc0_0000, 0x40_0000) };
+    a.mov_imm(S0, negative);
+    a.dup_x(fp.arr(), default, S0);
+    a.f3(ops::FCMEQ, fp, t, y, y);
+    a.vlogic(ops::BSL, t, default, y);
+    a.f3(ops::FCMEQ, fp, u, x, x);
+    a.vlogic(ops::BSL, u, t, x);
+    a.mov_imm(S0, quiet);
+    a.dup_x(fp.arr(), default, S0);
+    a.vlogic(ops::ORR, u, u, default);
+    a.f3(ops::FCMEQ, fp, t, r, r);
+    a.vlogic(ops::BIF, r, u, t);
+    a.ret(LINK);
+}
+
 /// Assembles all stubs.
 pub fn assemble(features: super::Features) -> Stubs {
     let mut asm = Asm::new(features);
     let a = &mut asm;
-    let mut offsets = [0; 7];
+    let mut offsets = [0; COUNT];
 
     // enter(x0 = state, x1 = host pc): host callee-saved registers and the return address go to the host stack.
     let enter = a.offset();
@@ -196,6 +227,11 @@ pub fn assemble(features: super::Features) -> Stubs {
     a.load(Width::X, LINK, field(offset_of!(CpuState, exit_arg)), Order::Plain);
     load_guest(a);
     a.ret(LINK);
+
+    for (stub, fp) in [(Stub::NanS, Fp::S), (Stub::NanD, Fp::D), (Stub::NanS4, Fp::S4), (Stub::NanD2, Fp::D2)] {
+        offsets[stub as usize] = a.offset();
+        choose_nan(a, fp);
+    }
 
     let finished = asm.finish();
     Stubs { code: finished.bytes, enter, offsets }

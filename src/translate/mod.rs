@@ -19,7 +19,13 @@ mod operand;
 mod shift;
 mod string;
 mod system;
+mod sse_convert;
+mod sse_float;
+mod sse_int;
+mod sse_move;
+mod sse_shuffle;
 mod table;
+mod vector;
 
 pub use context::{Carry, Ctx, exception};
 

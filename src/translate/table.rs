@@ -16,6 +16,14 @@ const FAMILIES: &[&[Row]] = &[
     super::bits::ROWS,
     super::string::ROWS,
     super::system::ROWS,
+    super::sse_move::ROWS,
+    super::sse_int::LANES,
+    super::sse_int::ROWS,
+    super::sse_shuffle::INTERLEAVE,
+    super::sse_shuffle::ROWS,
+    super::sse_float::FOUR,
+    super::sse_float::ROWS,
+    super::sse_convert::ROWS,
 ];
 
 /// Encoding forms that share their mnemonic with another family's instruction: they come before the mnemonic's row.
