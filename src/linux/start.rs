@@ -67,7 +67,7 @@ pub fn start(start: &Start, job: Job) -> ! {
 
 fn prepare(start: &Start, job: Job) -> Result<Task, LoadError> {
     let mut options = job.options;
-    let own = Own::find(start.args.first().copied().unwrap_or_default(), start.exec_name());
+    let own = Own::find(start.exec_name(), options.own_fd.take());
     let exec_name = job.exec_name.unwrap_or_else(|| job.program.clone());
     let program = loader::resolve(&job.program, job.args, options.prefix.as_deref(), job.fd.map(Fd))?;
 
