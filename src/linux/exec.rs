@@ -187,7 +187,7 @@ fn is_ours(task: &Task, target: &Target) -> bool {
 fn again(task: &mut Task, target: Target, args: Vec<Vec<u8>>, env: &[Vec<u8>]) -> Errno {
     let process = task.process.clone();
     let mut options = process.options.clone();
-    options.limits = process.limits().to_text();
+    options.limits = process.own_limits();
     options.exec_fd = None;
     if target.by_descriptor
         && let Some(file) = &target.file

@@ -21,19 +21,22 @@ pub struct Limits {
     pub data: Limit,
 }
 
-const RLIM_INFINITY: u64 = u64::MAX;
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits { address_space: (RLIM_INFINITY, RLIM_INFINITY), data: (RLIM_INFINITY, RLIM_INFINITY) }
-    }
-}
-
 impl Limits {
-    /// As `--limits` writes them; None if nothing is limited.
-    pub fn to_text(self) -> Option<String> {
+    /// What the host has set for xemu.
+    fn of_host() -> Limits {
+        let get = |resource| host::limit(resource).unwrap_or((u64::MAX, u64::MAX));
+        Limits { address_space: get(Self::RLIMIT_AS), data: get(Self::RLIMIT_DATA) }
+    }
+
+    /// Resource numbers (the same on all machines but alpha, mips and sparc).
+    pub const RLIMIT_DATA: u64 = 2;
+    /// As above.
+    pub const RLIMIT_AS: u64 = 9;
+
+    /// As `--limits` writes them.
+    pub fn to_text(self) -> String {
         let (a, d) = (self.address_space, self.data);
-        (self != Limits::default()).then(|| format!("{}:{},{}:{}", a.0, a.1, d.0, d.1))
+        format!("{}:{},{}:{}", a.0, a.1, d.0, d.1)
     }
 
     /// Reads what [`Limits::to_text`] wrote.
@@ -132,19 +135,24 @@ pub struct Process {
     pub places: Places,
     /// xemu's own executable.
     pub own: Own,
-    /// Virtual limits.
-    pub limits: Mutex<Limits>,
+    /// Virtual limits, once they differ from the host's or were asked for.
+    pub limits: Mutex<Option<Limits>>,
 }
 
 impl Process {
     /// The limits now.
     pub fn limits(&self) -> Limits {
-        *self.limits.lock().unwrap_or_else(|e| e.into_inner())
+        *self.limits.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert_with(Limits::of_host)
+    }
+
+    /// The limits for another xemu to go on with, if it is not the host that knows them.
+    pub fn own_limits(&self) -> Option<String> {
+        self.limits.lock().unwrap_or_else(|e| e.into_inner()).filter(|l| *l != Limits::of_host()).map(Limits::to_text)
     }
 
     /// Sets the limits, and the address space's share of them.
     pub fn set_limits(&self, new: Limits) {
-        *self.limits.lock().unwrap_or_else(|e| e.into_inner()) = new;
+        *self.limits.lock().unwrap_or_else(|e| e.into_inner()) = Some(new);
         self.mm.set_limit(new.address_space.0);
         self.mm.set_data_limit(new.data.0);
     }
@@ -161,9 +169,8 @@ mod tests {
 
     #[test]
     fn limits_survive_being_passed_on() {
-        assert_eq!(Limits::default().to_text(), None);
-        let l = Limits { address_space: (1 << 30, RLIM_INFINITY), data: (5, 6) };
-        assert_eq!(Limits::from_text(&l.to_text().unwrap()), Some(l));
+        let l = Limits { address_space: (1 << 30, u64::MAX), data: (5, 6) };
+        assert_eq!(Limits::from_text(&l.to_text()), Some(l));
         assert_eq!(Limits::from_text("1:2"), None);
     }
 

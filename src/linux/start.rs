@@ -80,9 +80,12 @@ fn prepare(start: &Start, job: Job) -> Result<Task, LoadError> {
     let fixed = host::personality() & ADDR_NO_RANDOMIZE != 0;
     let random = random_bytes(start, options.seed);
     let mm: &'static Mm = Box::leak(Box::new(Mm::new(Layout::new(stack_size, (!fixed).then_some(random.0)))));
-    let limits = options.limits.take().and_then(|t| Limits::from_text(&t)).unwrap_or_default();
-    mm.set_limit(limits.address_space.0);
-    mm.set_data_limit(limits.data.0);
+    // (Those of the host hold by themselves.)
+    let limits = options.limits.take().and_then(|t| Limits::from_text(&t));
+    if let Some(limits) = limits {
+        mm.set_limit(limits.address_space.0);
+        mm.set_data_limit(limits.data.0);
+    }
 
     let loaded = loader::load(mm, &program, options.prefix.as_deref())?;
     mm.set_brk_start(loaded.brk);

@@ -184,11 +184,9 @@ pub fn arch_prctl(task: &mut Task, [code, value, ..]: [u64; 6]) -> Result {
 
 /// A virtual limit of the caller's own process: which one.
 fn virtual_limit(resource: u64) -> Option<fn(&mut Limits) -> &mut (u64, u64)> {
-    const RLIMIT_DATA: u64 = 2;
-    const RLIMIT_AS: u64 = 9;
     match resource as u32 as u64 {
-        RLIMIT_AS => Some(|l| &mut l.address_space),
-        RLIMIT_DATA => Some(|l| &mut l.data),
+        Limits::RLIMIT_AS => Some(|l| &mut l.address_space),
+        Limits::RLIMIT_DATA => Some(|l| &mut l.data),
         _ => None,
     }
 }
