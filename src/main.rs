@@ -15,6 +15,9 @@ pub extern "C" fn main(_argc: i32, argv: *const *const u8) -> i32 {
     match options::parse(&start) {
         Command::Run { program, args, options, fd } => {
             // Under the kernel a script's name is in our own AT_EXECFN; as a command it is what was typed.
+            for name in &options.ignored {
+                eprintln!("xemu: option {name} has no meaning here and is ignored");
+            }
             let kernel = options::invocation(&start) != Invocation::Command;
             let exec_name = if kernel { start.exec_name().map(|n| n.to_vec()) } else { None };
             xemu::linux::start(&start, xemu::linux::Job { program, args, options: *options, fd, exec_name })

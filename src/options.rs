@@ -58,6 +58,8 @@ pub struct Options {
     pub host_runner: Option<String>,
     /// --exec-fd: the program, open (internal: one xemu to the next).
     pub exec_fd: Option<i32>,
+    /// --own-fd: xemu's executable, open (internal likewise).
+    pub own_fd: Option<i32>,
     /// --limits: virtual RLIMIT_AS and RLIMIT_DATA (internal likewise), soft:hard,soft:hard in bytes.
     pub limits: Option<String>,
     /// Options that QEMU has and that mean nothing here, as given.
@@ -145,6 +147,7 @@ const TABLE: &[Row] = &[
     Row { names: &["--log"], env: &["XEMU_LOG"], arg: Value("LEVEL"), help: "error, warn, info, debug or trace", set: |o, v| Ok(o.log = Some(text(v)?)) },
     Row { names: &["--host-runner"], env: &["XEMU_HOST_RUNNER"], arg: Value("COMMAND"), help: "command that runs xemu itself when it starts itself again (to test under another emulator)", set: |o, v| Ok(o.host_runner = Some(text(v)?)) },
     Row { names: &["--exec-fd"], env: &[], arg: Value("FD"), help: "", set: |o, v| Ok(o.exec_fd = Some(number(v)? as i32)) },
+    Row { names: &["--own-fd"], env: &[], arg: Value("FD"), help: "", set: |o, v| Ok(o.own_fd = Some(number(v)? as i32)) },
     Row { names: &["--limits"], env: &[], arg: Value("LIMITS"), help: "", set: |o, v| Ok(o.limits = Some(text(v)?)) },
     ignored!("-B", Value("ADDRESS"), "ignored: guest addresses are host addresses"),
     ignored!("-R", Value("SIZE"), "ignored: the program has the whole address space"),

@@ -104,11 +104,15 @@ pub fn fstat(fd: i32) -> Result<libc::stat, Errno> {
 /// Is the descriptor's file system mounted noexec?
 pub fn is_noexec(fd: i32) -> bool {
     const ST_NOEXEC: u64 = 8;
-    // struct statfs of 64-bit Linux: fifteen words, f_flags the eleventh.
+    file_system(fd).is_some_and(|fs| fs[10] & ST_NOEXEC != 0)
+}
+
+/// fstatfs(2): struct statfs of 64-bit Linux as fifteen words; the first is the type, the eleventh the mount flags.
+fn file_system(fd: i32) -> Option<[u64; 15]> {
     let mut st = [0u64; 15];
     // SAFETY: `st` has the struct's size.
-    let ok = unsafe { sys::call(libc::SYS_fstatfs, [fd as u64, st.as_mut_ptr() as u64, 0, 0, 0, 0]) }.is_ok();
-    ok && st[10] & ST_NOEXEC != 0
+    unsafe { sys::call(libc::SYS_fstatfs, [fd as u64, st.as_mut_ptr() as u64, 0, 0, 0, 0]) }.ok()?;
+    Some(st)
 }
 
 /// readlinkat(2).
@@ -144,8 +148,8 @@ pub fn may_execute(dir: i32, path: &[u8], flags: i32) -> Result<(), Errno> {
     unsafe { sys::call(libc::SYS_faccessat, [dir as u64, p.as_ptr() as u64, x, 0, 0, 0]) }.map(drop)
 }
 
-/// Moves a descriptor to the lowest free number from `min` on, close-on-exec.
-pub fn move_up(fd: Fd, min: i32) -> Result<Fd, Errno> {
+/// Another descriptor of the same open file: the lowest free number from `min` on, close-on-exec.
+pub fn raise(fd: &Fd, min: i32) -> Result<Fd, Errno> {
     // SAFETY: fcntl on a descriptor of ours.
     let up = unsafe { sys::call(libc::SYS_fcntl, [fd.0 as u64, libc::F_DUPFD_CLOEXEC as u64, min as u64, 0, 0, 0]) }?;
     Ok(Fd(up as i32))
@@ -191,11 +195,15 @@ pub fn complain(text: &[u8]) {
     let _ = unsafe { sys::call(libc::SYS_write, [2, text.as_ptr() as u64, text.len() as u64, 0, 0, 0]) };
 }
 
-/// Another descriptor of the same open file, close-on-exec.
-pub fn duplicate(fd: &Fd) -> Result<Fd, Errno> {
-    // SAFETY: fcntl on a descriptor of ours.
-    let copy = unsafe { sys::call(libc::SYS_fcntl, [fd.0 as u64, libc::F_DUPFD_CLOEXEC as u64, 3, 0, 0, 0]) }?;
-    Ok(Fd(copy as i32))
+/// Would a shared read-only mapping of this descriptor never change under the reader's eyes by another's store? True for a
+/// regular file of a file system on disk that was opened for reading only (design exemption from ordered mode).
+pub fn is_plain_reading(fd: i32) -> bool {
+    const MEMORY: [u64; 2] = [0x0102_1994 /* tmpfs */, 0x9584_58f6 /* hugetlbfs */];
+    // SAFETY: reads flags of a descriptor.
+    let flags = unsafe { sys::call(libc::SYS_fcntl, [fd as u64, libc::F_GETFL as u64, 0, 0, 0, 0]) };
+    flags.is_ok_and(|f| f & libc::O_ACCMODE as u64 == libc::O_RDONLY as u64)
+        && fstat(fd).is_ok_and(|st| st.st_mode & libc::S_IFMT == libc::S_IFREG)
+        && file_system(fd).is_some_and(|fs| !MEMORY.contains(&fs[0]))
 }
 
 /// mount(2) of a file system that has no source of its own.

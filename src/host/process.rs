@@ -140,6 +140,45 @@ pub fn fork(flags: u64, parent_tid: u64, child_tid: u64) -> Result<u64, Errno> {
     unsafe { sys::call(libc::SYS_clone, a) }
 }
 
+/// struct clone_args (include/uapi/linux/sched.h): the same on all machines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+#[allow(missing_docs)] // The names are clone3(2)'s.
+pub struct CloneArgs {
+    pub flags: u64,
+    pub pidfd: u64,
+    pub child_tid: u64,
+    pub parent_tid: u64,
+    pub exit_signal: u64,
+    pub stack: u64,
+    pub stack_size: u64,
+    pub tls: u64,
+    pub set_tid: u64,
+    pub set_tid_size: u64,
+    pub cgroup: u64,
+}
+
+/// Size of the first published version (CLONE_ARGS_SIZE_VER0), and of ours.
+pub const CLONE_ARGS_FIRST: u64 = 64;
+/// Size of [`CloneArgs`] in bytes.
+pub const CLONE_ARGS_MAX: usize = 88;
+const _: () = assert!(size_of::<CloneArgs>() == CLONE_ARGS_MAX);
+
+impl CloneArgs {
+    /// From the guest's bytes, zero-padded.
+    pub fn from_bytes(bytes: [u8; CLONE_ARGS_MAX]) -> CloneArgs {
+        // SAFETY: eleven 64-bit integers, as the assertion above holds the size.
+        unsafe { std::mem::transmute(bytes) }
+    }
+}
+
+/// clone3(2) without CLONE_VM, as [`fork`]. `size`: how much of `args` the guest knew of.
+pub fn fork_with(args: &CloneArgs, size: u64) -> Result<u64, Errno> {
+    assert!(args.flags & (libc::CLONE_VM | libc::CLONE_SETTLS) as u64 == 0 && args.stack == 0, "a fork shares no memory");
+    // SAFETY: as in `fork`; the pointers inside are guest addresses.
+    unsafe { sys::call(libc::SYS_clone3, [&raw const *args as u64, size, 0, 0, 0, 0]) }
+}
+
 /// A list of strings as execve wants it.
 struct Vector {
     _bytes: Vec<u8>,

@@ -11,6 +11,7 @@ use crate::guest::Addr;
 use crate::host::file::{self, Fd};
 use crate::host::sys::Errno;
 use crate::host::{copy, process as host};
+use crate::linux::process::Own;
 use crate::linux::task::Task;
 
 /// Longest single string (MAX_ARG_STRLEN: 32 pages).
@@ -128,7 +129,7 @@ fn classify(task: &Task, target: &Target, args: &[Vec<u8>]) -> Result<How, Errno
     if script::is_script(&first) && target.vanishes {
         return Err(Errno(libc::ENOENT));
     }
-    let copy = file::duplicate(file)?;
+    let copy = file::raise(file, 3)?;
     match loader::resolve(&target.path, args.to_vec(), prefix, Some(copy)) {
         Ok(program) => {
             loader::open_interpreter(&program, prefix).map_err(|e| e.errno())?;
@@ -178,7 +179,7 @@ fn prepare(task: &Task, dir: i32, path: Addr, argv: Addr, envp: Addr, flags: i32
 }
 
 fn is_ours(task: &Task, target: &Target) -> bool {
-    let Some(copy) = target.file.as_ref().and_then(|f| file::duplicate(f).ok()) else { return false };
+    let Some(copy) = target.file.as_ref().and_then(|f| file::raise(f, 3).ok()) else { return false };
     loader::resolve(&target.path, vec![Vec::new()], task.process.options.prefix.as_deref(), Some(copy)).is_ok()
 }
 
@@ -186,7 +187,7 @@ fn is_ours(task: &Task, target: &Target) -> bool {
 fn again(task: &mut Task, target: Target, args: Vec<Vec<u8>>, env: &[Vec<u8>]) -> Errno {
     let process = task.process.clone();
     let mut options = process.options.clone();
-    options.limits = process.limits().to_text();
+    options.limits = process.own_limits();
     options.exec_fd = None;
     if target.by_descriptor
         && let Some(file) = &target.file
@@ -199,7 +200,9 @@ fn again(task: &mut Task, target: Target, args: Vec<Vec<u8>>, env: &[Vec<u8>]) -
     let mut line = vec![Vec::new()];
     line.extend(options.to_args());
     let mut args = args.into_iter();
-    line.extend([b"-0".to_vec(), args.next().unwrap_or_default(), b"--".to_vec(), target.name.clone()]);
+    let argv0 = args.next().unwrap_or_default();
+    line.extend([b"-0".to_vec(), argv0.clone(), b"--".to_vec(), target.name.clone()]);
+    let first = line.len();
     line.extend(args);
     if let Some(runner) = &options.host_runner {
         line[0] = process.own.path.clone();
@@ -208,13 +211,27 @@ fn again(task: &mut Task, target: Target, args: Vec<Vec<u8>>, env: &[Vec<u8>]) -
     // argv[0] equal to AT_EXECFN marks a command (options::invocation).
     if let Some(fd) = process.own.fd() {
         line[0] = format!("/dev/fd/{fd}").into_bytes();
+        line.splice(1..1, [b"--own-fd".to_vec(), fd.to_string().into_bytes()]);
+        let _ = file::set_cloexec(fd, false);
         let e = host::exec_fd(fd, &line, env);
+        let _ = file::set_cloexec(fd, true);
         if e != Errno(libc::ENOSYS) {
             return e;
         }
+        line.drain(1..3);
     }
-    line[0] = process.own.path.clone();
-    host::exec(&process.own.path, &line, env)
+    line[0] = Own::LINK.to_vec();
+    let e = host::exec(Own::LINK, &line, env);
+    if e != Errno(libc::ENOENT) {
+        return e;
+    }
+    if process.own.unchanged() {
+        line[0] = process.own.path.clone();
+        return host::exec(&process.own.path, &line, env);
+    }
+    // Nowhere to be found (a root without /proc): the kernel started us for a program, so it may do that again.
+    let args: Vec<_> = std::iter::once(argv0).chain(line.drain(first..)).collect();
+    host::exec(&target.path, &args, env)
 }
 
 /// Runs `line` by the command that runs programs of our host (a testing aid: `qemu-aarch64 -cpu ...`).

@@ -12,26 +12,23 @@ use crate::host::{copy, file, process as host};
 use std::fmt::Write;
 
 /// The part of `path` behind the process's own /proc folder: "exe" for /proc/self/exe, /proc/PID/exe, /proc/thread-self/exe
-/// and /proc/self/task/TID/exe.
-fn own_entry<'a>(path: &'a [u8], pid: i32, tid: i32) -> Option<&'a [u8]> {
+/// and /proc/self/task/TID/exe of any thread.
+fn own_entry(path: &[u8], pid: i32) -> Option<&[u8]> {
     let rest = path.strip_prefix(b"/proc/")?;
-    let cut = |rest: &'a [u8]| -> Option<(&'a [u8], &'a [u8])> {
+    fn cut(rest: &[u8]) -> Option<(&[u8], &[u8])> {
         let slash = rest.iter().position(|b| *b == b'/')?;
         Some((&rest[..slash], &rest[slash + 1..]))
-    };
-    let is = |name: &[u8], id: i32| std::str::from_utf8(name).ok().and_then(|s| s.parse::<i32>().ok()) == Some(id);
+    }
     let (who, entry) = cut(rest)?;
     if who == b"thread-self" {
         return Some(entry);
     }
-    if who != b"self" && !is(who, pid) {
+    if who != b"self" && std::str::from_utf8(who).ok().and_then(|s| s.parse().ok()) != Some(pid) {
         return None;
     }
     match cut(entry) {
-        Some((b"task", rest)) => match cut(rest) {
-            Some((name, entry)) if is(name, tid) => Some(entry),
-            _ => None,
-        },
+        // Threads share all that is replaced here.
+        Some((b"task", rest)) => cut(rest).map(|(_, entry)| entry),
         _ => Some(entry),
     }
 }
@@ -44,19 +41,24 @@ pub fn intercept_open(task: &Task, path: &[u8]) -> Option<Vec<u8>> {
         _ => {}
     }
     let process = &task.process;
-    match own_entry(path, process.pid(), task.tid)? {
+    let entry = own_entry(path, process.pid())?;
+    // A thread that there is not has no files.
+    if matches!(entry, b"maps" | b"auxv" | b"cmdline" | b"environ") && file::stat(path).is_err() {
+        return None;
+    }
+    match entry {
         b"maps" => Some(maps(process.mm)),
         b"auxv" => Some(process.auxv.clone()),
         b"cmdline" => Some(guest_bytes(process.places.args)),
         b"environ" => Some(guest_bytes(process.places.env)),
-        b"stat" => stat(task),
+        b"stat" => stat(task, path),
         _ => None,
     }
 }
 
 /// Where a link that the guest reads leads, if it is one of those that xemu answers.
 pub fn intercept_readlink(task: &Task, path: &[u8]) -> Option<Vec<u8>> {
-    (own_entry(path, task.process.pid(), task.tid)? == b"exe").then(|| task.process.exe.clone())
+    (own_entry(path, task.process.pid())? == b"exe").then(|| task.process.exe.clone())
 }
 
 /// Strings as they are in the guest's memory now (a program may rewrite them to change its title).
@@ -113,9 +115,9 @@ const VSIZE: usize = 23;
 const START_CODE: usize = 26;
 const START_DATA: usize = 45;
 
-/// The host's /proc/self/stat with the guest's addresses.
-fn stat(task: &Task) -> Option<Vec<u8>> {
-    let host = file::read_all(b"/proc/self/stat").ok()?;
+/// The host's file with the guest's addresses.
+fn stat(task: &Task, path: &[u8]) -> Option<Vec<u8>> {
+    let host = file::read_all(path).ok()?;
     let p = &task.process;
     let (places, loaded) = (&p.places, &p.places.loaded);
     let edits = [
@@ -153,13 +155,13 @@ mod tests {
 
     #[test]
     fn own_entries() {
-        let check = |path: &str, expect: Option<&str>| assert_eq!(own_entry(path.as_bytes(), 12, 13), expect.map(str::as_bytes), "{path}");
+        let check = |path: &str, expect: Option<&str>| assert_eq!(own_entry(path.as_bytes(), 12), expect.map(str::as_bytes), "{path}");
         check("/proc/self/exe", Some("exe"));
         check("/proc/12/maps", Some("maps"));
         check("/proc/13/maps", None);
         check("/proc/thread-self/stat", Some("stat"));
         check("/proc/self/task/13/stat", Some("stat"));
-        check("/proc/self/task/14/stat", None);
+        check("/proc/self/task/13", None);
         check("/proc/self/fd/3", Some("fd/3"));
         check("/proc/self", None);
         check("/etc/passwd", None);

@@ -21,19 +21,22 @@ pub struct Limits {
     pub data: Limit,
 }
 
-const RLIM_INFINITY: u64 = u64::MAX;
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits { address_space: (RLIM_INFINITY, RLIM_INFINITY), data: (RLIM_INFINITY, RLIM_INFINITY) }
-    }
-}
-
 impl Limits {
-    /// As `--limits` writes them; None if nothing is limited.
-    pub fn to_text(self) -> Option<String> {
+    /// What the host has set for xemu.
+    fn of_host() -> Limits {
+        let get = |resource| host::limit(resource).unwrap_or((u64::MAX, u64::MAX));
+        Limits { address_space: get(Self::RLIMIT_AS), data: get(Self::RLIMIT_DATA) }
+    }
+
+    /// Resource numbers (the same on all machines but alpha, mips and sparc).
+    pub const RLIMIT_DATA: u64 = 2;
+    /// As above.
+    pub const RLIMIT_AS: u64 = 9;
+
+    /// As `--limits` writes them.
+    pub fn to_text(self) -> String {
         let (a, d) = (self.address_space, self.data);
-        (self != Limits::default()).then(|| format!("{}:{},{}:{}", a.0, a.1, d.0, d.1))
+        format!("{}:{},{}:{}", a.0, a.1, d.0, d.1)
     }
 
     /// Reads what [`Limits::to_text`] wrote.
@@ -47,26 +50,46 @@ impl Limits {
     }
 }
 
-/// How xemu is started again, by the guest's execve: kept since start, because the guest may leave our file system (chroot) or
-/// unmount /proc.
+/// How xemu is started again, by the guest's execve. As long as /proc is there that is /proc/self/exe; a guest that is about to
+/// leave our file system (chroot and the like) has us opened first.
 pub struct Own {
-    /// A descriptor of our executable, with a high number, close-on-exec; -1 if there is none.
-    fd: AtomicI32,
-    /// Its path at the start.
+    /// Its path at the start; empty if that could not be found out.
     pub path: Vec<u8>,
+    /// Device and inode at the start.
+    identity: Option<(u64, u64)>,
+    /// Our executable, opened by [`Own::pin`], close-on-exec, with a high number; -1: not open.
+    fd: AtomicI32,
 }
 
 impl Own {
-    /// Numbers from here on are tried first: out of the way of what guests expect to be given.
-    const HIGH: i32 = 1000;
+    /// The link to our executable.
+    pub const LINK: &[u8] = b"/proc/self/exe";
+    /// Numbers tried for the descriptor: out of the way of what guests expect to be given, if the limit allows.
+    const HIGH: [i32; 3] = [1000, 200, 3];
 
-    /// Finds our executable. `argv0` and `exec_name` are used where /proc is not mounted.
-    pub fn find(argv0: &[u8], exec_name: Option<&[u8]>) -> Own {
-        const EXE: &[u8] = b"/proc/self/exe";
-        let path = file::read_link(EXE).unwrap_or_else(|_| exec_name.unwrap_or(argv0).to_vec());
-        let opened = file::open(EXE, libc::O_RDONLY).or_else(|_| file::open(&path, libc::O_RDONLY));
-        let fd = opened.ok().and_then(|fd| file::move_up(fd, Self::HIGH).ok()).map_or(-1, Fd::leak);
-        Own { fd: AtomicI32::new(fd), path }
+    /// Finds our executable. `exec_name` is used where /proc is not mounted; `fd` is what the xemu before us passed on.
+    pub fn find(exec_name: Option<&[u8]>, fd: Option<i32>) -> Own {
+        let path = file::read_link(Self::LINK).unwrap_or_else(|_| exec_name.unwrap_or_default().to_vec());
+        let identity = file::stat(Self::LINK).ok().map(|st| (st.st_dev, st.st_ino));
+        if let Some(fd) = fd {
+            let _ = file::set_cloexec(fd, true);
+        }
+        Own { path, identity, fd: AtomicI32::new(fd.unwrap_or(-1)) }
+    }
+
+    /// Opens our executable and keeps it open: to be called before the guest changes its root or mounts.
+    pub fn pin(&self) {
+        if self.fd().is_some() {
+            return;
+        }
+        let opened = file::open(Self::LINK, libc::O_RDONLY).ok().or_else(|| self.unchanged().then(|| file::open(&self.path, libc::O_RDONLY).ok())?);
+        let high = opened.and_then(|fd| Self::HIGH.iter().find_map(|min| file::raise(&fd, *min).ok()));
+        self.fd.store(high.map_or(-1, Fd::leak), Ordering::Relaxed);
+    }
+
+    /// Does our path still lead to our executable?
+    pub fn unchanged(&self) -> bool {
+        file::stat(&self.path).ok().map(|st| (st.st_dev, st.st_ino)) == self.identity && self.identity.is_some()
     }
 
     /// The descriptor, if there is one: the guest must neither see nor close it.
@@ -77,8 +100,8 @@ impl Own {
     /// Makes room for the guest, that wants descriptor `number` (dup2 and the like): moves ours away if it is that one.
     pub fn yield_fd(&self, number: i32) {
         if self.fd() == Some(number) {
-            let moved = file::move_up(Fd(number), number + 1).map_or(-1, Fd::leak);
-            self.fd.store(moved, Ordering::Relaxed);
+            let ours = Fd(number);
+            self.fd.store(file::raise(&ours, number + 1).map_or(-1, Fd::leak), Ordering::Relaxed);
         }
     }
 }
@@ -112,19 +135,24 @@ pub struct Process {
     pub places: Places,
     /// xemu's own executable.
     pub own: Own,
-    /// Virtual limits.
-    pub limits: Mutex<Limits>,
+    /// Virtual limits, once they differ from the host's or were asked for.
+    pub limits: Mutex<Option<Limits>>,
 }
 
 impl Process {
     /// The limits now.
     pub fn limits(&self) -> Limits {
-        *self.limits.lock().unwrap_or_else(|e| e.into_inner())
+        *self.limits.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert_with(Limits::of_host)
+    }
+
+    /// The limits for another xemu to go on with, if it is not the host that knows them.
+    pub fn own_limits(&self) -> Option<String> {
+        self.limits.lock().unwrap_or_else(|e| e.into_inner()).filter(|l| *l != Limits::of_host()).map(Limits::to_text)
     }
 
     /// Sets the limits, and the address space's share of them.
     pub fn set_limits(&self, new: Limits) {
-        *self.limits.lock().unwrap_or_else(|e| e.into_inner()) = new;
+        *self.limits.lock().unwrap_or_else(|e| e.into_inner()) = Some(new);
         self.mm.set_limit(new.address_space.0);
         self.mm.set_data_limit(new.data.0);
     }
@@ -141,17 +169,18 @@ mod tests {
 
     #[test]
     fn limits_survive_being_passed_on() {
-        assert_eq!(Limits::default().to_text(), None);
-        let l = Limits { address_space: (1 << 30, RLIM_INFINITY), data: (5, 6) };
-        assert_eq!(Limits::from_text(&l.to_text().unwrap()), Some(l));
+        let l = Limits { address_space: (1 << 30, u64::MAX), data: (5, 6) };
+        assert_eq!(Limits::from_text(&l.to_text()), Some(l));
         assert_eq!(Limits::from_text("1:2"), None);
     }
 
     #[test]
     fn our_descriptor_gives_way() {
-        let own = Own::find(b"x", None);
+        let own = Own::find(None, None);
+        assert_eq!(own.fd(), None);
+        assert!(own.unchanged());
+        own.pin();
         let fd = own.fd().unwrap();
-        assert!(fd >= Own::HIGH);
         own.yield_fd(fd);
         assert!(own.fd().unwrap() > fd);
     }

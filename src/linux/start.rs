@@ -67,7 +67,7 @@ pub fn start(start: &Start, job: Job) -> ! {
 
 fn prepare(start: &Start, job: Job) -> Result<Task, LoadError> {
     let mut options = job.options;
-    let own = Own::find(start.args.first().copied().unwrap_or_default(), start.exec_name());
+    let own = Own::find(start.exec_name(), options.own_fd.take());
     let exec_name = job.exec_name.unwrap_or_else(|| job.program.clone());
     let program = loader::resolve(&job.program, job.args, options.prefix.as_deref(), job.fd.map(Fd))?;
 
@@ -80,9 +80,12 @@ fn prepare(start: &Start, job: Job) -> Result<Task, LoadError> {
     let fixed = host::personality() & ADDR_NO_RANDOMIZE != 0;
     let random = random_bytes(start, options.seed);
     let mm: &'static Mm = Box::leak(Box::new(Mm::new(Layout::new(stack_size, (!fixed).then_some(random.0)))));
-    let limits = options.limits.take().and_then(|t| Limits::from_text(&t)).unwrap_or_default();
-    mm.set_limit(limits.address_space.0);
-    mm.set_data_limit(limits.data.0);
+    // (Those of the host hold by themselves.)
+    let limits = options.limits.take().and_then(|t| Limits::from_text(&t));
+    if let Some(limits) = limits {
+        mm.set_limit(limits.address_space.0);
+        mm.set_data_limit(limits.data.0);
+    }
 
     let loaded = loader::load(mm, &program, options.prefix.as_deref())?;
     mm.set_brk_start(loaded.brk);

@@ -54,7 +54,7 @@ fn environment() {
 #[test]
 fn options_survive_being_passed_on() {
     let mut given = Options::default();
-    for row in TABLE.iter().filter(|r| !["-E", "-U", "-0", "-g", "-tb-size", "--exec-fd"].contains(&r.names[0]) && !r.help.starts_with("ignored")) {
+    for row in TABLE.iter().filter(|r| !["-E", "-U", "-0", "-g", "-tb-size", "--exec-fd", "--own-fd"].contains(&r.names[0]) && !r.help.starts_with("ignored")) {
         (row.set)(&mut given, b"1").unwrap();
     }
     let mut args = given.to_args();
@@ -71,5 +71,55 @@ fn help_names_every_option() {
     let text = help();
     for row in TABLE.iter().filter(|r| !r.help.is_empty()) {
         assert!(text.contains(row.names[0]) && row.env.iter().all(|e| text.contains(e)));
+    }
+}
+
+/// What the kernel gives, with AT_EXECFN pointing to a string that is never freed.
+fn started(args: &[&'static str], exec_name: &'static std::ffi::CStr, more: &[(u64, u64)]) -> Start {
+    let mut aux = vec![(libc::AT_EXECFN as u64, exec_name.as_ptr() as u64)];
+    aux.extend(more);
+    Start { args: args.iter().map(|a| a.as_bytes()).collect(), env: vec![b"XEMU_STRACE=1"], aux }
+}
+
+#[test]
+fn who_started_us() {
+    use Invocation::*;
+    let check = |args: &[&'static str], name, more: &[(u64, u64)], expect| {
+        assert_eq!(invocation(&started(args, name, more)), expect, "{args:?} {name:?} {more:?}");
+    };
+    // Typed with a path, found in PATH (then AT_EXECFN leads to the running file), and started by ourselves.
+    check(&["./xemu", "./prog"], c"./xemu", &[], Command);
+    check(&["xemu", "./prog"], c"/proc/self/exe", &[], Command);
+    check(&["/dev/fd/1000", "--", "/bin/true"], c"/dev/fd/1000", &[], Command);
+    // A copy that cannot be compared.
+    check(&["xemu", "./prog"], c"/nonexistent/xemu", &[], Command);
+    // The kernel, registered with F alone: a program, and a script whose interpreter is a program.
+    check(&["/usr/bin/xemu", "./prog"], c"./prog", &[], Kernel { argv0: false });
+    check(&["/usr/bin/xemu", "/bin/interp", "/etc/passwd"], c"/etc/passwd", &[], Kernel { argv0: false });
+    // With O or C, and with P.
+    check(&["/usr/bin/xemu", "prog"], c"/bin/prog", &[(AT_EXECFD, 3)], Kernel { argv0: false });
+    check(&["/usr/bin/xemu", "/bin/prog", "prog"], c"/bin/prog", &[(AT_FLAGS, 1)], Kernel { argv0: true });
+    check(&["/usr/bin/xemu-binfmt-P", "/bin/prog", "prog"], c"/bin/prog", &[], Kernel { argv0: true });
+}
+
+#[test]
+fn the_kernel_passes_no_options() {
+    let s = started(&["/usr/bin/xemu", "doctor", "-strace", "x"], c"doctor", &[]);
+    match parse(&s) {
+        Command::Run { program, args, options, fd } => {
+            assert_eq!((&program[..], fd), (&b"doctor"[..], None));
+            assert_eq!(args, [&b"doctor"[..], b"-strace", b"x"]);
+            assert!(options.strace, "from the environment");
+        }
+        other => panic!("{other:?}"),
+    }
+    let s = started(&["/usr/bin/xemu", "/bin/prog", "name", "x"], c"/bin/prog", &[(AT_FLAGS, 1), (AT_EXECFD, 5), (AT_SECURE, 1)]);
+    match parse(&s) {
+        Command::Run { program, args, options, fd } => {
+            assert_eq!((&program[..], fd), (&b"/bin/prog"[..], Some(5)));
+            assert_eq!(args, [&b"name"[..], b"x"]);
+            assert_eq!(*options, Options::default(), "a setuid program trusts no variable");
+        }
+        other => panic!("{other:?}"),
     }
 }

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 const EINVAL: Errno = Errno(libc::EINVAL);
 const ENOMEM: Errno = Errno(libc::ENOMEM);
-const EFAULT: Errno = Errno(libc::EFAULT);
 
 /// PROT_GROWSDOWN: apply from the start of a stack on.
 pub const PROT_GROWSDOWN: u64 = 0x0100_0000;
@@ -113,6 +112,24 @@ impl Mm {
         })
     }
 
+    /// Lets the main thread's stack have `limit` bytes (RLIMIT_STACK was raised), as far as nothing lies in the way. A stack is mapped as
+    /// large as its limit from the start, and never shrinks.
+    pub fn grow_stack(&self, limit: u64) {
+        let mut inner = self.write();
+        let Some((span, vma)) = inner.areas.iter().filter(|(_, v)| v.kind == Kind::Stack).last() else { return };
+        let (span, vma) = (span, vma.clone());
+        let below = inner.areas.within(0..span.start).last().map_or(inner.layout.lowest, |(s, _)| s.end);
+        let floor = below.saturating_add(super::layout::GUARD_GAP);
+        let start = span.end.saturating_sub(limit).next_multiple_of(PAGE_SIZE).max(floor);
+        if start < span.start {
+            let how = flags::PRIVATE | flags::ANONYMOUS | flags::NORESERVE;
+            // Where the host has something the stack stays as it is.
+            if host::map_new(start, span.start - start, vma.prot.host(), how, -1, 0).is_ok() {
+                inner.areas.insert(start..span.start, vma);
+            }
+        }
+    }
+
     /// mlockall(2) and munlockall(2) on the guest's areas. `now` and `later`: flags for mlock2, None for "not".
     pub fn lock_all(&self, now: Option<u64>, later: Option<u64>) -> Result<(), Errno> {
         let mut inner = self.write();
@@ -147,6 +164,7 @@ impl Mm {
             return Err(EINVAL);
         }
         let affected = if how & REMAP != 0 { start..start.saturating_add(len) } else { 0..0 };
+        self.observed();
         self.change(affected, |inner| {
             let host_how = how & (RDONLY | REMAP);
             let exists = |e: Errno| if e == EINVAL { Errno(libc::EEXIST) } else { e };

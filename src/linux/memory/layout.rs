@@ -8,9 +8,10 @@ use std::ops::Range;
 pub const TASK_END: u64 = 0x7fff_ffff_f000;
 /// Position-independent programs without randomisation: two thirds of the address space, rounded up to a page.
 const PIE_BASE: u64 = 0x5555_5555_4000;
-/// Least distance of the mmap area from the end (mmap_base()'s MIN_GAP), and what is added to the stack's limit (stack_guard_gap).
+/// Least distance of the mmap area from the end (mmap_base()'s MIN_GAP).
 const LEAST_GAP: u64 = 128 << 20;
-const GUARD_GAP: u64 = 1 << 20;
+/// Free space kept below a stack (stack_guard_gap).
+pub const GUARD_GAP: u64 = 1 << 20;
 /// Largest random offset of the stack: 22 bits of pages.
 const STACK_RANDOM: u64 = 1 << (22 + 12);
 

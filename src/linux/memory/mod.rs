@@ -196,11 +196,22 @@ impl Mm {
         if request.prot.contains(Prot::EXEC) && request.fd >= 0 && file::is_noexec(request.fd) {
             return Err(Errno(libc::EPERM));
         }
+        let private = request.flags & flags::TYPE == flags::PRIVATE;
+        if !private && !(request.fd >= 0 && !request.prot.contains(Prot::WRITE) && file::is_plain_reading(request.fd)) {
+            self.observed();
+        }
         let affected = match request.place {
             Place::Fixed(at) => at.0..at.0.saturating_add(request.len),
             _ => 0..0,
         };
         self.change(affected, |inner| inner.map(request, kind))
+    }
+
+    /// Memory is going to be seen by others: accesses must be ordered before it is. (A file on disk opened for reading only is exempt.)
+    fn observed(&self) {
+        if let Some(engine) = self.engine.get() {
+            engine.set_ordered();
+        }
     }
 
     /// The layout this address space was made with.

@@ -80,10 +80,21 @@ impl Vma {
     }
 }
 
+/// What the last search from the top learned, so that the next need not start over.
+#[derive(Clone, Copy)]
+struct Searched {
+    /// The top that was searched from.
+    top: u64,
+    /// Between here and `top` no hole is larger than `largest` bytes.
+    from: u64,
+    largest: u64,
+}
+
 /// The map. Keys are starts; values hold the end and the area.
 #[derive(Default)]
 pub struct VmaMap {
     areas: BTreeMap<u64, (u64, Vma)>,
+    searched: Option<Searched>,
 }
 
 impl VmaMap {
@@ -176,6 +187,13 @@ impl VmaMap {
         while let Some((&start, _)) = self.areas.range(span.clone()).next() {
             self.areas.remove(&start);
         }
+        if let Some(s) = &mut self.searched
+            && span.end > s.from
+        {
+            let below = self.areas.range(..span.start).next_back().map_or(0, |(_, (end, _))| *end);
+            let above = self.areas.range(span.end..).next().map_or(u64::MAX, |(start, _)| *start);
+            s.largest = s.largest.max(above - below);
+        }
     }
 
     /// Changes the areas inside `span`.
@@ -198,18 +216,23 @@ impl VmaMap {
     }
 
     /// The highest place for `len` bytes in `within`, `align`ed, where no area and nothing in `blocked` (start to end) lies.
-    pub fn place_below(&self, within: Span, len: u64, align: u64, blocked: &BTreeMap<u64, u64>) -> Option<u64> {
-        let mut top = within.end;
+    pub fn place_below(&mut self, within: Span, len: u64, align: u64, blocked: &BTreeMap<u64, u64>) -> Option<u64> {
+        let known = self.searched.filter(|s| s.top == within.end && len > s.largest);
+        let (mut top, mut largest) = known.map_or((within.end, 0), |s| (s.from, s.largest));
         loop {
             let start = top.checked_sub(len)? & !(align - 1);
             if start < within.start {
                 return None;
             }
-            let block = blocked.range(..start + len).next_back().filter(|(_, end)| **end > start).map(|b| *b.0);
-            match self.last_in(start..start + len).max(block) {
-                Some(obstacle) => top = obstacle,
-                None => return Some(start),
-            }
+            let block = blocked.range(..start + len).next_back().filter(|(_, end)| **end > start).map(|b| (*b.0, *b.1));
+            let area = self.last_in(start..start + len).and_then(|at| self.find(at)).map(|(s, _)| (s.start, s.end));
+            let Some((below, end)) = area.max(block) else {
+                // What lies above `top` was seen; the hole that starts there counts from now on only if it stays.
+                self.searched = Some(Searched { top: within.end, from: top, largest });
+                return Some(start);
+            };
+            largest = largest.max(top.saturating_sub(end));
+            top = below;
         }
     }
 
@@ -283,6 +306,32 @@ mod tests {
         m.update(0x2000..0x3000, |v| v.prot = Prot::WRITE);
         m.update(0x2000..0x3000, |v| v.prot = Prot::READ);
         assert_eq!(m.iter().count(), 2);
+    }
+
+    #[test]
+    fn searches_that_continue_find_what_others_find() {
+        // Pseudo-random mapping and unmapping: each search must equal that of a map which has not searched before.
+        let (mut m, mut seed) = (VmaMap::default(), 1u64);
+        let mut random = |n: u64| {
+            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (seed >> 33) % n
+        };
+        let none = BTreeMap::new();
+        for _ in 0..3000 {
+            let len = (1 + random(9)) * 0x1000;
+            if random(5) < 3 {
+                let mut fresh = VmaMap { areas: m.areas.clone(), searched: None };
+                let expect = fresh.place_below(0x10_0000..0x40_0000, len, 0x1000, &none);
+                let got = m.place_below(0x10_0000..0x40_0000, len, 0x1000, &none);
+                assert_eq!(got, expect);
+                if let Some(at) = got {
+                    m.insert(at..at + len, anon(if random(2) == 0 { Prot::READ } else { Prot::WRITE }));
+                }
+            } else {
+                let at = 0x10_0000 + random(0x300) * 0x1000;
+                m.remove(at..at + len);
+            }
+        }
     }
 
     #[test]

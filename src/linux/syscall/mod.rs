@@ -1,6 +1,7 @@
 //! A few system calls, enough to start programs.
 
 pub mod memory;
+pub mod namespace;
 pub mod process;
 
 use crate::guest::Gpr;
@@ -17,7 +18,7 @@ const TABLE: &[(u64, Handler)] = &[
     (329, memory::pkey_mprotect), (330, memory::pkey_alloc), (331, memory::pkey_free),
     (56, process::clone), (57, process::fork), (58, process::vfork), (59, process::execve), (60, process::exit), (63, process::uname),
     (97, process::getrlimit), (135, process::personality), (154, process::modify_ldt), (157, process::prctl), (158, process::arch_prctl),
-    (160, process::setrlimit), (218, process::set_tid_address), (231, process::exit_group), (302, process::prlimit64), (322, process::execveat),
+    (160, process::setrlimit), (218, process::set_tid_address), (231, process::exit_group), (302, process::prlimit64), (322, process::execveat), (435, process::clone3),
 ];
 /// Forwarded: x86_64 number, host number.
 #[rustfmt::skip]

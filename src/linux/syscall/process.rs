@@ -52,27 +52,88 @@ pub fn clone(task: &mut Task, [how, stack, parent_tid, child_tid, tls, _]: [u64;
     if how & VM != 0 && (how & VFORK == 0 || how & THREAD != 0) {
         return Err(Errno(libc::ENOSYS));
     }
-    for (flag, at, len) in [(libc::CLONE_PARENT_SETTID, parent_tid, 4), (libc::CLONE_CHILD_SETTID, child_tid, 4), (libc::CLONE_PIDFD, parent_tid, 4)] {
+    let host_flags = how & !(VM | SETTLS | SIGHAND);
+    let child = Child { stack, child_tid: if how & CLEARTID != 0 { child_tid } else { 0 }, tls: (how & SETTLS != 0).then_some(tls) };
+    announce(task, how, parent_tid, child_tid, parent_tid);
+    split(task, child, || host::fork(host_flags, parent_tid, child_tid))
+}
+
+/// What the child of a fork begins with.
+struct Child {
+    /// Stack pointer; 0: the parent's.
+    stack: u64,
+    /// CLONE_CHILD_CLEARTID's word, or 0.
+    child_tid: u64,
+    /// CLONE_SETTLS's base.
+    tls: Option<u64>,
+}
+
+/// Tells the engine what the kernel is going to write.
+fn announce(task: &Task, how: u64, parent_tid: u64, child_tid: u64, pidfd: u64) {
+    for (flag, at) in [(libc::CLONE_PARENT_SETTID, parent_tid), (libc::CLONE_CHILD_SETTID, child_tid), (libc::CLONE_PIDFD, pidfd)] {
         if how & flag as u64 != 0 {
-            task.process.engine.prepare_write(Addr(at), len);
+            task.process.engine.prepare_write(Addr(at), 4);
         }
     }
-    let host_flags = how & !(VM | SETTLS | SIGHAND);
-    let pid = task.process.mm.with_lock_held(|| host::fork(host_flags, parent_tid, child_tid))?;
+}
+
+/// Forks by `fork`, with the locks held that the child must find free, and makes the child's task.
+fn split(task: &mut Task, child: Child, fork: impl FnOnce() -> Result) -> Result {
+    let pid = {
+        let _translation = task.process.engine.hold();
+        task.process.mm.with_lock_held(fork)?
+    };
     if pid == 0 {
         task.forked(host::tid());
-        if how & CLEARTID != 0 {
-            task.clear_child_tid = Addr(child_tid);
-        }
+        task.clear_child_tid = Addr(child.child_tid);
         let state = task.thread.state();
-        if stack != 0 {
-            state.set(Gpr::Rsp, stack);
+        if child.stack != 0 {
+            state.set(Gpr::Rsp, child.stack);
         }
-        if how & SETTLS != 0 {
-            state.fs_base = tls;
+        if let Some(base) = child.tls {
+            state.fs_base = base;
         }
     }
     Ok(pid)
+}
+
+/// clone3(2) of processes, as [`clone`]: `struct clone_args` is the same on all machines, so what concerns no memory is the host's.
+pub fn clone3(task: &mut Task, [at, size, ..]: [u64; 6]) -> Result {
+    const VM: u64 = libc::CLONE_VM as u64;
+    const VFORK: u64 = libc::CLONE_VFORK as u64;
+    const SETTLS: u64 = libc::CLONE_SETTLS as u64;
+    const CLEARTID: u64 = libc::CLONE_CHILD_CLEARTID as u64;
+    const THREAD: u64 = libc::CLONE_THREAD as u64;
+    const SIGHAND: u64 = libc::CLONE_SIGHAND as u64;
+    const CLEAR_SIGHAND: u64 = 1 << 32;
+    if size < host::CLONE_ARGS_FIRST {
+        return Err(EINVAL);
+    }
+    let mut bytes = [0u8; host::CLONE_ARGS_MAX];
+    let known = (size as usize).min(bytes.len());
+    copy::read_bytes(Addr(at), &mut bytes[..known]).map_err(fault)?;
+    for n in known as u64..size.min(4096) {
+        if copy::read::<u8>(Addr(at).plus(n)).map_err(fault)? != 0 {
+            return Err(Errno(libc::E2BIG));
+        }
+    }
+    let mut a = host::CloneArgs::from_bytes(bytes);
+    if (a.stack == 0) != (a.stack_size == 0) || a.flags & (SIGHAND | CLEAR_SIGHAND) == (SIGHAND | CLEAR_SIGHAND) {
+        return Err(EINVAL);
+    }
+    if a.flags & THREAD != 0 && a.flags & SIGHAND == 0 || a.flags & SIGHAND != 0 && a.flags & VM == 0 {
+        return Err(EINVAL);
+    }
+    if a.flags & VM != 0 && (a.flags & VFORK == 0 || a.flags & THREAD != 0) {
+        return Err(Errno(libc::ENOSYS));
+    }
+    let cleared = if a.flags & CLEARTID != 0 { a.child_tid } else { 0 };
+    let stack = a.stack.wrapping_add(a.stack_size);
+    let child = Child { stack, child_tid: cleared, tls: (a.flags & SETTLS != 0).then_some(a.tls) };
+    announce(task, a.flags, a.parent_tid, a.child_tid, a.pidfd);
+    a.flags &= !(VM | SETTLS | SIGHAND);
+    (a.stack, a.stack_size, a.tls) = (0, 0, 0);
+    split(task, child, || host::fork_with(&a, known as u64))
 }
 
 /// execve(2).
@@ -123,11 +184,9 @@ pub fn arch_prctl(task: &mut Task, [code, value, ..]: [u64; 6]) -> Result {
 
 /// A virtual limit of the caller's own process: which one.
 fn virtual_limit(resource: u64) -> Option<fn(&mut Limits) -> &mut (u64, u64)> {
-    const RLIMIT_DATA: u64 = 2;
-    const RLIMIT_AS: u64 = 9;
     match resource as u32 as u64 {
-        RLIMIT_AS => Some(|l| &mut l.address_space),
-        RLIMIT_DATA => Some(|l| &mut l.data),
+        Limits::RLIMIT_AS => Some(|l| &mut l.address_space),
+        Limits::RLIMIT_DATA => Some(|l| &mut l.data),
         _ => None,
     }
 }
@@ -135,11 +194,16 @@ fn virtual_limit(resource: u64) -> Option<fn(&mut Limits) -> &mut (u64, u64)> {
 /// prlimit64(2). Limits on memory (RLIMIT_AS, RLIMIT_DATA) hold for the guest's memory, not for xemu's, so the host never
 /// learns them; those of other processes are the host's.
 pub fn prlimit64(task: &mut Task, args: [u64; 6]) -> Result {
+    const RLIMIT_STACK: u32 = 3;
     let [pid, resource, new, old, ..] = args;
     let own = pid as i32 == 0 || pid as i32 == task.process.pid();
     let Some(field) = virtual_limit(resource).filter(|_| own) else {
         task.process.engine.prepare_write(Addr(old), if old != 0 { 16 } else { 0 });
-        return host::forward(libc::SYS_prlimit64, args);
+        host::forward(libc::SYS_prlimit64, args)?;
+        if own && new != 0 && resource as u32 == RLIMIT_STACK {
+            task.process.mm.grow_stack(host::limit(resource)?.0);
+        }
+        return Ok(0);
     };
     let mut limits = task.process.limits();
     let current = *field(&mut limits);

@@ -1,0 +1,43 @@
+//! System calls after which the guest may see another file system than we do: xemu's executable is opened before, so that the guest's
+//! next execve finds it (`linux::process::Own`). Otherwise they are the host's.
+
+use crate::host::process as host;
+use crate::host::sys::Errno;
+use crate::linux::task::Task;
+
+type Result = std::result::Result<u64, Errno>;
+
+fn leave(task: &mut Task, number: i64, args: [u64; 6]) -> Result {
+    task.process.own.pin();
+    host::forward(number, args)
+}
+
+/// chroot(2).
+pub fn chroot(task: &mut Task, args: [u64; 6]) -> Result {
+    leave(task, libc::SYS_chroot, args)
+}
+
+/// pivot_root(2).
+pub fn pivot_root(task: &mut Task, args: [u64; 6]) -> Result {
+    leave(task, libc::SYS_pivot_root, args)
+}
+
+/// mount(2): may cover /proc.
+pub fn mount(task: &mut Task, args: [u64; 6]) -> Result {
+    leave(task, libc::SYS_mount, args)
+}
+
+/// move_mount(2): likewise.
+pub fn move_mount(task: &mut Task, args: [u64; 6]) -> Result {
+    leave(task, libc::SYS_move_mount, args)
+}
+
+/// umount2(2): may take /proc away.
+pub fn umount2(task: &mut Task, args: [u64; 6]) -> Result {
+    leave(task, libc::SYS_umount2, args)
+}
+
+/// setns(2).
+pub fn setns(task: &mut Task, args: [u64; 6]) -> Result {
+    leave(task, libc::SYS_setns, args)
+}
