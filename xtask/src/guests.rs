@@ -1,9 +1,11 @@
 //! `cargo xtask guests`: builds every program of `fixtures/guests` into `target/guests`.
 //!
-//! The folder says how: `asm` and `rust` (and the demo) need rustc and rust-lld alone, `c` a C compiler for amd64.
+//! The folder says how: `asm` and `rust` (and the demo) need rustc and rust-lld alone, `c` a C compiler for amd64, `go`
+//! the root file system.
 //! A file's directives say the rest: `link`, `variants`, `flags`, `args`, `expect`.
 
 use crate::directives::Directives;
+use crate::rootfs::{self, Place};
 use crate::{Result, parallel, project, tools};
 use std::ffi::OsString;
 use std::fs;
@@ -36,6 +38,7 @@ pub fn list(folder: &str) -> Result<Vec<Guest>> {
     let extension = match folder {
         "asm" => "s",
         "c" => "c",
+        "go" => "go",
         _ => "rs",
     };
     let entries = fs::read_dir(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
@@ -80,6 +83,7 @@ impl Guest {
         let folder = self.name.split('/').next().unwrap_or_default();
         let mut compiler = match folder {
             "c" => self.c_compiler()?,
+            "go" => return self.build_go(),
             _ => self.rust_compiler(folder)?,
         };
         let output = compiler.arg("-o").arg(&path).output().map_err(|e| format!("{:?}: {e}", compiler.get_program()))?;
@@ -108,6 +112,19 @@ impl Guest {
         Ok(rustc)
     }
 
+    /// Go programs are built by the native root file system's Go.
+    fn build_go(&self) -> Result<PathBuf> {
+        let root = rootfs::ensure(if project::HOST_IS_X86 { "amd64" } else { "arm64" })?;
+        let source = self.source.parent().expect("has a folder").to_path_buf();
+        let place = Place::new(&root).mount(source, "/.cases").mount(project::target("guests"), "/.guests");
+        let file = format!("/.cases/{}", self.source.file_name().unwrap_or_default().to_string_lossy());
+        let output = format!("/.guests/{}", self.name);
+        let mut go = place.command(&[], &["/usr/bin/go", "build", "-o", &output, &file].map(OsString::from))?;
+        go.env("CGO_ENABLED", "0").env("GOARCH", "amd64").env("GO111MODULE", "off").env("GOTOOLCHAIN", "local").env("GOFLAGS", "-trimpath");
+        let done = go.output().map_err(|e| format!("unshare: {e}"))?;
+        if done.status.success() { Ok(self.path()) } else { Err(format!("{} does not build:\n{}", self.name, String::from_utf8_lossy(&done.stderr))) }
+    }
+
     /// The arguments that the guest is run with.
     pub fn arguments(&self) -> Vec<OsString> {
         self.directives.words("args").into_iter().map(Into::into).collect()
@@ -130,7 +147,7 @@ pub fn build(folders: &[&str]) -> Result<Vec<Guest>> {
 
 /// Entry of the command.
 pub fn main(_args: Vec<OsString>) -> Result<ExitCode> {
-    for guest in build(&["asm", "rust", "c", "demo"])? {
+    for guest in build(&["asm", "rust", "c", "demo", "go"])? {
         println!("{}", guest.path().display());
     }
     Ok(ExitCode::SUCCESS)

@@ -1,7 +1,142 @@
-//! rootfs
-use crate::Result;
-use std::{ffi::OsString, process::ExitCode};
+//! Debian 13 root file systems below `target/`, and how a program is started in one.
+//!
+//! Packages are only unpacked, no maintainer script runs: it works for any architecture on any host. The few things that
+//! scripts would have made are made here. A root file system is read-only to the programs that run in it.
+
+use crate::{Result, apt, project, tools};
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+/// What the amd64 one holds (with all dependencies): the programs that the suite runs.
+const AMD64: &[&str] = &[
+    "7zip", "base-files", "base-passwd", "bash", "bc", "binutils", "busybox-static", "bzip2", "coreutils", "cpio", "dash", "debianutils", "diffutils",
+    "esbuild", "file", "findutils", "gawk", "gcc", "git", "golang-go", "grep", "gzip", "libc-bin", "libc6-dev", "libpython3.13-testsuite", "lua5.4", "m4", "make",
+    "musl-dev", "openssl", "patch", "perl", "procps", "python3", "sed", "sqlite3", "tar", "util-linux", "xxd", "xz-utils", "zstd",
+];
+
+/// What the arm64 one holds: the native builds that benchmarks compare with.
+const ARM64: &[&str] = &["base-files", "bash", "coreutils", "gzip", "libc-bin", "perl-base", "python3", "sqlite3"];
+
+/// Unpacked before the rest, because its links (`/bin` to `usr/bin`) say where the rest goes.
+const FIRST: &str = "base-files";
+
+/// Folders that enter.sh mounts something over.
+const MOUNT_POINTS: &[&str] = &["proc", "dev", "tmp", ".xemu", ".cases", ".guests"];
+
+/// The root file system of `arch` (amd64 or arm64), made if it is not there or its package list has changed.
+pub fn ensure(arch: &str) -> Result<PathBuf> {
+    let packages = match arch {
+        "amd64" => AMD64.to_vec(),
+        // The Go compiler that makes guests is the native one.
+        "arm64" if !project::HOST_IS_X86 => [ARM64, &["golang-go"]].concat(),
+        "arm64" => ARM64.to_vec(),
+        _ => return Err(format!("no root file system for {arch:?}")),
+    };
+    let dir = project::target(&format!("rootfs-{arch}"));
+    let stamp = dir.join(".packages");
+    let wanted = packages.join(" ");
+    if fs::read_to_string(&stamp).is_ok_and(|t| t == wanted) {
+        return Ok(dir);
+    }
+    eprintln!("xtask: fetching a Debian 13 root file system for {arch}");
+    let new = project::target(&format!("rootfs-{arch}.new"));
+    for old in [&new, &dir] {
+        if old.exists() {
+            fs::remove_dir_all(old).map_err(|e| format!("{}: {e}", old.display()))?;
+        }
+    }
+    let suite = apt::Suite::new("trixie")?;
+    suite.unpack(&[&format!("{FIRST}:{arch}")], &new)?;
+    suite.unpack_closure(arch, &packages, &new)?;
+    finish(&new).map_err(|e| format!("{}: {e}", new.display()))?;
+    if arch == "amd64" && project::HOST_IS_X86 {
+        compile_python(&new)?;
+    }
+    fs::write(new.join(".packages"), wanted).map_err(|e| format!("{}: {e}", new.display()))?;
+    fs::rename(&new, &dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+    Ok(dir)
+}
+
+/// What maintainer scripts would have done.
+fn finish(root: &Path) -> std::io::Result<()> {
+    for dir in MOUNT_POINTS {
+        fs::create_dir_all(root.join(dir))?;
+    }
+    for (from, to) in [("passwd.master", "etc/passwd"), ("group.master", "etc/group")] {
+        let master = root.join("usr/share/base-passwd").join(from);
+        if master.exists() {
+            fs::copy(master, root.join(to))?;
+        }
+    }
+    fs::write(root.join("etc/hosts"), "127.0.0.1 localhost\n::1 localhost\n")?;
+    fs::write(root.join("etc/hostname"), "xemu\n")?;
+    if root.join("usr/bin/gawk").exists() && !root.join("usr/bin/awk").exists() {
+        symlink("gawk", root.join("usr/bin/awk"))?;
+    }
+    Ok(())
+}
+
+/// Python's modules are compiled once, natively: under an emulator every start would do it again.
+fn compile_python(root: &Path) -> Result<()> {
+    let mut place = Place::new(root);
+    place.writable = true;
+    let args = ["-m", "compileall", "-q", "-j", "0", "-x", "bad_|badsyntax|lib2to3", "/usr/lib/python3.13"].map(OsString::from);
+    let output = place.command(&[OsStr::new("/usr/bin/python3").into()], &args)?.output().map_err(|e| format!("unshare: {e}"))?;
+    // Some files of the test suite are broken on purpose, so the exit code says nothing; that it started does.
+    if root.join("usr/lib/python3.13/__pycache__").is_dir() {
+        Ok(())
+    } else {
+        Err(format!("programs do not start in {}: {}", root.display(), String::from_utf8_lossy(&output.stderr)))
+    }
+}
+
+/// A root file system as programs see it: namespaces of their own, an empty /tmp, extra folders.
+pub struct Place<'a> {
+    root: &'a Path,
+    mounts: Vec<(PathBuf, &'static str)>,
+    writable: bool,
+}
+
+impl<'a> Place<'a> {
+    /// The root file system alone.
+    pub fn new(root: &'a Path) -> Self {
+        Self { root, mounts: Vec::new(), writable: false }
+    }
+
+    /// Shows folder `from` of the host at `to`, one of the root's own mount points.
+    pub fn mount(mut self, from: PathBuf, to: &'static str) -> Self {
+        self.mounts.push((from, to));
+        self
+    }
+
+    /// A command that runs `prefix` + `args` inside, in `/tmp/work`, with a fixed environment.
+    pub fn command(&self, prefix: &[OsString], args: &[OsString]) -> Result<Command> {
+        tools::need_program("unshare", "util-linux")?;
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--pid", "--fork", "--kill-child", "--ipc"]);
+        if !tools::is_root() {
+            command.args(["--user", "--map-root-user"]);
+        }
+        command.args(["/bin/sh", "-c", include_str!("rootfs/enter.sh"), "enter"]).arg(self.root);
+        command.arg(if self.writable { "rw" } else { "ro" });
+        for (from, to) in &self.mounts {
+            command.arg(from).arg(to);
+        }
+        command.arg("--").args(prefix).args(args);
+        command.env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        command.env("HOME", "/tmp/home").env("LC_ALL", "C.UTF-8").env("TZ", "UTC").env("TERM", "dumb").env("PYTHONDONTWRITEBYTECODE", "1");
+        Ok(command)
+    }
+}
+
 /// Entry of the command.
-pub fn main(_args: Vec<OsString>) -> Result<ExitCode> {
-    Err("not built yet".into())
+pub fn main(args: Vec<OsString>) -> Result<ExitCode> {
+    let all = [OsString::from("amd64"), OsString::from("arm64")];
+    for arch in if args.is_empty() { &all[..] } else { &args[..] } {
+        println!("{}", ensure(&arch.to_string_lossy())?.display());
+    }
+    Ok(ExitCode::SUCCESS)
 }

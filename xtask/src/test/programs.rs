@@ -1,7 +1,160 @@
-//! Whole programs in a Debian root file system.
-use super::Context;
-use crate::Result;
+//! Whole programs in a Debian root file system: the scripts of `tests/programs`, each run natively and under xemu.
+//!
+//! Directives of a script: `command` (what runs the script, /bin/bash if absent; `SCRIPT` and `EACH` are replaced),
+//! `each` (run once per word, given as the first argument), `long` (only with --long, or rotated: why), `limit` (seconds
+//! under xemu), `needs` (a guest of fixtures/guests), `expect = differs` (the output must not be the native one).
+
+use super::guest::differs_from;
+use super::native::expected;
+use super::{Context, Verdict};
+use crate::directives::Directives;
+use crate::emulator::{Emulator, RUNNER_VARIABLE};
+use crate::process::{Run, run as run_process};
+use crate::rootfs::{self, Place};
+use crate::{Result, guests, project};
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Longest native run, and longest emulated one unless the script says otherwise.
+const LIMITS: (Duration, Duration) = (Duration::from_secs(120), Duration::from_secs(600));
+
+/// One script, or one word of its `each`.
+struct Case {
+    name: String,
+    script: String,
+    each: Option<String>,
+    directives: Directives,
+    long: bool,
+}
+
 /// Runs the suite.
-pub fn run(_context: &Context) -> Result<()> {
+pub fn run(context: &Context) -> Result<()> {
+    let mut long_ones = 0;
+    let mut cases = list()?;
+    cases.retain(|case| {
+        let index = case.long.then_some(long_ones);
+        long_ones += usize::from(case.long);
+        context.wants(&case.name, index)
+    });
+    if cases.is_empty() || context.options.list {
+        cases.iter().for_each(|c| println!("{}", c.name));
+        return Ok(());
+    }
+    // The long ones first, so that no single one is waited for at the end.
+    cases.sort_by_key(|c| !c.long);
+    let root = rootfs::ensure("amd64")?;
+    for case in &cases {
+        for need in case.directives.words("needs") {
+            let folder = need.split('/').next().unwrap_or_default();
+            let guest = guests::list(folder)?.into_iter().find(|g| g.name == need).ok_or(format!("{}: no guest {need}", case.name))?;
+            guest.build()?;
+        }
+    }
+    let inside = Inside::prepare(&root, context.emulator())?;
+    context.run_all(&cases, |case| case.name.clone(), |case| test(&inside, case).unwrap_or_else(Verdict::Failed));
     Ok(())
+}
+
+fn list() -> Result<Vec<Case>> {
+    let dir = project::root().join("tests/programs");
+    let entries = fs::read_dir(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+    let mut scripts: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(|p| p.is_file()).collect();
+    scripts.sort();
+    let mut cases = Vec::new();
+    for path in scripts {
+        let directives = Directives::of(&path);
+        let script = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let long = directives.get("long").is_some();
+        let words = directives.words("each");
+        if words.is_empty() {
+            cases.push(Case { name: format!("programs/{stem}"), script: script.clone(), each: None, directives: directives.clone(), long });
+        }
+        for word in words {
+            // A trailing `+` marks a word that is long by itself.
+            let (word, long) = word.strip_suffix('+').map_or((word, long), |w| (w, true));
+            let name = format!("programs/{stem}/{word}");
+            cases.push(Case { name, script: script.clone(), each: Some(word.into()), directives: directives.clone(), long });
+        }
+    }
+    Ok(cases)
+}
+
+impl Case {
+    /// The command inside the root file system.
+    fn arguments(&self) -> Vec<OsString> {
+        let script = format!("/.cases/{}", self.script);
+        let each = self.each.clone().unwrap_or_default();
+        match self.directives.get("command") {
+            Some(_) => self.directives.words("command").iter().map(|w| w.replace("SCRIPT", &script).replace("EACH", &each).into()).collect(),
+            None => ["/bin/bash", &script].into_iter().chain(self.each.as_deref()).map(Into::into).collect(),
+        }
+    }
+
+    fn limit(&self) -> Duration {
+        self.directives.get("limit").and_then(|l| l.parse().ok()).map_or(LIMITS.1, Duration::from_secs)
+    }
+}
+
+/// The root file system, and the emulator as it is called in there.
+struct Inside<'a> {
+    root: &'a Path,
+    tools: PathBuf,
+    emulator: Emulator,
+}
+
+impl<'a> Inside<'a> {
+    /// Copies the files that the emulator's command names to where the root file system can show them.
+    fn prepare(root: &'a Path, emulator: &Emulator) -> Result<Self> {
+        let tools = project::target("in-root");
+        fs::create_dir_all(&tools).map_err(|e| format!("{}: {e}", tools.display()))?;
+        let copy = |words: &[OsString]| -> Result<Vec<OsString>> {
+            let one = |word: &OsString| {
+                let path = Path::new(word);
+                if !(path.is_absolute() && path.is_file()) {
+                    return Ok(word.clone());
+                }
+                let name = path.file_name().expect("a file has a name");
+                // Another run may be using the old one: replace it, never write into it.
+                let (temporary, to) = (tools.join(format!("new-{}", std::process::id())), tools.join(name));
+                fs::copy(path, &temporary).and_then(|_| fs::rename(&temporary, &to)).map_err(|e| format!("{}: {e}", path.display()))?;
+                Ok(Path::new("/.xemu").join(name).into_os_string())
+            };
+            words.iter().map(one).collect()
+        };
+        let emulator = Emulator { runner: copy(&emulator.runner)?, program: copy(&emulator.program)? };
+        Ok(Self { root, tools, emulator })
+    }
+
+    fn run(&self, case: &Case, emulated: bool) -> Result<Run> {
+        let mut place = Place::new(self.root).mount(project::root().join("tests/programs"), "/.cases");
+        let guests = project::target("guests");
+        fs::create_dir_all(&guests).map_err(|e| format!("{}: {e}", guests.display()))?;
+        place = place.mount(guests, "/.guests");
+        if !emulated {
+            return run_process(place.command(&[], &case.arguments())?, LIMITS.0);
+        }
+        place = place.mount(self.tools.clone(), "/.xemu");
+        let prefix: Vec<OsString> = self.emulator.runner.iter().chain(&self.emulator.program).cloned().collect();
+        let mut command = place.command(&prefix, &case.arguments())?;
+        if !self.emulator.runner.is_empty() {
+            command.env(RUNNER_VARIABLE, self.emulator.runner.join(&OsString::from(" ")));
+        }
+        run_process(command, case.limit())
+    }
+}
+
+fn test(inside: &Inside, case: &Case) -> Result<Verdict> {
+    let differs = case.directives.get("expect") == Some("differs");
+    if differs && !project::HOST_IS_X86 {
+        return Ok(Verdict::Skipped("only an x86_64 machine can run a program natively by mistake".into()));
+    }
+    if differs {
+        return Ok(differs_from(&inside.run(case, false)?.outcome, &inside.run(case, true)?.outcome));
+    }
+    let want = expected(&case.name, || inside.run(case, false))?;
+    let got = inside.run(case, true)?.outcome;
+    Ok(want.difference(&got).map_or(Verdict::Passed, Verdict::Failed))
 }

@@ -1,0 +1,9 @@
+# gawk: fields, arrays, regular expressions, functions, printf, getline, pipes, bignum-free arithmetic.
+gawk 'BEGIN { for (i = 0; i < 5; i++) { s = s sprintf("%d:%5.2f ", i, sqrt(i)); } print s; print length(s), substr(s, 3, 4), index(s, "2:"), toupper("abc"), 2 ** 10, 7 % 3, -7 % 3, int(-3.7), 1e300 * 1e10, log(-1) }'
+gawk -F: '{ n[$7]++; ids[NR] = $3 } END { for (k in n) print n[k], k | "sort"; close("sort"); asort(ids); print ids[1], ids[length(ids)] }' /etc/passwd
+gawk '{ for (i = 1; i <= NF; i++) w[tolower($i)]++ } END { PROCINFO["sorted_in"] = "@val_num_desc"; for (k in w) { print w[k], k; if (++c == 10) break } }' /usr/share/common-licenses/GPL-3
+gawk 'function fib(n) { return n < 2 ? n : fib(n-1) + fib(n-2) } BEGIN { print fib(20); print gensub(/(a+)(b+)/, "\\2\\1", "g", "aabbxab"); print match("foo123bar", /[0-9]+/, m), RSTART, RLENGTH, m[0]; n = split("a,b;c", p, /[,;]/, seps); print n, p[3], seps[2]; print strftime("%F %T", 86400, 1); print and(12, 10), or(12, 10), xor(12, 10), lshift(1, 40), compl(0) }'
+seq 100000 | gawk '{ s += $1 * $1; if ($1 % 3 == 0) t = t "x" } END { printf "%d %s %x %e %g\n", s, length(t), 255, s, s / 7 }'
+gawk 'BEGIN { while (("seq 5" | getline line) > 0) sum += line; print sum; "echo hi" | getline x; print x; printf "a b\nc d\n" | "cat"; close("cat"); print ENVIRON["LC_ALL"]; print substr("héllo", 2, 1), length("héllo"); exit 3 }'; echo $?
+gawk 'BEGIN { srand(42); a = rand(); srand(42); print (a == rand()), rand() < 1; print 0.1 + 0.2, 1/3, 100000000000000000000, 017, 0x11, "3x" + 4, "10" < "9", 10 < 9 }' ; gawk 'BEGIN{x' 2>&1 | head -2
+gawk --csv '{ print $2 }' <<< 'a,"b, c",d'; gawk -v RS= '{ print NR ": " $1 }' <(printf 'a b\nc\n\nd e\n'); gawk 'BEGIN { FIELDWIDTHS = "2 3 2" } { print $2 }' <<< abcdefg; gawk -i inplace '{ print toupper($0) }' <(:) ; echo done
