@@ -3,7 +3,7 @@
 use super::context::{Ctx, exception};
 use super::flags::{Test, condition};
 use super::{ExitKind, Row};
-use crate::decode::{Flow, Insn, Mnemonic, NO_FLAGS, Op, STATUS};
+use crate::decode::{CF, Flow, Insn, Mnemonic, NO_FLAGS, Op, STATUS};
 use crate::emit::regs::*;
 use crate::emit::stubs::{LOOKUP_BITS, Stub};
 use crate::emit::{Alu, Label, Shift, Size};
@@ -51,8 +51,10 @@ fn jcc(c: &mut Ctx, insn: &Insn, cc: u8) {
         return if cc == 4 { c.a.cbz(size, r, label) } else { c.a.cbnz(size, r, label) };
     }
     let live = c.live;
-    // Both ways out want the canonical carry where it is live: before the branch, once.
-    c.canonical_carry(live);
+    // Both ways out want the canonical carry where it is live: before the branch, once. Where it is not, the condition still reads it as it is.
+    if live & CF != 0 {
+        c.canonical_carry(live);
+    }
     let test = condition(c, cc, live);
     let label = target(c, to, live);
     match test {
