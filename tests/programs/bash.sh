@@ -1,5 +1,8 @@
 # A hundred lines of bash: arrays, functions, arithmetic, expansions, here-documents, pipes, traps, job control.
 set -u
+shopt -s extglob globstar nullglob
+# bash names process ids when it reports a killed job: collected here, shown without them at the end.
+exec 3>&2 2>err
 declare -A count=()
 words=(the quick brown fox jumps over the lazy dog the end)
 for w in "${words[@]}"; do count[$w]=$(( ${count[$w]:-0} + 1 )); done
@@ -36,7 +39,7 @@ set -m
 sleep 0.2 & job=$!; wait $job; echo "job $?"
 (exit 7) & wait $!; echo "wait $?"
 sleep 100 & kill %1; wait %1 2>/dev/null; echo "killed $?"
-sleep 100 & kill -STOP $!; sleep 0.1; jobs -s | sed 's/^\[[0-9]*\]//'; kill -CONT $!; kill -9 $!; wait $! 2>/dev/null; echo "stopped and killed $?"
+sleep 100 & kill -STOP $!; sleep 0.1; jobs -s | sed 's/^\[[0-9]*\]//'; kill -CONT $!; kill -9 $!; until wait $!; (( (s = $?) != 147 )); do :; done; ( exit $s ); echo "stopped and killed $?"
 coproc BC { while read -r x; do echo $(( x * x )); done; }
 for i in 3 14 15; do echo $i >&"${BC[1]}"; read -r y <&"${BC[0]}"; echo "square $y"; done
 exec {BC[1]}>&-; wait "$BC_PID"; echo "coproc $?"
@@ -46,12 +49,12 @@ echo {a..e}{1..3} {01..10..3}
 printf '%s %q %b %05.1f %x\n' text 'a b$c' 'tab\there' 3.14159 255
 printf -v var '%(%Y-%m-%d)T' 86400; echo "$var"
 x=5; until (( x == 0 )); do (( x-- )); [[ $x == 2 ]] && break; done; echo "x $x"
-select_test() { select o in a b; do echo "chose $o"; break; done; }; select_test <<< 2 2>&1
+select_test() { select o in a b; do echo "chose $o"; break; done; }; select_test <<< 2
 f() { local -n ref=$1; ref=changed; }; value=old; f value; echo "$value"
 declare -i n=10; n+=5; n=n*2; echo "$n $(( 16#ff )) $(( 2#1011 )) $(( 7 / 2 )) $(( -7 % 3 )) $(( 2 ** 40 )) $(( 1 << 62 ))"
 echo $(( 5 > 3 ? 10 : 20 )) $(( ~5 & 0xff ))
 ( ulimit -n 64; ulimit -n ); umask 027; umask; touch masked; stat -c %a masked
-mkdir -p d/{a,b}/{x,y}; shopt -s globstar nullglob extglob; echo d/** d/*/!(x) none*
+mkdir -p d/{a,b}/{x,y}; echo d/** d/*/!(x) none*
 echo "a:b:c" | { IFS=: read -ra parts; echo "${parts[1]}"; }
 eval 'echo "eval $((6 * 7))"'
 time_out() { timeout 0.1 sleep 5; echo "timeout $?"; }; time_out
@@ -62,5 +65,6 @@ printf '#!/bin/bash -e\necho "script $0 $*"; false; echo no\n' > script; chmod +
 source /dev/stdin <<< 'sourced=1'; echo "$sourced"
 seq 1000 | while read -r i; do echo $(( i * i )); done | tail -1
 for i in $(seq 30); do echo "$(echo $i)"; done | md5sum
+exec 2>&3; sed -E 's/ [0-9]+ (Killed|Segm)/ PID \1/; s/process [0-9]+/process PID/' err
 echo end
 exit 5

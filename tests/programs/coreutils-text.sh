@@ -13,4 +13,4 @@ base64 -w 50 <(head -c 99 text); base64 text | base64 -d | cmp - text && echo de
 factor 123456789 9999999967 340282366920938463463374607431768211507 18446744073709551557; seq -s, 1 2 15; seq -w 8 11; seq 0.5 0.25 1.5; numfmt --to=iec 1234567890 --from=auto; numfmt --from=si 1.5K; numfmt --grouping 1000
 expr 17 \* 3 + 2; expr length abcdef; expr match foobar 'foo\(.*\)'; expr 5 \> 3; test 5 -gt 3 -a -f text; echo $?; [ a = b ]; echo $?; printf '%5s|%-5s|%05d|%.3e|%c\n' a b 42 3.14159 xyz; printf '%b\n' 'a\x41\u00e9'
 tsort <<< 'a b b c a c d a'; ptx <<< 'the quick brown fox' | head -3; dircolors -b | head -c 40; echo; echo -e 'a\tb\\n'; yes text | head -2; true; echo $?; false; echo $?
-date -u -d '2024-02-29 12:34:56' '+%A %d %B %Y %j %U %s'; date -u -d @1700000000 --iso-8601=seconds; date -u -d '2024-01-31 +1 month' +%F; TZ=America/New_York date -d '2024-07-01 12:00 UTC'; cal 2>/dev/null
+date -u -d '2024-02-29 12:34:56' '+%A %d %B %Y %j %U %s'; date -u -d @1700000000 --iso-8601=seconds; date -u -d '2024-01-31 +1 month' +%F; TZ=America/New_York date -d '2024-07-01 12:00 UTC'

@@ -1,5 +1,6 @@
 # openssl: digests, MACs, ciphers, RSA and EC keys, signatures both ways, certificates, key derivation.
-exec 2>&1
+# Error lines start with a thread's address.
+{
 cp /usr/share/common-licenses/GPL-3 f
 for d in md5 sha1 sha224 sha256 sha384 sha512 sha512-256 sha3-256 sha3-512 shake256 blake2b512 blake2s256 ripemd160 sm3; do openssl dgst -$d $( [ $d = shake256 ] && echo -xoflen 32) f; done; openssl dgst -sha256 -hmac key f; openssl mac -macopt cipher:AES-128-CBC -macopt hexkey:000102030405060708090a0b0c0d0e0f -in f CMAC
 K=000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f I=0f0e0d0c0b0a09080706050403020100
@@ -10,3 +11,4 @@ for c in prime256v1 secp384r1 secp521r1 secp256k1 brainpoolP256r1; do openssl ec
 for c in ed25519 ed448; do openssl genpkey -algorithm $c -out k.pem; openssl pkey -in k.pem -pubout -out k.pub; openssl pkeyutl -sign -rawin -inkey k.pem -in f -out s; openssl pkeyutl -verify -rawin -pubin -inkey k.pub -in f -sigfile s; done; openssl genpkey -algorithm x25519 -out a; openssl genpkey -algorithm x25519 -out b; cmp <(openssl pkeyutl -derive -inkey a -peerkey <(openssl pkey -in b -pubout)) <(openssl pkeyutl -derive -inkey b -peerkey <(openssl pkey -in a -pubout)) && echo x25519
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ck -out c.pem -days 10 -subj '/CN=xemu test/O=x' -addext 'subjectAltName=DNS:example.org' 2>/dev/null; openssl x509 -in c.pem -noout -subject -ext subjectAltName; openssl verify -CAfile c.pem c.pem; openssl asn1parse -in c.pem | head -4 | cut -c 20-; openssl pkcs12 -export -in c.pem -inkey ck -passout pass:p -out p12; openssl pkcs12 -in p12 -passin pass:p -nokeys | grep -c CERT; openssl cms -encrypt -in f -aes128 -out m c.pem; openssl cms -decrypt -in m -inkey ck -recip c.pem | tr -d '\r' | cmp - f
 printf '1\n2\n' | openssl dgst -md5; openssl version | cut -d' ' -f1; openssl nosuch; echo $?
+} 2>&1 | sed 's/^[0-9A-F]*:error/error/'

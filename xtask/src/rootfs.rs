@@ -12,7 +12,7 @@ use std::process::{Command, ExitCode};
 
 /// What the amd64 one holds (with all dependencies): the programs that the suite runs.
 const AMD64: &[&str] = &[
-    "7zip", "base-files", "base-passwd", "bash", "bc", "binutils", "busybox-static", "bzip2", "coreutils", "cpio", "dash", "debianutils", "diffutils",
+    "7zip", "base-files", "base-passwd", "bash", "bc", "binutils", "bsdextrautils", "bsdutils", "busybox-static", "bzip2", "coreutils", "cpio", "dash", "debianutils", "diffutils",
     "esbuild", "file", "findutils", "gawk", "gcc", "git", "golang-go", "grep", "gzip", "libc-bin", "libc6-dev", "libpython3.13-testsuite", "lua5.4", "m4", "make",
     "musl-dev", "openssl", "patch", "perl", "procps", "python3", "sed", "sqlite3", "tar", "util-linux", "xxd", "xz-utils", "zstd",
 ];
@@ -127,7 +127,7 @@ impl<'a> Place<'a> {
         }
         command.arg("--").args(prefix).args(args);
         command.env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-        command.env("HOME", "/tmp/home").env("LC_ALL", "C.UTF-8").env("TZ", "UTC").env("TERM", "dumb").env("PYTHONDONTWRITEBYTECODE", "1");
+        command.env("HOME", "/tmp/home").env("LC_ALL", "C.UTF-8").env("TZ", "UTC").env("TERM", "dumb").env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONHASHSEED", "0");
         Ok(command)
     }
 }

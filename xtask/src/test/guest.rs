@@ -41,7 +41,7 @@ fn test(context: &Context, guest: &Guest) -> Result<Verdict> {
         }
         return Ok(differs_from(&finish(Command::new(&path))?.outcome, &got));
     }
-    let want = expected(&format!("guests/{}", guest.name), || finish(Command::new(&path)))?;
+    let want = expected(context, &format!("guests/{}", guest.name), || finish(Command::new(&path)))?;
     Ok(want.difference(&got).map_or(Verdict::Passed, Verdict::Failed))
 }
 

@@ -25,6 +25,7 @@ cargo xtask test [OPTIONS]
   --profile NAME        the cargo profile that xemu is built with (release)
   --emulator COMMAND    test this instead of xemu: checks the tests themselves
   --jobs N              tests at a time (as many as there are processors)
+  --show                print what each test does natively
   --list                print the tests instead of running them";
 
 /// A suite: its name, and what runs it.
@@ -50,6 +51,7 @@ struct Options {
     profile: String,
     emulator: Option<String>,
     jobs: usize,
+    show: bool,
     list: bool,
 }
 
@@ -170,6 +172,7 @@ fn parse(args: Vec<OsString>) -> Result<Option<Options>, lexopt::Error> {
         profile: "release".into(),
         emulator: None,
         jobs: parallel::processors(),
+        show: false,
         list: false,
     };
     let mut parser = lexopt::Parser::from_args(args);
@@ -186,6 +189,7 @@ fn parse(args: Vec<OsString>) -> Result<Option<Options>, lexopt::Error> {
             Long("profile") => options.profile = parser.value()?.string()?,
             Long("emulator") => options.emulator = Some(parser.value()?.string()?),
             Long("jobs") => options.jobs = parser.value()?.parse()?,
+            Long("show") => options.show = true,
             Long("list") => options.list = true,
             Long("help") => return Ok(None),
             other => return Err(other.unexpected()),

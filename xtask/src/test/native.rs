@@ -2,6 +2,7 @@
 //!
 //! Recordings are `fixtures/expected/NAME`: the end, then a hash of each stream and its length. `BLESS=1` writes them.
 
+use super::Context;
 use crate::process::{Outcome, Run};
 use crate::{Result, project};
 use std::fs;
@@ -15,13 +16,17 @@ pub enum Expected {
 }
 
 /// Runs the test natively (recording it if `BLESS` is set), or reads the recording.
-pub fn expected(name: &str, native: impl FnOnce() -> Result<Run>) -> Result<Expected> {
+pub fn expected(context: &Context, name: &str, native: impl FnOnce() -> Result<Run>) -> Result<Expected> {
     let path = project::root().join("fixtures/expected").join(name);
     if !project::HOST_IS_X86 {
         let text = fs::read_to_string(&path).map_err(|e| format!("no recorded expectation, {}: {e}", path.display()))?;
         return Ok(Expected::Digest(text));
     }
-    let outcome = native()?.outcome;
+    let Run { outcome, time } = native()?;
+    if context.options.show {
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        println!("== {name} natively: {}, {:.2} s\n{}== stderr\n{}", outcome.end, time.as_secs_f64(), text(&outcome.stdout), text(&outcome.stderr));
+    }
     if std::env::var_os("BLESS").is_some() {
         fs::create_dir_all(path.parent().expect("has a folder")).map_err(|e| format!("{}: {e}", path.display()))?;
         fs::write(&path, digest(&outcome)).map_err(|e| format!("{}: {e}", path.display()))?;

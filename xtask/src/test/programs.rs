@@ -53,7 +53,7 @@ pub fn run(context: &Context) -> Result<()> {
         }
     }
     let inside = Inside::prepare(&root, context.emulator())?;
-    context.run_all(&cases, |case| case.name.clone(), |case| test(&inside, case).unwrap_or_else(Verdict::Failed));
+    context.run_all(&cases, |case| case.name.clone(), |case| test(context, &inside, case).unwrap_or_else(Verdict::Failed));
     Ok(())
 }
 
@@ -146,7 +146,7 @@ impl<'a> Inside<'a> {
     }
 }
 
-fn test(inside: &Inside, case: &Case) -> Result<Verdict> {
+fn test(context: &Context, inside: &Inside, case: &Case) -> Result<Verdict> {
     let differs = case.directives.get("expect") == Some("differs");
     if differs && !project::HOST_IS_X86 {
         return Ok(Verdict::Skipped("only an x86_64 machine can run a program natively by mistake".into()));
@@ -154,7 +154,7 @@ fn test(inside: &Inside, case: &Case) -> Result<Verdict> {
     if differs {
         return Ok(differs_from(&inside.run(case, false)?.outcome, &inside.run(case, true)?.outcome));
     }
-    let want = expected(&case.name, || inside.run(case, false))?;
+    let want = expected(context, &case.name, || inside.run(case, false))?;
     let got = inside.run(case, true)?.outcome;
     Ok(want.difference(&got).map_or(Verdict::Passed, Verdict::Failed))
 }
