@@ -13,6 +13,8 @@ mod bits;
 mod branch;
 mod context;
 mod flags;
+#[cfg(test)]
+mod fuzz;
 mod integer;
 mod muldiv;
 mod operand;
