@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod bits;
+pub mod crypto;
 mod divide;
 mod flags;
 mod system;
@@ -66,6 +67,8 @@ helpers! {
     Descriptor = system::descriptor;
     /// LDMXCSR: value, host has FEAT_AFP; FPCR to be written as result.
     LoadMxcsr = system::load_mxcsr;
+    /// AES, SHA, PCLMULQDQ: operation, constant; operands and result in `scratch`.
+    Crypto = crypto::run;
 }
 
 /// Raises an exception (`translate::exception` code) at the current instruction; the helper must return at once after it.

@@ -12,6 +12,7 @@ mod atomic;
 mod bits;
 mod branch;
 mod context;
+mod crypto;
 mod flags;
 #[cfg(test)]
 mod fuzz;
