@@ -6,10 +6,7 @@ use super::vector::{SECOND, immediate};
 use crate::decode::{Insn, Mnemonic, Op};
 use crate::emit::regs::*;
 use crate::emit::simd::{Arr, ops::*};
-use crate::emit::{Mem, Order};
-use crate::guest::CpuState;
 use crate::helpers::{Id, crypto};
-use std::mem::offset_of;
 
 /// Mnemonics of this family.
 pub const ROWS: &[Row] = {
@@ -43,13 +40,8 @@ fn two(c: &mut Ctx, insn: &Insn, f: WithConstant) {
 
 /// `d = op(a, b, constant)` in a helper; it finds XMM0 in the state.
 fn in_helper(c: &mut Ctx, op: crypto::Op, imm: u32, d: V, a: V, b: V) {
-    let scratch = offset_of!(CpuState, scratch) as i64;
-    c.a.store_v(16, a, Mem::Off(STATE, scratch), Order::Plain);
-    c.a.store_v(16, b, Mem::Off(STATE, scratch + 16), Order::Plain);
-    c.a.mov_imm(T[1], op as u64);
-    c.a.mov_imm(T[2], imm as u64);
-    c.helper(Id::Crypto);
-    c.a.load_v(16, d, Mem::Off(STATE, scratch), Order::Plain);
+    c.vector_helper(Id::Crypto, a, b, op as u64, imm as u64);
+    c.helper_result(d);
 }
 
 /// An AES round: the host's adds the key first, x86's last.
@@ -143,7 +135,7 @@ fn sha1_message1(c: &mut Ctx, d: V, a: V, b: V, _: u32) {
 /// SHA1MSG2: the last word depends on the first of the result.
 fn sha1_message2(c: &mut Ctx, d: V, a: V, b: V, _: u32) {
     c.a.vzero(V(1));
-    c.a.ext(V(0), V(1), b, 4);
+    c.a.ext(V(0), V(1), b, 12);
     c.a.vlogic(EOR, V(0), V(0), a);
     rotate(c, V(2), V(0), 1);
     rotate(c, V(3), V(2), 1);

@@ -24,6 +24,7 @@ const FAMILIES: &[&[Row]] = &[
     super::sse_float::FOUR,
     super::sse_float::ROWS,
     super::sse_convert::ROWS,
+    super::sse_string::ROWS,
     super::crypto::ROWS,
 ];
 
