@@ -233,6 +233,11 @@ pub mod ops {
     pub const AESD: u32 = 0x4e28_5800;
     pub const AESMC: u32 = 0x4e28_6800;
     pub const AESIMC: u32 = 0x4e28_7800;
+    pub const SHA1C: u32 = 0x5e00_0000;
+    pub const SHA1P: u32 = 0x5e00_1000;
+    pub const SHA1M: u32 = 0x5e00_2000;
+    pub const SHA256SU0: u32 = 0x5e28_2800;
+    pub const SHA256SU1: u32 = 0x5e00_6000;
 }
 
 const fn nd(n: V, d: V) -> u32 {

@@ -6,7 +6,10 @@
 #![forbid(unsafe_code)]
 
 mod bits;
+pub mod compare_strings;
+pub mod crypto;
 mod divide;
+mod estimate;
 mod flags;
 mod system;
 
@@ -66,6 +69,12 @@ helpers! {
     Descriptor = system::descriptor;
     /// LDMXCSR: value, host has FEAT_AFP; FPCR to be written as result.
     LoadMxcsr = system::load_mxcsr;
+    /// AES, SHA, PCLMULQDQ: operation, constant; operands and result in `scratch`.
+    Crypto = crypto::run;
+    /// PCMPxSTRx: control; operands in `scratch`.
+    CompareStrings = compare_strings::run;
+    /// RCP, RSQRT: which, lanes; operands and result in `scratch`.
+    Estimate = estimate::run;
 }
 
 /// Raises an exception (`translate::exception` code) at the current instruction; the helper must return at once after it.

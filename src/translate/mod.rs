@@ -12,7 +12,10 @@ mod atomic;
 mod bits;
 mod branch;
 mod context;
+mod crypto;
 mod flags;
+#[cfg(test)]
+mod fuzz;
 mod integer;
 mod muldiv;
 mod operand;
@@ -24,6 +27,7 @@ mod sse_float;
 mod sse_int;
 mod sse_move;
 mod sse_shuffle;
+mod sse_string;
 mod table;
 mod vector;
 

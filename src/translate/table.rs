@@ -24,6 +24,8 @@ const FAMILIES: &[&[Row]] = &[
     super::sse_float::FOUR,
     super::sse_float::ROWS,
     super::sse_convert::ROWS,
+    super::sse_string::ROWS,
+    super::crypto::ROWS,
 ];
 
 /// Encoding forms that share their mnemonic with another family's instruction: they come before the mnemonic's row.

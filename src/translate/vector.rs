@@ -102,7 +102,8 @@ impl Ctx<'_> {
     }
     /// Must NaN results be looked at?
     pub fn exact_nan(&self) -> bool {
-        !self.options.unsafe_fast_nan
+        // With FEAT_AFP the guest runs with FPCR.AH set: the host chooses as x86 does.
+        !self.options.unsafe_fast_nan && !self.a.features.afp
     }
 
     /// After `r` was computed from `a` and `b`: where it holds a NaN, makes it the one that x86 chooses (the first operand if it is a NaN,
