@@ -5,7 +5,9 @@
 
 use crate::host::file;
 use crate::host::process::Start;
+use std::ffi::OsStr;
 use std::fmt::Write;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// Everything that can be chosen from outside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -114,6 +116,15 @@ fn list(v: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
     v.split(|b| *b == b',').filter(|s| !s.is_empty()).map(|s| s.to_vec())
 }
 
+/// Passes come from the environment and from the xemu before us: each is named once.
+fn add_passes(options: &mut Options, list: &str) {
+    for name in list.split(',') {
+        if !options.no_opt.iter().any(|n| n == name) {
+            options.no_opt.push(name.into());
+        }
+    }
+}
+
 macro_rules! ignored {
     ($name:literal, $arg:expr, $why:literal) => {
         Row { names: &[$name], env: &[], arg: $arg, help: $why, set: |o, _| Ok(o.ignored.push($name)) }
@@ -137,7 +148,7 @@ const TABLE: &[Row] = &[
     Row { names: &["-perfmap", "--perf-map"], env: &["XEMU_PERF_MAP"], arg: Flag, help: "write /tmp/perf-PID.map for perf", set: |o, _| Ok(o.perf_map = true) },
     Row { names: &["--dump"], env: &["XEMU_DUMP"], arg: Value("guest,host,links"), help: "log code as it is translated", set: |o, v| Ok(o.dump = Some(text(v)?)) },
     Row { names: &["--dump-filter", "-dfilter"], env: &["XEMU_DUMP_FILTER", "QEMU_DFILTER"], arg: Value("RANGE"), help: "dump only code at these addresses", set: |o, v| Ok(o.dump_filter = Some(text(v)?)) },
-    Row { names: &["--no-opt"], env: &["XEMU_NO_OPT"], arg: Value("PASS,..."), help: "switch optimisation passes off ('all' for every one)", set: |o, v| Ok(o.no_opt.extend(text(v)?.split(',').map(String::from))) },
+    Row { names: &["--no-opt"], env: &["XEMU_NO_OPT"], arg: Value("PASS,..."), help: "switch optimisation passes off ('all' for every one)", set: |o, v| Ok(add_passes(o, &text(v)?)) },
     Row { names: &["--cache-size"], env: &["XEMU_CACHE_SIZE"], arg: Value("SIZE"), help: "room for translated code in bytes (K, M, G)", set: |o, v| Ok(o.cache_size = Some(number(v)?)) },
     Row { names: &["-tb-size"], env: &["QEMU_TB_SIZE"], arg: Value("MIB"), help: "the same in MiB", set: |o, v| Ok(o.cache_size = Some(number(v)?.saturating_mul(1 << 20))) },
     Row { names: &["--precise-flags"], env: &["XEMU_PRECISE_FLAGS"], arg: Flag, help: "exact arithmetic flags at every fault and signal", set: |o, _| Ok(o.precise_flags = true) },
@@ -231,6 +242,19 @@ pub fn invocation(start: &Start) -> Invocation {
 
 /// Reads the command line and the environment.
 pub fn parse(start: &Start) -> Command {
+    let mut command = read(start);
+    if let Command::Run { options, .. } = &mut command {
+        // The guest and its children change their folder.
+        for path in [&mut options.prefix, &mut options.log_file].into_iter().flatten() {
+            if let Ok(whole) = std::path::absolute(OsStr::from_bytes(path)) {
+                *path = whole.into_os_string().into_vec();
+            }
+        }
+    }
+    command
+}
+
+fn read(start: &Start) -> Command {
     let mut options = Box::<Options>::default();
     let secure = start.aux(AT_SECURE).unwrap_or(0) != 0;
     let how = invocation(start);

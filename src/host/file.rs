@@ -169,24 +169,10 @@ pub fn is_cloexec(fd: i32) -> Result<bool, Errno> {
     Ok(flags & libc::FD_CLOEXEC as u64 != 0)
 }
 
-/// pipe2(2), both ends close-on-exec: (read, write).
-pub fn pipe() -> Result<(Fd, Fd), Errno> {
-    let mut fds = [0i32; 2];
-    // SAFETY: `fds` is ours.
-    unsafe { sys::call(libc::SYS_pipe2, [fds.as_mut_ptr() as u64, libc::O_CLOEXEC as u64, 0, 0, 0, 0]) }?;
-    Ok((Fd(fds[0]), Fd(fds[1])))
-}
-
-/// Waits until a read returns (end of file when the last writer is gone); interruptions are ignored.
-pub fn wait_for_eof(fd: &Fd) {
-    let mut byte = 0u8;
-    loop {
-        // SAFETY: `byte` is ours.
-        match unsafe { sys::call(libc::SYS_read, [fd.0 as u64, &raw mut byte as u64, 1, 0, 0, 0]) } {
-            Err(Errno(libc::EINTR)) => continue,
-            _ => return,
-        }
-    }
+/// Does the file grant capabilities to whoever executes it (setcap(8))?
+pub fn has_capabilities(fd: &Fd) -> bool {
+    // SAFETY: a terminated name; nothing is written with a size of 0.
+    unsafe { sys::call(libc::SYS_fgetxattr, [fd.0 as u64, c"security.capability".as_ptr() as u64, 0, 0, 0, 0]) }.is_ok()
 }
 
 /// Writes to standard error, without buffering or allocation; errors are ignored.

@@ -121,9 +121,10 @@ fn classify(task: &Task, target: &Target, args: &[Vec<u8>]) -> Result<How, Errno
     let options = &task.process.options;
     let prefix = options.prefix.as_deref();
     let Some(file) = &target.file else { return Ok(How::Host) };
-    let st = file::fstat(file.0)?;
-    let by_ids = (st.st_mode & libc::S_ISUID != 0 && st.st_uid != host::effective_ids().0)
-        || (st.st_mode & (libc::S_ISGID | libc::S_IXGRP) == (libc::S_ISGID | libc::S_IXGRP) && st.st_gid != host::effective_ids().1);
+    let (st, (euid, egid)) = (file::fstat(file.0)?, host::effective_ids());
+    let grants = st.st_mode & libc::S_ISUID != 0 && st.st_uid != euid
+        || st.st_mode & (libc::S_ISGID | libc::S_IXGRP) == (libc::S_ISGID | libc::S_IXGRP) && st.st_gid != egid
+        || euid != 0 && file::has_capabilities(file);
     let mut first = [0u8; 2];
     file::pread(file.0, &mut first, 0)?;
     if script::is_script(&first) && target.vanishes {
@@ -133,8 +134,8 @@ fn classify(task: &Task, target: &Target, args: &[Vec<u8>]) -> Result<How, Errno
     match loader::resolve(&target.path, args.to_vec(), prefix, Some(copy)) {
         Ok(program) => {
             loader::open_interpreter(&program, prefix).map_err(|e| e.errno())?;
-            // Only the kernel can change identity, through a registration that does so (binfmt_misc flag C).
-            Ok(if by_ids { How::Host } else { How::Emulated })
+            // Only the kernel can change identity or grant capabilities, through a registration that does so (binfmt_misc flag C).
+            Ok(if grants { How::Host } else { How::Emulated })
         }
         Err(LoadError::Format(_, ElfError::Machine(EM_AARCH64))) if options.host_runner.is_some() => Ok(How::Runner),
         Err(LoadError::Format(_, ElfError::Machine(_) | ElfError::Class32) | LoadError::Unknown(_)) => Ok(How::Host),

@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::host::file::{self, Fd};
 use crate::host::process as host;
 use crate::options::Options;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 /// A resource limit, soft and hard, in bytes.
@@ -148,6 +148,15 @@ impl Process {
     /// The limits for another xemu to go on with, if it is not the host that knows them.
     pub fn own_limits(&self) -> Option<String> {
         self.limits.lock().unwrap_or_else(|e| e.into_inner()).filter(|l| *l != Limits::of_host()).map(Limits::to_text)
+    }
+
+    /// Keeps other threads from changing the process (for a fork, whose child must find the locks free).
+    pub fn hold(&self) -> impl Drop + '_ {
+        struct Held<'a>(#[allow(dead_code)] MutexGuard<'a, Option<Limits>>); // Held for its drop.
+        impl Drop for Held<'_> {
+            fn drop(&mut self) {}
+        }
+        Held(self.limits.lock().unwrap_or_else(|e| e.into_inner()))
     }
 
     /// Sets the limits, and the address space's share of them.

@@ -80,6 +80,7 @@ fn announce(task: &Task, how: u64, parent_tid: u64, child_tid: u64, pidfd: u64) 
 /// Forks by `fork`, with the locks held that the child must find free, and makes the child's task.
 fn split(task: &mut Task, child: Child, fork: impl FnOnce() -> Result) -> Result {
     let pid = {
+        let _limits = task.process.hold();
         let _translation = task.process.engine.hold();
         task.process.mm.with_lock_held(fork)?
     };
