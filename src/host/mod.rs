@@ -18,5 +18,6 @@ pub mod processor;
 pub mod protection;
 pub mod random;
 pub mod reserved;
+pub mod signals;
 pub mod sys;
 pub mod thread;
