@@ -23,9 +23,14 @@ pub fn alternate_stack() -> Result<(), Errno> {
     Ok(())
 }
 
-/// Installs the handlers of SIGSEGV and SIGBUS.
+/// Gives the calling thread an alternate stack, and installs the handlers of SIGSEGV and SIGBUS.
 pub fn install() -> Result<(), Errno> {
     alternate_stack()?;
+    install_handlers()
+}
+
+/// Installs the handlers again, after an execve that failed.
+pub fn install_handlers() -> Result<(), Errno> {
     for signal in [libc::SIGSEGV, libc::SIGBUS] {
         let action = KernelAction {
             handler: on_fault as *const () as usize,

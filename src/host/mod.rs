@@ -11,6 +11,7 @@ pub mod copy;
 pub mod fatal;
 pub mod fault;
 pub mod file;
+pub mod fp;
 pub mod heap;
 pub mod memory;
 pub mod process;

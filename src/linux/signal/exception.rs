@@ -1,7 +1,7 @@
 //! From the processor's exceptions to signals (arch/x86/kernel/traps.c, arch/x86/mm/fault.c).
 
-use super::{SI_KERNEL, Trap, force, siginfo};
-use crate::engine::{Exception, Exit};
+use super::{SI_KERNEL, Trap, force, fpstate, siginfo};
+use crate::engine::{Exception, Exit, Pages};
 use crate::guest::Addr;
 use crate::linux::task::Task;
 
@@ -74,7 +74,7 @@ fn page_fault(task: &Task, signal: i32, code: i32, at: Addr, access: u64) -> Rai
         return protection(0);
     }
     // The kernel's half looks like present pages that are not the user's, whatever is there.
-    let present = at.0 >> 47 != 0 || code == SEGV_ACCERR && task.process.mm.is_readable(at);
+    let present = at.0 >> 47 != 0 || code == SEGV_ACCERR && task.process.mm.page(at).is_some_and(|p| p.readable);
     let error = error::USER | access | if present && signal == libc::SIGSEGV { error::PRESENT } else { 0 };
     Raised { signal, code, address: at.0, number: number::PF, error }
 }
@@ -82,12 +82,12 @@ fn page_fault(task: &Task, signal: i32, code: i32, at: Addr, access: u64) -> Rai
 /// Has the guest receive the signal that `exit` means.
 pub fn raise_exit(task: &mut Task, exit: Exit) {
     let state = task.thread.state();
-    let (rip, x87, mxcsr) = (state.rip, state.x87, state.mxcsr());
+    let (rip, x87, mxcsr) = (state.rip, state.x87, fpstate::mxcsr(state));
     let at_instruction = |signal, code, number| Raised { signal, code, address: rip, number, error: 0 };
     let raised = match exit {
         Exit::MemoryFault { signal, code, address, write } => page_fault(task, signal, code, address, if write { error::WRITE } else { 0 }),
         Exit::FetchFault => {
-            let mapped = task.process.mm.is_mapped(Addr(rip));
+            let mapped = task.process.mm.page(Addr(rip)).is_some();
             page_fault(task, libc::SIGSEGV, if mapped { SEGV_ACCERR } else { SEGV_MAPERR }, Addr(rip), error::FETCH)
         }
         Exit::Exception(exception) => match exception {

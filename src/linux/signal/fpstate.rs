@@ -1,7 +1,8 @@
 //! The vector and x87 state of a signal frame: FXSAVE's 512 bytes (Intel SDM vol. 1, 10.5.1).
 
 use crate::guest::CpuState;
-use crate::guest::state::X87;
+use crate::guest::state::{MXCSR_INIT, X87};
+use crate::host::fp;
 
 /// Size in bytes.
 pub const SIZE: usize = 512;
@@ -20,6 +21,22 @@ const MASK: usize = 28;
 const ST: usize = 32;
 const XMM: usize = 160;
 
+/// MXCSR, with the sticky flags that the host holds.
+pub fn mxcsr(s: &CpuState) -> u32 {
+    s.mxcsr | fp::sticky()
+}
+
+/// Sets MXCSR: from now on all sticky flags are those of `value`.
+pub fn set_mxcsr(s: &mut CpuState, value: u32) {
+    const DAZ: u32 = 1 << 6;
+    const FTZ: u32 = 1 << 15;
+    // x86: nearest, down, up, zero; host: nearest, up, down, zero.
+    let mode = [0, 2, 1, 3][(value >> 13 & 3) as usize];
+    s.mxcsr = value;
+    s.guest_fpcr = mode << 22 | u64::from(value & (DAZ | FTZ) != 0) << 24;
+    fp::clear_sticky();
+}
+
 /// Saves the state.
 pub fn save(s: &CpuState) -> [u8; SIZE] {
     let mut area = [0u8; SIZE];
@@ -31,7 +48,7 @@ pub fn save(s: &CpuState) -> [u8; SIZE] {
     put(FOP, &(x.fop & 0x7ff).to_le_bytes());
     put(FIP, &x.fip.to_le_bytes());
     put(FDP, &x.fdp.to_le_bytes());
-    put(MXCSR, &s.mxcsr().to_le_bytes());
+    put(MXCSR, &mxcsr(s).to_le_bytes());
     put(MASK, &MXCSR_MASK.to_le_bytes());
     for i in 0..8 {
         put(ST + 16 * i, &x.reg[(x.top as usize + i) & 7].to_le_bytes()[..10]);
@@ -63,7 +80,7 @@ pub fn restore(s: &mut CpuState, area: &[u8; SIZE]) {
     for (i, x) in s.xmm.iter_mut().enumerate() {
         *x = [quad(XMM + 16 * i), quad(XMM + 16 * i + 8)];
     }
-    s.set_mxcsr(quad(MXCSR) as u32 & MXCSR_MASK);
+    set_mxcsr(s, quad(MXCSR) as u32 & MXCSR_MASK);
 }
 
 /// The state that a handler starts with, and that a frame without an area restores.
@@ -71,7 +88,7 @@ pub fn reset(s: &mut CpuState) {
     s.xmm = [[0; 2]; 16];
     s.ymm_hi = [[0; 2]; 16];
     s.x87 = X87::INIT;
-    s.set_mxcsr(crate::guest::state::MXCSR_INIT);
+    set_mxcsr(s, MXCSR_INIT);
 }
 
 #[cfg(test)]

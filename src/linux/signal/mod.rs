@@ -154,15 +154,23 @@ impl Signals {
         }
         None
     }
+}
 
-    /// Before an execve: what is in the inbox goes back to the kernel, which keeps it for the new program, as it keeps the mask.
-    pub fn leave_to_host(&mut self) {
-        host::block_all();
-        while let Some(info) = self.inbox.take() {
-            let _ = host::queue_again(&info);
-        }
-        host::set_exact_mask(self.blocked);
+/// Before an execve: what is in the inbox goes back to the kernel, which keeps it for the new program, as it keeps the mask and what is
+/// ignored. Until [`after_exec`] no guest memory may be touched.
+pub fn before_exec(task: &mut Task) {
+    host::block_all();
+    while let Some(info) = task.signals.inbox.take() {
+        let _ = host::queue_again(&info);
     }
+    task.sighand.leave_to_host();
+    host::set_exact_mask(task.signals.blocked);
+}
+
+/// After an execve that failed.
+pub fn after_exec(task: &mut Task) {
+    let _ = crate::host::fault::install_handlers();
+    host::set_mask(task.signals.blocked);
 }
 
 /// A system call that a signal interrupted, to be settled once it is known whether a handler runs.
@@ -278,6 +286,11 @@ fn force(task: &mut Task, info: SigInfo) {
         task.signals.block(mask);
     }
     task.signals.forced = Some(info);
+}
+
+/// rt_sigreturn found no frame.
+pub fn bad_frame(task: &mut Task) {
+    force(task, kernel_info(libc::SIGSEGV));
 }
 
 /// The default action of a signal that came by way of the inbox (SIGSEGV and SIGBUS, or the disposition has changed since).
