@@ -20,5 +20,7 @@ pub mod protection;
 pub mod random;
 pub mod reserved;
 pub mod signals;
+pub mod spawn;
 pub mod sys;
 pub mod thread;
+pub mod tls;

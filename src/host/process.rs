@@ -127,6 +127,14 @@ pub fn die_by(signal: i32) -> ! {
     exit_process(128 + signal as u64)
 }
 
+/// Forks while no other thread is half way through an allocation.
+fn with_heap_whole<T>(fork: impl FnOnce() -> T) -> T {
+    super::heap::HEAP.begin_fork();
+    let result = fork();
+    super::heap::HEAP.end_fork();
+    result
+}
+
 /// clone(2) without CLONE_VM: the child continues here on a copy of this stack. Returns 0 in it, its pid in the parent.
 /// The addresses are guest addresses that the kernel writes by CLONE_PARENT_SETTID, CLONE_CHILD_SETTID, CLONE_CHILD_CLEARTID and
 /// CLONE_PIDFD, and ignores otherwise.
@@ -137,7 +145,7 @@ pub fn fork(flags: u64, parent_tid: u64, child_tid: u64) -> Result<u64, Errno> {
     #[cfg(not(target_arch = "x86_64"))]
     let a = [flags, 0, parent_tid, 0, child_tid, 0];
     // SAFETY: a null stack with memory not shared is fork: both sides return with all of memory intact. libc caches no pid.
-    unsafe { sys::call(libc::SYS_clone, a) }
+    with_heap_whole(|| unsafe { sys::call(libc::SYS_clone, a) })
 }
 
 /// struct clone_args (include/uapi/linux/sched.h): the same on all machines.
@@ -176,7 +184,7 @@ impl CloneArgs {
 pub fn fork_with(args: &CloneArgs, size: u64) -> Result<u64, Errno> {
     assert!(args.flags & (libc::CLONE_VM | libc::CLONE_SETTLS) as u64 == 0 && args.stack == 0, "a fork shares no memory");
     // SAFETY: as in `fork`; the pointers inside are guest addresses.
-    unsafe { sys::call(libc::SYS_clone3, [&raw const *args as u64, size, 0, 0, 0, 0]) }
+    with_heap_whole(|| unsafe { sys::call(libc::SYS_clone3, [&raw const *args as u64, size, 0, 0, 0, 0]) })
 }
 
 /// A list of strings as execve wants it.

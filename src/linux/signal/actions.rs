@@ -2,7 +2,7 @@
 
 use crate::host::signals::{self as host, Disposition, NEVER_BLOCKED, bit};
 use crate::host::sys::Errno;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// sa_flags of x86_64 (the generic ones, and SA_RESTORER).
 pub mod sa {
@@ -94,6 +94,11 @@ impl SigHand {
             action.handler = if ignored { Handler::Ignore } else { Handler::Default };
         }
         SigHand(Mutex::new(table))
+    }
+
+    /// A copy, for a task that shares memory but not dispositions.
+    pub fn duplicate(&self) -> Arc<SigHand> {
+        Arc::new(SigHand(Mutex::new(*self.lock())))
     }
 
     /// The table, for whoever must keep it still (fork).
