@@ -112,13 +112,11 @@ impl Engine {
         self.cache.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Holds the translation lock, so that a fork's child finds it free.
-    pub fn hold(&self) -> impl Drop + '_ {
-        struct Held<'a>(#[allow(dead_code)] MutexGuard<'a, Cache>); // Held for its drop.
-        impl Drop for Held<'_> {
-            fn drop(&mut self) {}
-        }
-        Held(self.cache())
+    /// Runs `make_child` (a host fork) with the engine's locks held, so that the child finds them free.
+    pub fn with_locks_held<T>(&self, make_child: impl FnOnce() -> T) -> T {
+        let _translation = self.cache();
+        let _threads = self.stop.seats();
+        make_child()
     }
 
     /// Forgets all translations of guest bytes in `start .. start + len`: to be called before their mapping or protection changes.

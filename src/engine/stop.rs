@@ -24,7 +24,8 @@ pub(super) struct Stop {
 }
 
 impl Stop {
-    fn seats(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Seat>>> {
+    /// The list of threads, which does not change while this is held.
+    pub fn seats(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Seat>>> {
         self.seats.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
     pub fn join(&self, seat: Arc<Seat>) {
@@ -60,13 +61,17 @@ impl Stop {
     /// the cache's lock (`change` takes it), and is not running itself.
     pub fn while_stopped<R>(&self, change: impl FnOnce() -> R) -> R {
         self.wanted.fetch_add(1, Ordering::SeqCst);
-        // The list is copied: a thread that ends while we wait needs the lock to leave it.
-        let seats: Vec<Arc<Seat>> = self.seats().clone();
-        for seat in &seats {
-            if seat.running.load(Ordering::SeqCst) {
-                seat.brake.pull();
+        let seats: Vec<Arc<Seat>> = {
+            // Under the lock, because a thread's memory, brake included, goes when it has left the list.
+            let seats = self.seats();
+            for seat in seats.iter() {
+                if seat.running.load(Ordering::SeqCst) {
+                    seat.brake.pull();
+                }
             }
-        }
+            // The list is copied: a thread that ends while we wait needs the lock to leave it.
+            seats.clone()
+        };
         for seat in &seats {
             while seat.running.load(Ordering::SeqCst) {
                 std::thread::yield_now();

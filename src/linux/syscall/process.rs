@@ -4,7 +4,7 @@ use crate::guest::{Addr, Gpr};
 use crate::host::copy::{self, Fault};
 use crate::host::process as host;
 use crate::host::sys::Errno;
-use crate::linux::exec;
+use crate::linux::{exec, thread};
 use crate::linux::process::Limits;
 use crate::linux::task::Task;
 
@@ -18,8 +18,9 @@ fn fault(_: Fault) -> Errno {
 }
 
 /// exit(2): ends the thread.
-pub fn exit(_: &mut Task, [code, ..]: [u64; 6]) -> Result {
-    host::exit_thread(code)
+pub fn exit(task: &mut Task, [code, ..]: [u64; 6]) -> Result {
+    task.ending = Some(code);
+    Ok(0)
 }
 
 /// exit_group(2).
@@ -38,7 +39,7 @@ pub fn vfork(task: &mut Task, _: [u64; 6]) -> Result {
 }
 
 /// clone(2) of processes. CLONE_VFORK waits until the child executes or ends, but with CLONE_VM the child works on a
-/// copy: what it writes the parent does not see. Threads (CLONE_VM alone) are refused with ENOSYS.
+/// copy: what it writes the parent does not see. CLONE_VM alone is a thread.
 pub fn clone(task: &mut Task, [how, stack, parent_tid, child_tid, tls, _]: [u64; 6]) -> Result {
     const VM: u64 = libc::CLONE_VM as u64;
     const VFORK: u64 = libc::CLONE_VFORK as u64;
@@ -50,7 +51,8 @@ pub fn clone(task: &mut Task, [how, stack, parent_tid, child_tid, tls, _]: [u64;
         return Err(EINVAL);
     }
     if how & VM != 0 && (how & VFORK == 0 || how & THREAD != 0) {
-        return Err(Errno(libc::ENOSYS));
+        announce(task, how, parent_tid, child_tid, parent_tid);
+        return thread::create(task, thread::Request { flags: how, stack, parent_tid, child_tid, tls });
     }
     let host_flags = how & !(VM | SETTLS | SIGHAND);
     let child = Child { stack, child_tid: if how & CLEARTID != 0 { child_tid } else { 0 }, tls: (how & SETTLS != 0).then_some(tls) };
@@ -79,11 +81,12 @@ fn announce(task: &Task, how: u64, parent_tid: u64, child_tid: u64, pidfd: u64) 
 
 /// Forks by `fork`, with the locks held that the child must find free, and makes the child's task.
 fn split(task: &mut Task, child: Child, fork: impl FnOnce() -> Result) -> Result {
-    let pid = {
-        let _limits = task.process.hold();
-        let _translation = task.process.engine.hold();
-        task.process.mm.with_lock_held(fork)?
-    };
+    let process = &task.process;
+    let pid = process.engine.with_locks_held(|| {
+        let _actions = task.sighand.lock();
+        let _limits = process.hold();
+        process.mm.with_lock_held(fork)
+    })?;
     if pid == 0 {
         task.forked(host::tid());
         task.clear_child_tid = Addr(child.child_tid);
@@ -107,6 +110,7 @@ pub fn clone3(task: &mut Task, [at, size, ..]: [u64; 6]) -> Result {
     const THREAD: u64 = libc::CLONE_THREAD as u64;
     const SIGHAND: u64 = libc::CLONE_SIGHAND as u64;
     const CLEAR_SIGHAND: u64 = 1 << 32;
+    const PIDFD: u64 = libc::CLONE_PIDFD as u64;
     if size < host::CLONE_ARGS_FIRST {
         return Err(EINVAL);
     }
@@ -126,7 +130,10 @@ pub fn clone3(task: &mut Task, [at, size, ..]: [u64; 6]) -> Result {
         return Err(EINVAL);
     }
     if a.flags & VM != 0 && (a.flags & VFORK == 0 || a.flags & THREAD != 0) {
-        return Err(Errno(libc::ENOSYS));
+        announce(task, a.flags, a.parent_tid, a.child_tid, a.pidfd);
+        let (stack, parent_tid) = (a.stack.wrapping_add(a.stack_size), if a.flags & PIDFD != 0 { a.pidfd } else { a.parent_tid });
+        let flags = a.flags & !0xff | a.exit_signal & 0xff;
+        return thread::create(task, thread::Request { flags, stack, parent_tid, child_tid: a.child_tid, tls: a.tls });
     }
     let cleared = if a.flags & CLEARTID != 0 { a.child_tid } else { 0 };
     let stack = a.stack.wrapping_add(a.stack_size);
