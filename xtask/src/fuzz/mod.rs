@@ -301,15 +301,19 @@ impl Fuzz {
         if !unknown.is_empty() {
             println!("not offered ({} mnemonics, #UD): {}", unknown.len(), unknown.iter().map(|(m, lock)| format!("{}{m:?}", if *lock { "lock " } else { "" })).collect::<Vec<_>>().join(" "));
         }
+        let never: Vec<&str> = totals.iter().filter(|(_, c)| c.failed + c.passed == 0).map(|(name, _)| name.as_str()).collect();
+        if !never.is_empty() {
+            println!("not compared: {}", never.join(" "));
+        }
         let bad = totals.values().filter(|c| c.failed > 0).count();
-        let never = totals.values().filter(|c| c.failed + c.passed == 0).count();
         let (passed, failed): (u64, u64) = totals.values().fold((0, 0), |(p, f), c| (p + c.passed, f + c.failed));
         let left_out: u64 = totals.values().map(|c| c.left_out).sum();
         println!(
-            "{} forms: {} passed, {bad} failed ({} of them not offered), {never} not compared; cases: {passed} passed, {failed} failed, {left_out} left out; {rounds} rounds from seed {}, {:.0} s",
+            "{} forms: {} passed, {bad} failed ({} of them not offered), {} not compared; cases: {passed} passed, {failed} failed, {left_out} left out; {rounds} rounds from seed {}, {:.0} s",
             totals.len(),
-            totals.len() - bad - never,
+            totals.len() - bad - never.len(),
             is_unknown.len().min(bad),
+            never.len(),
             self.options.seed,
             time.as_secs_f64()
         );
