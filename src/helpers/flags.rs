@@ -36,6 +36,7 @@ fn rotate_left(value: u64, bits: u32, carry: u64, count: u32) -> (u64, u64) {
 
 fn through_carry(s: &mut CpuState, value: u64, count: u64, bytes: u64, left: bool) -> u64 {
     let bits = 8 * bytes as u32;
+    let value = value & (u64::MAX >> (64 - bits));
     let count = count as u32 & if bytes == 8 { 63 } else { 31 };
     let flags = s.rflags();
     if count == 0 {

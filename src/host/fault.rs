@@ -4,6 +4,7 @@
 //! and lets it continue in the stub that leaves translated code; the engine does the rest in ordinary context.
 
 use super::arena::{FAULT_STUB, RANGE};
+use super::signals::{self, KernelAction};
 use super::sys::{self, Errno};
 use super::thread::{GUARD_BELOW_STATE, POLL_BELOW_STATE};
 use crate::emit::stubs::kind;
@@ -12,15 +13,6 @@ use std::sync::atomic::Ordering;
 
 /// Size of the alternate stack.
 pub const ALT_STACK: u64 = 0x1_0000;
-
-/// The kernel's struct sigaction (arch/arm64: no restorer needed, the vdso has one).
-#[repr(C)]
-struct KernelAction {
-    handler: usize,
-    flags: u64,
-    restorer: usize,
-    mask: u64,
-}
 
 /// Gives this thread an alternate stack for handlers.
 pub fn alternate_stack() -> Result<(), Errno> {
@@ -31,9 +23,14 @@ pub fn alternate_stack() -> Result<(), Errno> {
     Ok(())
 }
 
-/// Installs the handlers of SIGSEGV and SIGBUS.
+/// Gives the calling thread an alternate stack, and installs the handlers of SIGSEGV and SIGBUS.
 pub fn install() -> Result<(), Errno> {
     alternate_stack()?;
+    install_handlers()
+}
+
+/// Installs the handlers again, after an execve that failed.
+pub fn install_handlers() -> Result<(), Errno> {
     for signal in [libc::SIGSEGV, libc::SIGBUS] {
         let action = KernelAction {
             handler: on_fault as *const () as usize,
@@ -70,6 +67,12 @@ extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut li
     // SAFETY: the kernel passes a valid siginfo and ucontext.
     let (info, uc) = unsafe { (&*info, &mut *context.cast::<libc::ucontext_t>()) };
     let m = &mut uc.uc_mcontext;
+    if info.si_code <= 0 {
+        // Sent by somebody (kill and the like), not raised by the processor.
+        // SAFETY: a siginfo is 128 bytes.
+        signals::deliver(unsafe { &*(&raw const *info).cast() }, &mut m.pc);
+        return;
+    }
     if let Some(fix) = super::copy::fixup(m.pc) {
         m.pc = fix;
         return;

@@ -246,10 +246,85 @@ pub fn uname() -> Result<[[u8; 65]; 6], Errno> {
     Ok(u)
 }
 
-/// Forwards a guest's call whose pointers are guest addresses: the kernel checks them, and writes guest memory only.
+/// Forwards a guest's call whose pointers are guest addresses: the kernel checks them, and writes guest memory only. Calls that may
+/// block say [`sys::RESTART`] or [`sys::NOT_BEGUN`] where a signal is in the way; that result goes to the guest's RAX like any other,
+/// and `linux::signal::after_call` makes EINTR or a repetition of it.
 pub fn forward(nr: i64, args: [u64; 6]) -> Result<u64, Errno> {
     // SAFETY: what a guest passes is a guest address (invariant 2); calls that change mappings do not come here.
-    unsafe { sys::call(nr, args) }
+    unsafe { if may_block(nr) { sys::interruptible(nr, args) } else { sys::call(nr, args) } }
+}
+
+/// Calls that may wait for something, and for which EINTR is a result that programs know.
+const MAY_BLOCK: &[i64] = &[
+    libc::SYS_read,
+    libc::SYS_write,
+    libc::SYS_readv,
+    libc::SYS_writev,
+    libc::SYS_pread64,
+    libc::SYS_pwrite64,
+    libc::SYS_preadv,
+    libc::SYS_pwritev,
+    libc::SYS_preadv2,
+    libc::SYS_pwritev2,
+    libc::SYS_sendfile,
+    libc::SYS_splice,
+    libc::SYS_vmsplice,
+    libc::SYS_tee,
+    libc::SYS_copy_file_range,
+    libc::SYS_openat,
+    libc::SYS_openat2,
+    libc::SYS_ioctl,
+    libc::SYS_fcntl,
+    libc::SYS_flock,
+    libc::SYS_ppoll,
+    libc::SYS_pselect6,
+    libc::SYS_epoll_pwait,
+    libc::SYS_epoll_pwait2,
+    libc::SYS_futex,
+    libc::SYS_futex_waitv,
+    libc::SYS_nanosleep,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_wait4,
+    libc::SYS_waitid,
+    libc::SYS_accept,
+    libc::SYS_accept4,
+    libc::SYS_connect,
+    libc::SYS_recvfrom,
+    libc::SYS_recvmsg,
+    libc::SYS_recvmmsg,
+    libc::SYS_sendto,
+    libc::SYS_sendmsg,
+    libc::SYS_sendmmsg,
+    libc::SYS_msgrcv,
+    libc::SYS_msgsnd,
+    libc::SYS_semop,
+    libc::SYS_semtimedop,
+    libc::SYS_mq_timedsend,
+    libc::SYS_mq_timedreceive,
+    libc::SYS_rt_sigtimedwait,
+    libc::SYS_rt_sigsuspend,
+    libc::SYS_getrandom,
+    libc::SYS_io_getevents,
+    libc::SYS_io_pgetevents,
+    libc::SYS_io_uring_enter,
+    libc::SYS_fanotify_mark,
+    libc::SYS_request_key,
+];
+
+/// [`MAY_BLOCK`] as bits.
+const BLOCKING: [u64; 8] = {
+    let mut bits = [0; 8];
+    let mut i = 0;
+    while i < MAY_BLOCK.len() {
+        bits[MAY_BLOCK[i] as usize / 64] |= 1 << (MAY_BLOCK[i] % 64);
+        i += 1;
+    }
+    bits
+};
+
+/// May the host's call wait for something?
+pub fn may_block(nr: i64) -> bool {
+    BLOCKING.get(nr as usize / 64).is_some_and(|w| w >> (nr % 64) & 1 != 0)
 }
 
 /// Effective user and group id.

@@ -61,3 +61,78 @@ pub unsafe fn call(nr: i64, a: [u64; 6]) -> Result<u64, Errno> {
     // SAFETY: the caller's contract.
     check(unsafe { syscall(nr, a) })
 }
+
+/// What [`interruptible`] returns instead of a kernel result: the call was interrupted, or a signal came while it was about to begin; by
+/// the guest's SA_RESTART it is restarted, or is EINTR. The kernel's own number for this (ERESTARTSYS), which it never lets out.
+pub const RESTART: Errno = Errno(512);
+/// The call was not begun, because a signal is in the inbox: after the signal's frame is built the guest makes the call (ERESTARTNOINTR).
+pub const NOT_BEGUN: Errno = Errno(513);
+
+#[cfg(target_arch = "aarch64")]
+mod raw {
+    std::arch::global_asm!(
+        // x0 number, x1 arguments, x2 pending word. Between `check` and `svc` the signal handler moves the pc to an abort label; the
+        // kernel, when it restarts a call that our SA_RESTART handler interrupted, has its pc at `svc` too.
+        ".globl xemu_call_check, xemu_call_svc, xemu_call_abort, xemu_call_again, xemu_call",
+        ".hidden xemu_call_check, xemu_call_svc, xemu_call_abort, xemu_call_again, xemu_call",
+        ".p2align 4",
+        "xemu_call:",
+        "mov x8, x0",
+        "mov x9, x1",
+        "mov x10, x2",
+        "ldp x0, x1, [x9]",
+        "ldp x2, x3, [x9, #16]",
+        "ldp x4, x5, [x9, #32]",
+        "xemu_call_check:",
+        "ldr w11, [x10]",
+        "cbnz w11, xemu_call_abort",
+        "xemu_call_svc:",
+        "svc #0",
+        "ret",
+        "xemu_call_abort:",
+        "mov x0, #-513",
+        "ret",
+        "xemu_call_again:",
+        "mov x0, #-512",
+        "ret",
+    );
+    unsafe extern "C" {
+        pub fn xemu_call(nr: i64, args: *const [u64; 6], pending: *const std::sync::atomic::AtomicU32) -> i64;
+        fn xemu_call_check();
+        fn xemu_call_svc();
+        fn xemu_call_abort();
+        fn xemu_call_again();
+    }
+    /// Where a signal handler that interrupted `pc` must continue instead, if that is in [`super::interruptible`].
+    pub fn abort_pc(pc: u64) -> Option<u64> {
+        let at = |f: unsafe extern "C" fn()| f as *const () as u64;
+        if pc == at(xemu_call_svc) {
+            return Some(at(xemu_call_again));
+        }
+        (at(xemu_call_check)..at(xemu_call_svc)).contains(&pc).then(|| at(xemu_call_abort))
+    }
+}
+#[cfg(not(target_arch = "aarch64"))]
+mod raw {
+    /// Developing hosts: no window is known.
+    pub fn abort_pc(_pc: u64) -> Option<u64> {
+        None
+    }
+}
+pub(super) use raw::abort_pc;
+
+/// [`call`] for calls that may block: never blocks while a signal waits in this thread's inbox, and says [`RESTART`] or [`NOT_BEGUN`]
+/// where a signal was in the way. A signal that comes before the call begins is never overlooked.
+///
+/// # Safety
+/// As [`syscall`].
+pub unsafe fn interruptible(nr: i64, a: [u64; 6]) -> Result<u64, Errno> {
+    let pending = super::signals::pending_word();
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: the caller's contract; the word lives as long as the thread's inbox.
+    let result = unsafe { raw::xemu_call(nr, &a, pending) };
+    #[cfg(not(target_arch = "aarch64"))]
+    // SAFETY: the caller's contract; the word lives as long as the thread's inbox.
+    let result = unsafe { if (*pending).load(std::sync::atomic::Ordering::Acquire) != 0 { -(NOT_BEGUN.0 as i64) } else { syscall(nr, a) } };
+    check(result)
+}

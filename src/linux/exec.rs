@@ -6,7 +6,7 @@
 
 use super::elf::ElfError;
 use super::loader::{self, LoadError};
-use super::{proc, script};
+use super::{proc, script, signal};
 use crate::guest::Addr;
 use crate::host::file::{self, Fd};
 use crate::host::sys::Errno;
@@ -146,18 +146,29 @@ fn classify(task: &Task, target: &Target, args: &[Vec<u8>]) -> Result<How, Errno
 pub fn execute(task: &mut Task, dir: i32, path: Addr, argv: Addr, envp: Addr, flags: i32) -> Errno {
     match prepare(task, dir, path, argv, envp, flags) {
         Err(e) => e,
-        Ok((target, mut args, env)) => match classify(task, &target, &args) {
+        Ok((target, args, env)) => match classify(task, &target, &args) {
             Err(e) => e,
-            Ok(How::Emulated) => again(task, target, args, &env),
-            Ok(How::Runner) => {
-                args[0] = target.path.clone();
-                run_by_runner(task.process.options.host_runner.as_deref().unwrap_or_default(), &args, &env)
+            Ok(how) => {
+                signal::before_exec(task);
+                let e = become_it(task, how, target, args, &env);
+                signal::after_exec(task);
+                e
             }
-            Ok(How::Host) => match (host::exec(&target.path, &args, &env), &target.file) {
-                // Set-user-id without a registration: run it with the identity that we have.
-                (Errno(libc::ENOEXEC), Some(_)) if is_ours(task, &target) => again(task, target, args, &env),
-                (e, _) => e,
-            },
+        },
+    }
+}
+
+fn become_it(task: &mut Task, how: How, target: Target, mut args: Vec<Vec<u8>>, env: &[Vec<u8>]) -> Errno {
+    match how {
+        How::Emulated => again(task, target, args, env),
+        How::Runner => {
+            args[0] = target.path.clone();
+            run_by_runner(task.process.options.host_runner.as_deref().unwrap_or_default(), &args, env)
+        }
+        How::Host => match (host::exec(&target.path, &args, env), &target.file) {
+            // Set-user-id without a registration: run it with the identity that we have.
+            (Errno(libc::ENOEXEC), Some(_)) if is_ours(task, &target) => again(task, target, args, env),
+            (e, _) => e,
         },
     }
 }

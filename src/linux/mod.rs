@@ -11,26 +11,47 @@ pub mod memory;
 pub mod proc;
 pub mod process;
 mod script;
+pub mod signal;
 pub mod stack;
 mod start;
 pub mod syscall;
 pub mod task;
+pub mod thread;
 pub mod vdso;
 mod vsyscall;
 
 pub use start::{Job, start};
 
 use crate::engine::Exit;
+use crate::guest::Gpr;
 use task::Task;
+
+/// Length of SYSCALL.
+const SYSCALL_LEN: u64 = 2;
 
 /// Runs a guest thread. It ends by ending the host thread.
 pub fn run(mut task: Task) -> ! {
     loop {
         match task.thread.run() {
-            Exit::Syscall => syscall::dispatch(&mut task),
+            Exit::Syscall if task.signals.any() => {
+                // The signal came first.
+                let state = task.thread.state();
+                state.rip = state.rip.wrapping_sub(SYSCALL_LEN);
+            }
+            Exit::Syscall => {
+                let number = task.thread.state().get(Gpr::Rax);
+                syscall::dispatch(&mut task);
+                if let Some(status) = task.ending {
+                    thread::end(task, status);
+                }
+                signal::after_call(&mut task, number);
+            }
             Exit::Interrupt => {}
             Exit::FetchFault if vsyscall::emulate(&mut task) => {}
-            other => fault::die(&mut task, other),
+            other => signal::raise_exit(&mut task, other),
+        }
+        if task.signals.any() {
+            signal::deliver(&mut task);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::loader::{self, LoadError, Loaded, Program};
 use super::memory::{Layout, Mm, Place, Prot, Request, vma::Kind};
+use super::signal::SigHand;
 use super::process::{Limits, Own, Places, Process};
 use super::stack::{self, Contents, at};
 use super::task::Task;
@@ -111,13 +112,14 @@ fn prepare(start: &Start, job: Job) -> Result<Task, LoadError> {
     // An open descriptor passed on for the program is not the guest's.
     drop(program.file);
 
+    let sighand = Arc::new(SigHand::inherited());
     let engine = Engine::start(engine_options(start, &options)?, mm).map_err(LoadError::Engine)?;
     mm.set_engine(engine);
     let places = Places { args: image.args, env: image.env, stack: image.sp, loaded };
     let (rip, rsp) = (places.loaded.start.0, image.sp);
     let limits = Mutex::new(limits);
     let process = Arc::new(Process { mm, engine, options, exe, auxv: image.aux, places, own, limits });
-    let mut task = Task::new(engine.thread().map_err(LoadError::Engine)?, process, host::tid());
+    let mut task = Task::first(engine.thread().map_err(LoadError::Engine)?, process, sighand, host::tid());
     let state = task.thread.state();
     state.rip = rip;
     state.set(Gpr::Rsp, rsp);

@@ -1,12 +1,18 @@
 //! One guest thread.
 
 use super::process::Process;
+use super::signal::{SigHand, Signals};
 use crate::engine::Thread;
 use crate::guest::Addr;
+use crate::host::signals::{self as host, Inbox};
 use std::sync::Arc;
 
 /// A guest thread. Owned by the host thread that runs it.
 pub struct Task {
+    /// What it has of signals. First, so that it is dropped first: the inbox refers to the processor.
+    pub signals: Signals,
+    /// Dispositions, shared with the other threads of the process.
+    pub sighand: Arc<SigHand>,
     /// Its processor.
     pub thread: Thread,
     /// Its process.
@@ -17,24 +23,29 @@ pub struct Task {
     pub clear_child_tid: Addr,
     /// Head and length of its robust futex list (set_robust_list).
     pub robust_list: (Addr, u64),
-    /// Blocked signals: bit n-1 is signal n.
-    pub blocked: u64,
-    /// Alternate signal stack: address, size in bytes, flags (SS_DISABLE = 2 at first).
-    pub alternate_stack: (Addr, u64, i32),
+    /// Set by exit(2): the thread is to end with this status.
+    pub ending: Option<u64>,
+}
+
+/// An inbox that stops `thread` when something arrives.
+pub fn inbox_of(thread: &Thread) -> Box<Inbox> {
+    let interrupter = thread.interrupter();
+    Inbox::new(Box::new(move || interrupter.interrupt()))
 }
 
 impl Task {
-    /// The first thread of a process.
-    pub fn new(thread: Thread, process: Arc<Process>, tid: i32) -> Task {
-        Task {
-            thread,
-            process,
-            tid,
-            clear_child_tid: Addr(0),
-            robust_list: (Addr(0), 0),
-            blocked: 0,
-            alternate_stack: (Addr(0), 0, libc::SS_DISABLE),
-        }
+    /// A thread of a process, to be called on the host thread that runs it. It blocks what `blocked` says.
+    pub fn new(thread: Thread, process: Arc<Process>, sighand: Arc<SigHand>, tid: i32, blocked: u64) -> Task {
+        let signals = Signals::new(inbox_of(&thread), blocked);
+        Task { signals, sighand, thread, process, tid, clear_child_tid: Addr(0), robust_list: (Addr(0), 0), ending: None }
+    }
+
+    /// The first thread of a process, with the mask that the host gave us.
+    pub fn first(thread: Thread, process: Arc<Process>, sighand: Arc<SigHand>, tid: i32) -> Task {
+        let blocked = host::mask();
+        let task = Task::new(thread, process, sighand, tid, blocked);
+        host::set_mask(blocked);
+        task
     }
 
     /// Puts right what fork changes, in the child: it is the only thread of a new process, on a copy of the memory.
@@ -43,5 +54,6 @@ impl Task {
         self.clear_child_tid = Addr(0);
         self.robust_list = (Addr(0), 0);
         self.thread.fork_child();
+        self.signals.forked();
     }
 }

@@ -27,6 +27,9 @@ mod sse_shuffle;
 mod table;
 mod vector;
 
+#[cfg(test)]
+mod tests;
+
 pub use context::{Carry, Ctx, exception};
 
 use crate::decode::{End, Flags, Flow, NO_FLAGS, Region};

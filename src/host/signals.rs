@@ -1,0 +1,296 @@
+//! The host's asynchronous signals: one handler for all of them, which takes one signal into the thread's [`Inbox`], stops the guest's
+//! code, and leaves every other asynchronous signal blocked, so that the kernel keeps the queue until the guest's handler has its frame.
+//!
+//! SIGSEGV and SIGBUS are never blocked and belong to `host::fault`; where somebody *sent* them they come here too. The handler runs on
+//! the alternate stack, allocates nothing and takes no lock.
+
+use super::sys::{self, Errno};
+use std::cell::{Cell, UnsafeCell};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A siginfo_t: 128 bytes, laid out alike on x86_64 and aarch64.
+pub type SigInfo = [u64; 16];
+
+/// The signal a siginfo is of.
+pub fn signo(info: &SigInfo) -> i32 {
+    info[0] as u32 as i32
+}
+
+/// The mask bit of a signal.
+pub const fn bit(signal: i32) -> u64 {
+    1 << (signal - 1)
+}
+
+/// Signals that are never blocked on the host: its processor raises them for us.
+pub const NEVER_BLOCKED: u64 = bit(libc::SIGSEGV) | bit(libc::SIGBUS);
+
+/// What the host's handler does when it has put something into the inbox: stops the guest's code. Signal-safe.
+pub type Wake = Box<dyn Fn() + Send + Sync>;
+
+/// Slots: one for all asynchronous signals, one each for SIGSEGV and SIGBUS sent by somebody.
+const SLOTS: usize = 3;
+
+/// Signals that the host delivered to this thread and the guest has not seen yet. Written by this thread's signal handler, emptied by
+/// this thread: a slot whose bit in `pending` is set belongs to the reader, otherwise to the handler.
+pub struct Inbox {
+    pending: AtomicU32,
+    slots: [UnsafeCell<SigInfo>; SLOTS],
+    wake: Wake,
+}
+
+// SAFETY: only the owning thread and signal handlers that run on it touch the slots; see `Inbox`.
+unsafe impl Sync for Inbox {}
+
+thread_local! {
+    // Constant and without a destructor: a plain word of TLS, which a signal handler may read.
+    static INBOX: Cell<*const Inbox> = const { Cell::new(std::ptr::null()) };
+}
+
+fn slot_of(signal: i32) -> usize {
+    match signal {
+        libc::SIGSEGV => 1,
+        libc::SIGBUS => 2,
+        _ => 0,
+    }
+}
+
+impl Inbox {
+    /// An empty inbox.
+    pub fn new(wake: Wake) -> Box<Inbox> {
+        Box::new(Inbox { pending: AtomicU32::new(0), slots: [const { UnsafeCell::new([0; 16]) }; SLOTS], wake })
+    }
+
+    /// Is anything in it?
+    pub fn any(&self) -> bool {
+        self.pending.load(Ordering::Acquire) != 0
+    }
+
+    /// Takes a signal out of it.
+    pub fn take(&self) -> Option<SigInfo> {
+        let slot = self.pending.load(Ordering::Acquire).trailing_zeros() as usize;
+        let cell = self.slots.get(slot)?;
+        // SAFETY: the slot's bit is set, so the handler leaves it alone.
+        let info = unsafe { *cell.get() };
+        self.pending.fetch_and(!(1 << slot), Ordering::AcqRel);
+        Some(info)
+    }
+
+    /// Puts a signal in; false if its slot is taken. Called by the handler, on the owning thread.
+    fn post(&self, info: &SigInfo) -> bool {
+        let slot = slot_of(signo(info));
+        if self.pending.load(Ordering::Acquire) & 1 << slot != 0 {
+            return false;
+        }
+        // SAFETY: the slot's bit is clear, so the reader leaves it alone.
+        unsafe { *self.slots[slot].get() = *info };
+        self.pending.fetch_or(1 << slot, Ordering::AcqRel);
+        (self.wake)();
+        true
+    }
+}
+
+/// Makes `inbox` this thread's; null to have signals of this thread stay with the kernel (they must be blocked then).
+///
+/// # Safety
+/// `inbox` stays where it is until another one, or null, takes its place.
+unsafe fn set_inbox(inbox: *const Inbox) {
+    INBOX.with(|i| i.set(inbox));
+}
+
+/// This thread's inbox, registered as long as this lives. Lives and dies on the thread it was made on.
+pub struct Registered(Box<Inbox>);
+
+impl Registered {
+    /// Registers `inbox` for the calling thread.
+    pub fn new(inbox: Box<Inbox>) -> Registered {
+        // SAFETY: the box does not move, and `drop` takes it back.
+        unsafe { set_inbox(&raw const *inbox) };
+        Registered(inbox)
+    }
+}
+
+impl std::ops::Deref for Registered {
+    type Target = Inbox;
+    fn deref(&self) -> &Inbox {
+        &self.0
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        // SAFETY: null is always right.
+        unsafe { set_inbox(std::ptr::null()) };
+    }
+}
+
+/// The word that [`sys::interruptible`] looks at: this thread's inbox, or one that is always empty.
+pub(super) fn pending_word() -> *const AtomicU32 {
+    static NOTHING: AtomicU32 = AtomicU32::new(0);
+    let inbox = INBOX.with(Cell::get);
+    // SAFETY: a registered inbox is alive (`Registered`).
+    if inbox.is_null() { &raw const NOTHING } else { unsafe { &raw const (*inbox).pending } }
+}
+
+/// Takes a signal that somebody sent: into the inbox, or back into the kernel's queue if there is no room. To be called from handlers,
+/// before they return with all asynchronous signals blocked. `pc` is where the handler returns to.
+pub(super) fn deliver(info: &SigInfo, pc: &mut u64) {
+    if let Some(abort) = sys::abort_pc(*pc) {
+        *pc = abort;
+    }
+    let inbox = INBOX.with(Cell::get);
+    // SAFETY: a registered inbox is alive (`Registered`).
+    let posted = !inbox.is_null() && unsafe { &*inbox }.post(info);
+    // One SIGSEGV or SIGBUS is as good as many: these are not queued.
+    if !posted && bit(signo(info)) & NEVER_BLOCKED == 0 {
+        let _ = queue_again(info);
+    }
+}
+
+/// Sends a signal that was taken back to this thread, where it is blocked, with its siginfo.
+pub fn queue_again(info: &SigInfo) -> Result<u64, Errno> {
+    let (pid, tid) = (super::process::pid() as u64, super::process::tid() as u64);
+    // SAFETY: `info` is a siginfo; to oneself any si_code is allowed.
+    unsafe { sys::call(libc::SYS_rt_tgsigqueueinfo, [pid, tid, signo(info) as u64, info.as_ptr() as u64, 0, 0]) }
+}
+
+extern "C" fn on_signal(_signal: i32, info: *const SigInfo, context: *mut libc::c_void) {
+    // SAFETY: the kernel passes a valid siginfo and ucontext.
+    let (info, uc) = unsafe { (&*info, &mut *context.cast::<libc::ucontext_t>()) };
+    let mask = (&raw mut uc.uc_sigmask).cast::<u64>();
+    // SAFETY: the first word of the mask is the kernel's.
+    unsafe { *mask = !NEVER_BLOCKED };
+    deliver(info, pc_of(uc));
+}
+
+#[cfg(target_arch = "aarch64")]
+fn pc_of(uc: &mut libc::ucontext_t) -> &mut u64 {
+    &mut uc.uc_mcontext.pc
+}
+/// On developing hosts nothing is interruptible; any word does.
+#[cfg(not(target_arch = "aarch64"))]
+fn pc_of(uc: &mut libc::ucontext_t) -> &mut u64 {
+    // SAFETY: uc_flags is an unsigned long; it is not used for anything.
+    unsafe { &mut *(&raw mut uc.uc_flags).cast::<u64>() }
+}
+
+/// What the host does with a signal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Disposition {
+    /// SIG_DFL.
+    Default,
+    /// SIG_IGN.
+    Ignore,
+    /// Into the inbox.
+    Inbox,
+}
+
+/// The kernel's struct sigaction. arm64 needs no restorer, the vdso has one.
+#[repr(C)]
+pub(super) struct KernelAction {
+    pub handler: usize,
+    pub flags: u64,
+    pub restorer: usize,
+    pub mask: u64,
+}
+
+/// Sets what the host does with `signal`. Of `flags` SA_NOCLDSTOP and SA_NOCLDWAIT count.
+pub fn set_disposition(signal: i32, disposition: Disposition, flags: u64) -> Result<(), Errno> {
+    let kept = flags & (libc::SA_NOCLDSTOP | libc::SA_NOCLDWAIT) as u64;
+    // SA_RESTART: an interrupted call that can be restarted is found with its pc at the svc, and `sys::interruptible` tells.
+    let ours = (libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART) as u64;
+    let (handler, flags) = match disposition {
+        Disposition::Default => (libc::SIG_DFL, kept),
+        Disposition::Ignore => (libc::SIG_IGN, kept),
+        Disposition::Inbox => (on_signal as *const () as usize, kept | ours),
+    };
+    let action = KernelAction { handler, flags, restorer: 0, mask: !NEVER_BLOCKED };
+    // SAFETY: the handler keeps to the rules above.
+    unsafe { sys::call(libc::SYS_rt_sigaction, [signal as u64, &raw const action as u64, 0, 8, 0, 0]) }.map(drop)
+}
+
+/// Is the signal ignored on the host? SA_NOCLDSTOP and the like are in the second value.
+pub fn inherited(signal: i32) -> (bool, u64) {
+    let mut action = KernelAction { handler: 0, flags: 0, restorer: 0, mask: 0 };
+    // SAFETY: `action` is the kernel's struct.
+    let done = unsafe { sys::call(libc::SYS_rt_sigaction, [signal as u64, 0, &raw mut action as u64, 8, 0, 0]) };
+    (done.is_ok() && action.handler == libc::SIG_IGN, action.flags)
+}
+
+fn change_mask(how: i32, mask: u64) -> u64 {
+    let mut old = 0u64;
+    // SAFETY: pointers to locals.
+    let _ = unsafe { sys::call(libc::SYS_rt_sigprocmask, [how as u64, &raw const mask as u64, &raw mut old as u64, 8, 0, 0]) };
+    old
+}
+
+/// Sets this thread's mask, but for the signals that are never blocked.
+pub fn set_mask(mask: u64) {
+    change_mask(libc::SIG_SETMASK, mask & !NEVER_BLOCKED);
+}
+
+/// Sets this thread's mask as it stands: for what an execve passes on.
+pub fn set_exact_mask(mask: u64) {
+    change_mask(libc::SIG_SETMASK, mask);
+}
+
+/// [`set_mask`], unless a signal is in the inbox already: then nothing is changed, and the error is [`sys::NOT_BEGUN`].
+pub fn try_set_mask(mask: u64) -> Result<u64, Errno> {
+    let mask = mask & !NEVER_BLOCKED;
+    // SAFETY: a pointer to a local.
+    unsafe { sys::interruptible(libc::SYS_rt_sigprocmask, [libc::SIG_SETMASK as u64, &raw const mask as u64, 0, 8, 0, 0]) }
+}
+
+/// Blocks everything that can be blocked; returns the mask before.
+pub fn block_all() -> u64 {
+    change_mask(libc::SIG_SETMASK, !NEVER_BLOCKED)
+}
+
+/// This thread's mask.
+pub fn mask() -> u64 {
+    change_mask(libc::SIG_BLOCK, 0)
+}
+
+/// Signals that the kernel holds back for this thread and process because they are blocked.
+pub fn pending() -> u64 {
+    let mut set = 0u64;
+    // SAFETY: a pointer to a local.
+    let _ = unsafe { sys::call(libc::SYS_rt_sigpending, [&raw mut set as u64, 8, 0, 0, 0, 0]) };
+    set
+}
+
+/// Sends `signal` to this thread.
+pub fn raise(signal: i32) {
+    let (pid, tid) = (super::process::pid() as u64, super::process::tid() as u64);
+    // SAFETY: numbers only.
+    let _ = unsafe { sys::call(libc::SYS_tgkill, [pid, tid, signal as u64, 0, 0, 0]) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+
+    fn info(signal: i32) -> SigInfo {
+        let mut i = [0; 16];
+        i[0] = signal as u64;
+        i
+    }
+
+    #[test]
+    fn an_inbox_holds_one_asynchronous_signal() {
+        let woken = Arc::new(AtomicUsize::new(0));
+        let w = woken.clone();
+        let inbox = Inbox::new(Box::new(move || {
+            w.fetch_add(1, Ordering::Relaxed);
+        }));
+        assert!(!inbox.any() && inbox.take().is_none());
+        assert!(inbox.post(&info(libc::SIGUSR1)));
+        assert!(!inbox.post(&info(libc::SIGUSR2)), "one slot");
+        assert!(inbox.post(&info(libc::SIGSEGV)), "its own slot");
+        assert_eq!(woken.load(Ordering::Relaxed), 2);
+        assert_eq!(inbox.take().map(|i| signo(&i)), Some(libc::SIGUSR1));
+        assert_eq!(inbox.take().map(|i| signo(&i)), Some(libc::SIGSEGV));
+        assert!(!inbox.any());
+    }
+}

@@ -1,0 +1,157 @@
+//! What a process does with each signal.
+
+use crate::host::signals::{self as host, Disposition, NEVER_BLOCKED, bit};
+use crate::host::sys::Errno;
+use std::sync::{Mutex, MutexGuard};
+
+/// sa_flags of x86_64 (the generic ones, and SA_RESTORER).
+pub mod sa {
+    #![allow(missing_docs)] // The names are sigaction(2)'s.
+    pub const NOCLDSTOP: u64 = 1;
+    pub const NOCLDWAIT: u64 = 2;
+    pub const SIGINFO: u64 = 4;
+    pub const UNSUPPORTED: u64 = 0x400;
+    pub const EXPOSE_TAGBITS: u64 = 0x800;
+    pub const RESTORER: u64 = 0x0400_0000;
+    pub const ONSTACK: u64 = 0x0800_0000;
+    pub const RESTART: u64 = 0x1000_0000;
+    pub const NODEFER: u64 = 0x4000_0000;
+    pub const RESETHAND: u64 = 0x8000_0000;
+    /// Those that the kernel keeps (UAPI_SA_FLAGS); others read back as zero, so that programs can find out.
+    pub const KNOWN: u64 = NOCLDSTOP | NOCLDWAIT | SIGINFO | ONSTACK | RESTART | NODEFER | RESETHAND | EXPOSE_TAGBITS | RESTORER;
+}
+
+/// What happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handler {
+    /// SIG_DFL.
+    Default,
+    /// SIG_IGN.
+    Ignore,
+    /// A function at this guest address.
+    At(u64),
+}
+
+/// A signal's disposition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Action {
+    /// What happens.
+    pub handler: Handler,
+    /// sa_flags.
+    pub flags: u64,
+    /// Address that the handler returns to.
+    pub restorer: u64,
+    /// Blocked while it runs.
+    pub mask: u64,
+}
+
+impl Action {
+    const DEFAULT: Action = Action { handler: Handler::Default, flags: 0, restorer: 0, mask: 0 };
+
+    /// From struct kernel_sigaction of x86_64: handler, flags, restorer, mask.
+    pub fn from_guest([handler, flags, restorer, mask]: [u64; 4]) -> Action {
+        let handler = match handler {
+            0 => Handler::Default,
+            1 => Handler::Ignore,
+            at => Handler::At(at),
+        };
+        Action { handler, flags: flags & sa::KNOWN, restorer, mask: mask & !super::UNBLOCKABLE }
+    }
+
+    /// The struct again.
+    pub fn to_guest(self) -> [u64; 4] {
+        let handler = match self.handler {
+            Handler::Default => 0,
+            Handler::Ignore => 1,
+            Handler::At(at) => at,
+        };
+        [handler, self.flags, self.restorer, self.mask]
+    }
+}
+
+/// The dispositions of a process. The host's follow each change, under the same lock.
+pub struct SigHand(Mutex<[Action; 64]>);
+
+/// Tells the host. SIGSEGV and SIGBUS are always caught there.
+fn tell(signal: i32, action: &Action) -> Result<(), Errno> {
+    if bit(signal) & NEVER_BLOCKED != 0 {
+        return Ok(());
+    }
+    let disposition = match action.handler {
+        Handler::Default => Disposition::Default,
+        Handler::Ignore => Disposition::Ignore,
+        Handler::At(_) => Disposition::Inbox,
+    };
+    host::set_disposition(signal, disposition, action.flags)
+}
+
+impl SigHand {
+    /// As execve leaves them: what was ignored stays ignored. To be called before the engine installs its handlers.
+    pub fn inherited() -> SigHand {
+        let mut table = [Action::DEFAULT; 64];
+        for (action, signal) in table.iter_mut().zip(1..) {
+            let (ignored, _) = host::inherited(signal);
+            action.handler = if ignored { Handler::Ignore } else { Handler::Default };
+        }
+        SigHand(Mutex::new(table))
+    }
+
+    /// The table, for whoever must keep it still (fork).
+    pub fn lock(&self) -> MutexGuard<'_, [Action; 64]> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// A signal's disposition.
+    pub fn get(&self, signal: i32) -> Action {
+        self.lock()[signal as usize - 1]
+    }
+
+    /// Changes it; the old one is returned.
+    pub fn set(&self, signal: i32, action: Action) -> Result<Action, Errno> {
+        let mut table = self.lock();
+        tell(signal, &action)?;
+        Ok(std::mem::replace(&mut table[signal as usize - 1], action))
+    }
+
+    /// For delivery: SA_RESETHAND takes effect.
+    pub(super) fn take(&self, signal: i32) -> Action {
+        let mut table = self.lock();
+        let entry = &mut table[signal as usize - 1];
+        let action = *entry;
+        if action.flags & sa::RESETHAND != 0 && matches!(action.handler, Handler::At(_)) {
+            // As the kernel: only the handler; flags and mask stay.
+            entry.handler = Handler::Default;
+            let _ = tell(signal, entry);
+        }
+        action
+    }
+
+    /// Sets the default action.
+    pub(super) fn reset(&self, signal: i32) {
+        let mut table = self.lock();
+        table[signal as usize - 1].handler = Handler::Default;
+        let _ = tell(signal, &table[signal as usize - 1]);
+    }
+
+    /// Before an execve: the new program inherits that SIGSEGV and SIGBUS are ignored.
+    pub fn leave_to_host(&self) {
+        let table = self.lock();
+        for signal in [libc::SIGSEGV, libc::SIGBUS] {
+            if table[signal as usize - 1].handler == Handler::Ignore {
+                let _ = host::set_disposition(signal, Disposition::Ignore, 0);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernel_actions_keep_known_flags_and_never_block_kill() {
+        let a = Action::from_guest([0x1234, sa::RESTORER | sa::UNSUPPORTED | sa::SIGINFO, 0x5678, u64::MAX]);
+        assert_eq!(a.handler, Handler::At(0x1234));
+        assert_eq!(a.to_guest(), [0x1234, sa::RESTORER | sa::SIGINFO, 0x5678, !super::super::UNBLOCKABLE]);
+    }
+}
