@@ -580,10 +580,11 @@ fn pop(c: &mut Ctx, insn: &Insn) {
     }
 }
 
-fn leave(c: &mut Ctx, _insn: &Insn) {
-    c.load_mem(8, T[0], Mem::Off(gpr(5), 0));
-    c.a.alu_imm(Alu::Add, Size::X, gpr(4), gpr(5), 8);
-    c.a.mov(Size::X, gpr(5), T[0]);
+fn leave(c: &mut Ctx, insn: &Insn) {
+    let bytes = if insn.code() == crate::decode::Code::Leavew { 2 } else { 8 };
+    c.load_mem(bytes, T[0], Mem::Off(gpr(5), 0));
+    c.a.alu_imm(Alu::Add, Size::X, gpr(4), gpr(5), bytes as u64);
+    if bytes == 2 { c.a.bfi(Size::X, gpr(5), T[0], 0, 16) } else { c.a.mov(Size::X, gpr(5), T[0]) }
 }
 
 fn bswap(c: &mut Ctx, insn: &Insn) {

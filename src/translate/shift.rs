@@ -258,7 +258,8 @@ fn variable(c: &mut Ctx, insn: &Insn, kind: Kind) {
 fn through_carry(c: &mut Ctx, insn: &Insn, id: Id) {
     let bytes = insn.bytes(0);
     let t = fetch(c, insn, Kind::Shr);
-    c.a.mov(Size::X, T[1], t.value);
+    // The helper takes the value cut to the operand's size: registers have more above it.
+    c.a.zext(bytes, T[1], t.value);
     match insn.op(1) {
         Op::Imm(n) => c.a.mov_imm(T[2], n),
         _ => c.a.mov(Size::X, T[2], gpr(1)),

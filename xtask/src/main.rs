@@ -6,6 +6,7 @@ mod apt;
 mod bench;
 mod directives;
 mod emulator;
+mod fuzz;
 mod guests;
 mod parallel;
 mod process;
@@ -22,6 +23,7 @@ cargo xtask COMMAND
   run [-- PROGRAM [ARGS]]   build xemu and run an amd64 program with it (without one: a demo)
   test [OPTIONS]            everything that says whether xemu works; `test --help` lists the options
   bench [OPTIONS]           executed AArch64 instructions, compared with native arm64 builds
+  fuzz-isa [OPTIONS]        every instruction form on this processor and under xemu, compared
   guests                    build the guest programs of fixtures/guests into target/guests
   rootfs [amd64|arm64]      fetch the Debian root file systems that tests and benchmarks use";
 
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         "run" => run::main(args),
         "test" => test::main(args),
         "bench" => bench::main(args),
+        "fuzz-isa" => fuzz::main(args),
         "guests" => guests::main(args),
         "rootfs" => rootfs::main(args),
         "help" | "--help" | "-h" => {

@@ -1,0 +1,155 @@
+//! Field by field: where two results of a case differ.
+
+use super::case::{Case, DATA, NEED_X87, NEED_XMM, NEED_YMM, Record, at};
+use super::undefined::flag;
+use iced_x86::{Decoder, DecoderOptions, Formatter, Instruction, IntelFormatter};
+use std::fmt::Write;
+
+/// General registers in their encoding's order.
+pub const GPR_NAMES: [&str; 16] = ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"];
+const STATUS: u64 = flag::CF | flag::PF | flag::AF | flag::ZF | flag::SF | flag::OF | flag::DF;
+
+/// One field that differs.
+#[derive(Clone, Debug)]
+pub struct Difference {
+    /// `rax`, `CF`, `xmm3`, `sw`, `memory`…: what the table of declared differences names.
+    pub field: String,
+    /// For a human: expected and got.
+    pub text: String,
+}
+
+/// Differences of `got` from what the processor did.
+pub fn differences(case: &Case, expected: &Record, got: &Record) -> Vec<Difference> {
+    let mut all = Vec::new();
+    let mut add = |field: &str, e: String, g: String| {
+        if e != g {
+            all.push(Difference { field: field.into(), text: format!("{field}: expected {e} got {g}") });
+        }
+    };
+    let needs = case.record.get32(at::NEEDS);
+    add("signal", expected.signal().to_string(), got.signal().to_string());
+    if expected.signal() != got.signal() {
+        return all;
+    }
+    for (n, name) in GPR_NAMES.iter().enumerate() {
+        add(name, format!("{:#x}", expected.gpr(n)), format!("{:#x}", got.gpr(n)));
+    }
+    let faulted = expected.signal() != 0;
+    if faulted {
+        add("rip", format!("{:#x}", expected.get64(at::RIP)), format!("{:#x}", got.get64(at::RIP)));
+    } else {
+        // Flags that a fault's frame shows are not compared: dead ones may be stale.
+        let mask = STATUS & !case.undefined_flags;
+        let (e, g) = (expected.get64(at::FLAGS) & mask, got.get64(at::FLAGS) & mask);
+        for (name, bit) in
+            [("CF", flag::CF), ("PF", flag::PF), ("AF", flag::AF), ("ZF", flag::ZF), ("SF", flag::SF), ("OF", flag::OF), ("DF", flag::DF)]
+        {
+            add(name, u8::from(e & bit != 0).to_string(), u8::from(g & bit != 0).to_string());
+        }
+    }
+    if needs & NEED_XMM != 0 {
+        for n in 0..16 {
+            let v = |r: &Record, at: usize| format!("{:016x}_{:016x}", r.get64(at + 16 * n + 8), r.get64(at + 16 * n));
+            add(&format!("xmm{n}"), v(expected, at::XMM), v(got, at::XMM));
+            if needs & NEED_YMM != 0 && !faulted {
+                add(&format!("ymm{n}"), v(expected, at::YMMHI), v(got, at::YMMHI));
+            }
+        }
+        add("mxcsr", format!("{:#x}", expected.get32(at::MXCSR)), format!("{:#x}", got.get32(at::MXCSR)));
+    }
+    if needs & NEED_X87 != 0 && !faulted {
+        for (name, at) in [("cw", at::X87), ("sw", at::X87 + 4), ("tw", at::X87 + 8)] {
+            add(name, format!("{:#06x}", expected.get32(at) as u16), format!("{:#06x}", got.get32(at) as u16));
+        }
+        for n in 0..8 {
+            let at = at::X87 + 28 + 10 * n;
+            let v = |r: &Record| format!("{:04x}_{:016x}", r.get64(at + 8) as u16, r.get64(at));
+            add(&format!("st{n}"), v(expected), v(got));
+        }
+    }
+    let (e, g) = (&expected.0[at::MEMORY..], &got.0[at::MEMORY..]);
+    if let Some(first) = e.iter().zip(g).position(|(a, b)| a != b) {
+        let last = e.iter().zip(g).rposition(|(a, b)| a != b).expect("there is a first");
+        let hex = |b: &[u8]| b[first..=last.min(first + 31)].iter().map(|b| format!("{b:02x}")).collect::<String>();
+        add("memory", format!("[{:#x}] {}", DATA + first as u64, hex(e)), format!("[{:#x}] {}", DATA + first as u64, hex(g)));
+    }
+    all
+}
+
+/// The instructions of a case, up to the jump back.
+pub fn disassembly(case: &Record) -> String {
+    let mut decoder = Decoder::with_ip(64, &case.0[..at::SLOT], case.address(), DecoderOptions::AMD);
+    let mut formatter = IntelFormatter::new();
+    let (mut text, mut insn) = (String::new(), Instruction::default());
+    while decoder.can_decode() {
+        let start = decoder.position();
+        decoder.decode_out(&mut insn);
+        if case.0[start..].starts_with(&[0xff, 0x24, 0x25, 0x00, 0x0f, 0x00, 0x30]) {
+            break;
+        }
+        if !text.is_empty() {
+            text += "; ";
+        }
+        formatter.format(&insn, &mut text);
+    }
+    text
+}
+
+/// A reproducer for a human: bytes, disassembly, the registers that matter.
+pub fn describe(case: &Case) -> String {
+    let r = &case.record;
+    let end = (0..at::SLOT).find(|&i| r.0[i..].starts_with(&[0xff, 0x24, 0x25, 0x00, 0x0f, 0x00, 0x30])).unwrap_or(case.len);
+    let bytes = r.0[..end].iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" ");
+    let mut text = format!("    {bytes}    {}\n    from", disassembly(r));
+    for n in (0..16).filter(|n| case.involved >> n & 1 != 0) {
+        let _ = write!(text, " {}={:#x}", GPR_NAMES[n], r.gpr(n));
+    }
+    let _ = write!(text, " flags={:#x}", r.get64(at::FLAGS));
+    let mut decoder = Decoder::with_ip(64, &r.0[..at::SLOT], r.address(), DecoderOptions::AMD);
+    let insn = loop {
+        let insn = decoder.decode();
+        if decoder.position() >= case.len {
+            break insn;
+        }
+    };
+    for i in 0..insn.op_count() {
+        let register = insn.op_register(i);
+        if register.is_xmm() || register.is_ymm() {
+            let n = register.number();
+            let _ = write!(text, " xmm{n}={:016x}_{:016x}", r.get64(at::XMM + 16 * n + 8), r.get64(at::XMM + 16 * n));
+        }
+    }
+    let needs = r.get32(at::NEEDS);
+    if needs & NEED_XMM != 0 {
+        let _ = write!(text, " mxcsr={:#x}", r.get32(at::MXCSR));
+    }
+    if needs & NEED_X87 != 0 {
+        let _ = write!(text, " cw={:#x} sw={:#x} tw={:#x}", r.get32(at::X87) as u16, r.get32(at::X87 + 4) as u16, r.get32(at::X87 + 8) as u16);
+        for n in 0..3 {
+            let at = at::X87 + 28 + 10 * n;
+            let _ = write!(text, " st{n}={:04x}_{:016x}", r.get64(at + 8) as u16, r.get64(at));
+        }
+    }
+    if let Some(address) = insn.virtual_address(0, 0, |register, _, _| value(r, register)).filter(|_| insn.memory_size().size() > 0) {
+        memory(&mut text, r, address, insn.memory_size().size());
+    } else if let Some(address) = insn.virtual_address(1, 0, |register, _, _| value(r, register)).filter(|_| insn.memory_size().size() > 0) {
+        memory(&mut text, r, address, insn.memory_size().size());
+    }
+    text
+}
+
+fn memory(text: &mut String, r: &Record, address: u64, size: usize) {
+    let offset = address.wrapping_sub(DATA) as usize;
+    if offset < at::MEMORY - size {
+        let bytes: String = r.0[at::MEMORY + offset..at::MEMORY + offset + size].iter().rev().map(|b| format!("{b:02x}")).collect();
+        let _ = write!(text, " [{address:#x}]={bytes}");
+    }
+}
+
+fn value(r: &Record, register: iced_x86::Register) -> Option<u64> {
+    if register.is_gpr() {
+        let v = r.gpr(register.full_register().number());
+        return Some(if register.is_gpr32() { v & 0xffff_ffff } else { v });
+    }
+    Some(0)
+}

@@ -1,0 +1,56 @@
+//! What the architecture leaves undefined, and so is not compared.
+
+use iced_x86::{Instruction, Mnemonic, OpKind, Register, RflagsBits};
+
+/// Status flags as RFLAGS has them.
+pub mod flag {
+    pub const CF: u64 = 1;
+    pub const PF: u64 = 4;
+    pub const AF: u64 = 0x10;
+    pub const ZF: u64 = 0x40;
+    pub const SF: u64 = 0x80;
+    pub const DF: u64 = 0x400;
+    pub const OF: u64 = 0x800;
+}
+use flag::*;
+
+const BITS: [(u32, u64); 6] =
+    [(RflagsBits::CF, CF), (RflagsBits::PF, PF), (RflagsBits::AF, AF), (RflagsBits::ZF, ZF), (RflagsBits::SF, SF), (RflagsBits::OF, OF)];
+
+/// Flags that are undefined after `insn`, where the count of a shift by CL is `cl`.
+pub fn flags(insn: &Instruction, cl: u64) -> u64 {
+    let listed = BITS.iter().filter(|(bit, _)| insn.rflags_undefined() & bit != 0).map(|(_, flag)| flag).sum();
+    shift(insn, cl).unwrap_or(listed)
+}
+
+/// Shifts and rotates: what is undefined depends on the masked count (SDM vol. 2, SAL/SHR, RCL/ROL, SHLD).
+fn shift(insn: &Instruction, cl: u64) -> Option<u64> {
+    use Mnemonic::*;
+    let m = insn.mnemonic();
+    if !matches!(m, Shl | Sal | Shr | Sar | Rol | Ror | Rcl | Rcr | Shld | Shrd) {
+        return None;
+    }
+    let last = insn.op_count() - 1;
+    let count = match insn.op_kind(last) {
+        OpKind::Register if insn.op_register(last) == Register::CL => cl,
+        _ => insn.immediate(last),
+    };
+    let size = match insn.op0_kind() {
+        OpKind::Register => insn.op0_register().size(),
+        _ => insn.memory_size().size(),
+    } as u64;
+    let count = count & if size == 8 { 63 } else { 31 };
+    let of = if count > 1 { OF } else { 0 };
+    Some(match m {
+        _ if count == 0 => 0,
+        Rol | Ror | Rcl | Rcr => of,
+        Shld | Shrd if count > 8 * size => CF | PF | AF | ZF | SF | OF,
+        Shl | Sal | Shr if count >= 8 * size => AF | of | CF,
+        _ => AF | of,
+    })
+}
+
+/// True when the result register itself is undefined: SHLD and SHRD of 16 bits by more than 16.
+pub fn result(insn: &Instruction, cl: u64) -> bool {
+    matches!(insn.mnemonic(), Mnemonic::Shld | Mnemonic::Shrd) && shift(insn, cl) == Some(CF | PF | AF | ZF | SF | OF)
+}
