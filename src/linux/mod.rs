@@ -3,9 +3,11 @@
 //! [`start`] turns a command into a guest process; [`run`] is every guest thread's loop: translated code runs until it needs the system,
 //! the engine says why, and what the system makes of that happens here.
 
+pub mod abi;
 mod elf;
 pub mod exec;
 mod fault;
+pub mod fds;
 pub mod loader;
 pub mod memory;
 pub mod proc;

@@ -1,48 +1,118 @@
-//! A few system calls, enough to start programs.
+//! System calls: what a guest's SYSCALL instruction does.
+//!
+//! [`table`] says everything of every call; [`dispatch`] follows it. Calls that are the same on the host are forwarded by
+//! [`host_call`], the only place that makes a host call for the guest; the others are functions in the modules beside.
 
+mod args;
+mod file;
+mod ids;
+mod ipc;
 pub mod memory;
 pub mod namespace;
+mod path;
+mod poll;
 pub mod process;
-pub mod signal;
+mod signal;
+mod stat;
+pub mod strace;
+pub mod table;
+mod time;
 
-use crate::guest::Gpr;
+use crate::guest::{Addr, Gpr};
+use crate::host::copy::Fault;
 use crate::host::process as host;
 use crate::host::sys::Errno;
 use crate::linux::task::Task;
+use std::sync::atomic::{AtomicU64, Ordering};
+use table::{Row, Support};
 
-type Handler = fn(&mut Task, [u64; 6]) -> Result<u64, Errno>;
+/// What a call gives: a value of 0 or more, or an errno.
+pub type Result = std::result::Result<u64, Errno>;
 
-#[rustfmt::skip]
-const TABLE: &[(u64, Handler)] = &[
-    (9, memory::mmap), (10, memory::mprotect), (11, memory::munmap), (12, memory::brk), (25, memory::mremap), (28, memory::madvise),
-    (30, memory::shmat), (67, memory::shmdt), (151, memory::mlockall), (152, memory::munlockall),
-    (329, memory::pkey_mprotect), (330, memory::pkey_alloc), (331, memory::pkey_free),
-    (56, process::clone), (57, process::fork), (58, process::vfork), (59, process::execve), (60, process::exit), (63, process::uname),
-    (97, process::getrlimit), (135, process::personality), (154, process::modify_ldt), (157, process::prctl), (158, process::arch_prctl),
-    (160, process::setrlimit), (218, process::set_tid_address), (231, process::exit_group), (302, process::prlimit64), (322, process::execveat), (435, process::clone3),
-    (13, signal::rt_sigaction), (14, signal::rt_sigprocmask), (15, signal::rt_sigreturn), (34, signal::pause), (62, signal::kill), (127, signal::rt_sigpending),
-    (128, signal::rt_sigtimedwait), (129, signal::rt_sigqueueinfo), (130, signal::rt_sigsuspend), (131, signal::sigaltstack), (200, signal::tkill),
-    (234, signal::tgkill), (297, signal::rt_tgsigqueueinfo), (424, signal::pidfd_send_signal),
-];
-/// Forwarded: x86_64 number, host number.
-#[rustfmt::skip]
-const PASS: &[(u64, i64)] = &[
-    (0, libc::SYS_read), (1, libc::SYS_write), (3, libc::SYS_close), (8, libc::SYS_lseek), (16, libc::SYS_ioctl), (17, libc::SYS_pread64), (20, libc::SYS_writev), (39, libc::SYS_getpid),
-    (61, libc::SYS_wait4), (79, libc::SYS_getcwd), (96, libc::SYS_gettimeofday), (102, libc::SYS_getuid), (104, libc::SYS_getgid), (107, libc::SYS_geteuid), (108, libc::SYS_getegid),
-    (110, libc::SYS_getppid), (186, libc::SYS_gettid), (228, libc::SYS_clock_gettime), (257, libc::SYS_openat), (309, libc::SYS_getcpu), (318, libc::SYS_getrandom),
-    (35, libc::SYS_nanosleep), (38, libc::SYS_setitimer), (36, libc::SYS_getitimer), (202, libc::SYS_futex), (293, libc::SYS_pipe2), (24, libc::SYS_sched_yield), (273, libc::SYS_set_robust_list),
-];
+/// The kernel transfers no more at once (MAX_RW_COUNT), so no more is prepared.
+const TRANSFER_MAX: u64 = 0x7fff_f000;
 
-/// Carries out the system call that the guest asks for.
+/// Carries out the system call that the guest asks for, and puts its result into RAX.
 pub fn dispatch(task: &mut Task) {
     let s = task.thread.state();
-    let nr = s.get(Gpr::Rax);
+    let number = s.get(Gpr::Rax);
     let args = [Gpr::Rdi, Gpr::Rsi, Gpr::Rdx, Gpr::R10, Gpr::R8, Gpr::R9].map(|r| s.get(r));
-    let result = match (TABLE.iter().find(|r| r.0 == nr), PASS.iter().find(|r| r.0 == nr)) {
-        (Some(row), _) => row.1(task, args),
-        (_, Some(row)) => host::forward(row.1, args),
-        _ => Err(Errno(libc::ENOSYS)),
+    let value = perform(task, number, args);
+    task.thread.state().set(Gpr::Rax, value as u64);
+}
+
+/// Carries out call `number`: the value for RAX, negative errno on failure.
+pub fn perform(task: &mut Task, number: u64, args: [u64; 6]) -> i64 {
+    let Some(row) = table::row(number) else {
+        return refuse(number, None, libc::ENOSYS);
     };
-    let value = result.unwrap_or_else(|e| (-e.0 as i64) as u64);
-    task.thread.state().set(Gpr::Rax, value);
+    if task.process.options.strace {
+        return strace::around(task, row, args, |task| carry_out(task, row, args));
+    }
+    carry_out(task, row, args)
+}
+
+#[inline]
+fn carry_out(task: &mut Task, row: &'static Row, args: [u64; 6]) -> i64 {
+    if row.writes {
+        prepare(task, row, &args);
+    }
+    let result = match row.support {
+        Support::Pass(nr) => host_call(task, nr, args),
+        Support::Handler(handler) => handler(task, args),
+        Support::Refuse(errno) => return refuse(row.number as u64, Some(row), errno),
+    };
+    match result {
+        Ok(value) => value as i64,
+        Err(errno) => -errno.0 as i64,
+    }
+}
+
+/// Lifts the write protection of translated code from everything that the kernel may write by this call.
+#[inline(never)]
+fn prepare(task: &mut Task, row: &Row, args: &[u64; 6]) {
+    for (arg, value) in row.args.iter().zip(args) {
+        if arg.writes() {
+            arg.written(*value, args, &mut |start, len| task.process.engine.prepare_write(start, len.min(TRANSFER_MAX)));
+        }
+    }
+}
+
+/// Makes a call of the host for the guest: pointers are guest addresses. May block, and then fails with EINTR when a signal comes.
+#[inline]
+pub(super) fn host_call(_task: &mut Task, number: i64, args: [u64; 6]) -> Result {
+    host::forward(number, args)
+}
+
+/// [`host_call`] with memory of ours in the place of some arguments: `(argument's number from 0, bytes)`. Each must be as long as the
+/// call takes it to be.
+pub(super) fn host_call_with(task: &mut Task, number: i64, mut args: [u64; 6], ours: &mut [(usize, &mut [u8])]) -> Result {
+    for (n, bytes) in ours {
+        args[*n] = bytes.as_mut_ptr() as u64;
+    }
+    host_call(task, number, args)
+}
+
+/// Says once a number that a call is not there, and answers with `errno`.
+#[cold]
+fn refuse(number: u64, row: Option<&Row>, errno: i32) -> i64 {
+    static SAID: [AtomicU64; 8] = [const { AtomicU64::new(0) }; 8];
+    let word = &SAID[(number / 64) as usize % SAID.len()];
+    if word.fetch_or(1 << (number % 64), Ordering::Relaxed) & 1 << (number % 64) == 0 {
+        match row {
+            Some(row) => log::warn!("system call {number} ({}) is refused: {}", row.name, row.note),
+            None => log::warn!("there is no system call {number}"),
+        }
+    }
+    -errno as i64
+}
+
+/// EFAULT for an address of the guest that is not accessible.
+pub(super) fn fault(_: Fault) -> Errno {
+    Errno(libc::EFAULT)
+}
+
+/// Is this address null? Optional pointers are `None` then.
+pub(super) fn optional(at: u64) -> Option<Addr> {
+    (at != 0).then_some(Addr(at))
 }
