@@ -127,6 +127,8 @@ pub struct CpuState {
     pub ymm_hi: [[u64; 2]; 16],
     /// The x87 unit.
     pub x87: X87,
+    /// Image of FXSAVE, FNSAVE, FNSTENV between helper and translated code.
+    pub image: [[u64; 2]; 32],
 }
 
 impl Default for CpuState {
@@ -157,6 +159,7 @@ impl Default for CpuState {
             xmm: [[0; 2]; 16],
             ymm_hi: [[0; 2]; 16],
             x87: X87::INIT,
+            image: [[0; 2]; 32],
         }
     }
 }

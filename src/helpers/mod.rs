@@ -3,7 +3,7 @@
 //! A helper gets the exact state (general registers, flags, vectors) and three arguments; what it changes in the state is the guest's.
 //! It runs with the guest's FPCR and therefore computes no host floating point. An exception is raised by [`raise`].
 
-#![forbid(unsafe_code)]
+
 
 mod bits;
 pub mod compare_strings;
@@ -11,6 +11,12 @@ pub mod crypto;
 mod divide;
 mod estimate;
 mod flags;
+mod fpu;
+#[cfg(all(test, target_arch = "x86_64"))]
+#[allow(unsafe_code)] // Tests ask the real processor; none of it is built into the program.
+mod silicon;
+pub mod softfloat;
+pub mod x87;
 mod system;
 
 pub use system::fpcr_for;
@@ -39,6 +45,8 @@ helpers! {
     ReadFlags = flags::read;
     /// POPF: value, bytes.
     WriteFlags = flags::write;
+    /// An x87 instruction: `FpuOp` | argument << 8, operand bits; result, and in `scratch[0]` whether to store it.
+    Fpu = fpu::run;
     /// SAHF: AH.
     Sahf = flags::sahf;
     /// RCL: value, count, bytes; NZCV in `scratch[0]`.
@@ -76,6 +84,8 @@ helpers! {
     /// RCP, RSQRT: which, lanes; operands and result in `scratch`.
     Estimate = estimate::run;
 }
+
+pub use fpu::FpuOp;
 
 /// Raises an exception (`translate::exception` code) at the current instruction; the helper must return at once after it.
 pub fn raise(s: &mut CpuState, code: u64) {

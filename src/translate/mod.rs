@@ -30,6 +30,7 @@ mod sse_shuffle;
 mod sse_string;
 mod table;
 mod vector;
+mod x87;
 
 #[cfg(test)]
 mod tests;

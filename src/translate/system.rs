@@ -21,7 +21,7 @@ rows! {
     privileged: In Out Insb Insw Insd Outsb Outsw Outsd Cli Sti Lgdt Lidt Lldt Ltr Lmsw Clts Rdmsr Wrmsr Rdpmc Invlpg Invd Wbinvd Wbnoinvd
         Swapgs Sysret Sysretq Sysexit Sysexitq Invpcid;
     // RDSSP is a NOP while shadow stacks are off.
-    hints: Prefetch Prefetchw Prefetchwt1 Prefetchnta Prefetcht0 Prefetcht1 Prefetcht2 Reservednop Cldemote Rdsspd Rdsspq Wait;
+    hints: Prefetch Prefetchw Prefetchwt1 Prefetchnta Prefetcht0 Prefetcht1 Prefetcht2 Reservednop Cldemote Rdsspd Rdsspq;
     (Cpuid, |c, _| c.helper(Id::Cpuid)),
     (Rdtsc, |c, _| counter(c)),
     (Rdtscp, rdtscp),

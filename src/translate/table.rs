@@ -16,6 +16,7 @@ const FAMILIES: &[&[Row]] = &[
     super::bits::ROWS,
     super::string::ROWS,
     super::system::ROWS,
+    super::x87::ROWS,
     super::sse_move::ROWS,
     super::sse_int::LANES,
     super::sse_int::ROWS,

@@ -1,0 +1,172 @@
+//! The x87 instruction set behind one helper: which instruction is an [`FpuOp`], memory operands are raw bits that translated code moves.
+
+use super::raise;
+use super::x87::{arith, compare, control, pending_exception, transfer};
+use crate::guest::CpuState;
+use crate::guest::rflags::{AF, CF, OF, PF, SF, ZF};
+use crate::guest::state::X87;
+
+macro_rules! ops { ($($(#[$doc:meta])* $name:ident $waits:ident = |$s:ident, $i:ident, $b:ident, $h:ident| $body:expr;)*) => {
+    /// x87 operations; the argument (`i`) is a stack index, a constant's number or an arithmetic operation's.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    #[repr(u64)]
+    #[allow(missing_docs)] // SDM's names.
+    pub enum FpuOp { $($(#[$doc])* $name),* }
+
+    type Run = fn(&mut CpuState, u8, u64, u64) -> u64;
+    const OPS: &[(bool, Run)] = &[$((stringify!($waits).len() == 5, |$s, $i, $b, $h| $body)),*];
+} }
+
+/// The value to store and whether to store it (`scratch[0]`).
+fn stored<T>(s: &mut CpuState, v: Option<T>, bits: impl Fn(T) -> u64) -> u64 {
+    s.scratch[0] = v.is_some() as u64;
+    v.map_or(0, bits)
+}
+fn done(_: ()) -> u64 {
+    0
+}
+fn flag(go_on: bool) -> u64 {
+    go_on as u64
+}
+/// The image area as bytes.
+fn image(s: &CpuState) -> Vec<u8> {
+    s.image.iter().flatten().flat_map(|w| w.to_le_bytes()).collect()
+}
+fn set_image(s: &mut CpuState, at: usize, bytes: &[u8]) {
+    let mut all = image(s);
+    all[at..at + bytes.len()].copy_from_slice(bytes);
+    for (i, w) in all.chunks_exact(8).enumerate() {
+        s.image[i / 2][i % 2] = u64::from_le_bytes(w.try_into().unwrap_or_default());
+    }
+}
+fn kind(i: u8) -> arith::Op {
+    use arith::Op::*;
+    [Add, Mul, Add, Add, Sub, Subr, Div, Divr][(i & 7) as usize]
+}
+/// FCOMI's flags: OF, SF and AF become zero (AMD64 APM vol. 5).
+fn integer_flags(s: &mut CpuState, result: Option<u64>) -> u64 {
+    if let Some(f) = result {
+        let keep = s.rflags() & !(ZF | PF | CF | OF | SF | AF);
+        s.set_rflags(keep | f);
+    }
+    result.is_some() as u64
+}
+
+// `waits`: raises a pending exception first; `never`: an FN form.
+ops! {
+    Ld32 waits = |s, _i, b, _h| done(transfer::fld_f32(&mut s.x87, b as u32));
+    Ld64 waits = |s, _i, b, _h| done(transfer::fld_f64(&mut s.x87, b));
+    Ld80 waits = |s, _i, b, h| done(transfer::fld_f80(&mut s.x87, b, h as u16));
+    LdInt waits = |s, _i, b, _h| done(transfer::fild(&mut s.x87, b as i64));
+    LdBcd waits = |s, _i, b, h| done(transfer::fbld(&mut s.x87, b as u128 | (h as u128) << 64));
+    LdSt waits = |s, i, _b, _h| done(transfer::fld_sti(&mut s.x87, i));
+    LdConst waits = |s, i, _b, _h| done(transfer::fld_constant(&mut s.x87, i));
+    St32 waits = |s, _i, _b, _h| { let v = transfer::fst_f32(&mut s.x87); stored(s, v, u64::from) };
+    St64 waits = |s, _i, _b, _h| { let v = transfer::fst_f64(&mut s.x87); stored(s, v, |v| v) };
+    /// Upper 16 bits in `scratch[1]`.
+    St80 waits = |s, _i, _b, _h| {
+        let v = transfer::fst_f80(&mut s.x87);
+        s.scratch[1] = v.map_or(0, |v| v.1 as u64);
+        stored(s, v, |v| v.0)
+    };
+    StInt16 waits = |s, _i, _b, _h| { let v = transfer::fist_i16(&mut s.x87); stored(s, v, |v| v as u64) };
+    StInt32 waits = |s, _i, _b, _h| { let v = transfer::fist_i32(&mut s.x87); stored(s, v, |v| v as u64) };
+    StInt64 waits = |s, _i, _b, _h| { let v = transfer::fist_i64(&mut s.x87); stored(s, v, |v| v as u64) };
+    StTrunc16 waits = |s, _i, _b, _h| { let v = transfer::fistt_i16(&mut s.x87); stored(s, v, |v| v as u64) };
+    StTrunc32 waits = |s, _i, _b, _h| { let v = transfer::fistt_i32(&mut s.x87); stored(s, v, |v| v as u64) };
+    StTrunc64 waits = |s, _i, _b, _h| { let v = transfer::fistt_i64(&mut s.x87); stored(s, v, |v| v as u64) };
+    StBcd waits = |s, _i, _b, _h| {
+        let v = transfer::fbst(&mut s.x87);
+        s.scratch[1] = v.map_or(0, |v| (v >> 64) as u64);
+        stored(s, v, |v| v as u64)
+    };
+    StSt waits = |s, i, _b, _h| flag(transfer::fst_sti(&mut s.x87, i));
+    Pop never = |s, _i, _b, _h| done(super::x87::pop(&mut s.x87));
+    Xch waits = |s, i, _b, _h| done(transfer::fxch(&mut s.x87, i));
+    Cmov waits = |s, i, b, _h| done(transfer::fcmov(&mut s.x87, i, b));
+    Xtract waits = |s, _i, _b, _h| done(transfer::fxtract(&mut s.x87));
+    /// `i`: operation; `b`: stack index.
+    Arith0i waits = |s, i, b, _h| done(arith::arith_st0_sti(&mut s.x87, kind(i), b as u8));
+    ArithI0 waits = |s, i, b, _h| done(arith::arith_sti_st0(&mut s.x87, kind(i), b as u8, false));
+    ArithI0Pop waits = |s, i, b, _h| done(arith::arith_sti_st0(&mut s.x87, kind(i), b as u8, true));
+    Arith32 waits = |s, i, b, _h| done(arith::arith_st0_f32(&mut s.x87, kind(i), b as u32));
+    Arith64 waits = |s, i, b, _h| done(arith::arith_st0_f64(&mut s.x87, kind(i), b));
+    ArithInt waits = |s, i, b, _h| done(arith::arith_st0_int(&mut s.x87, kind(i), b as i32));
+    Sqrt waits = |s, _i, _b, _h| done(arith::fsqrt(&mut s.x87));
+    RndInt waits = |s, _i, _b, _h| done(arith::frndint(&mut s.x87));
+    Abs waits = |s, _i, _b, _h| done(arith::fabs(&mut s.x87));
+    Chs waits = |s, _i, _b, _h| done(arith::fchs(&mut s.x87));
+    Scale waits = |s, _i, _b, _h| done(arith::fscale(&mut s.x87));
+    Prem waits = |s, _i, _b, _h| done(arith::fprem(&mut s.x87));
+    Prem1 waits = |s, _i, _b, _h| done(arith::fprem1(&mut s.x87));
+    ComSt waits = |s, i, _b, _h| flag(compare::fcom_sti(&mut s.x87, i));
+    UcomSt waits = |s, i, _b, _h| flag(compare::fucom_sti(&mut s.x87, i));
+    Com32 waits = |s, _i, b, _h| flag(compare::fcom_f32(&mut s.x87, b as u32));
+    Com64 waits = |s, _i, b, _h| flag(compare::fcom_f64(&mut s.x87, b));
+    ComInt waits = |s, _i, b, _h| flag(compare::ficom(&mut s.x87, b as i32));
+    ComI waits = |s, i, _b, _h| { let r = compare::fcomi(&mut s.x87, i); integer_flags(s, r) };
+    UcomI waits = |s, i, _b, _h| { let r = compare::fucomi(&mut s.x87, i); integer_flags(s, r) };
+    Tst waits = |s, _i, _b, _h| done(compare::ftst(&mut s.x87));
+    Xam waits = |s, _i, _b, _h| done(compare::fxam(&mut s.x87));
+    IncStp waits = |s, _i, _b, _h| done(control::fincstp(&mut s.x87));
+    DecStp waits = |s, _i, _b, _h| done(control::fdecstp(&mut s.x87));
+    Free waits = |s, i, _b, _h| done(control::ffree(&mut s.x87, i));
+    Init never = |s, _i, _b, _h| done(control::fninit(&mut s.x87));
+    ClearEx never = |s, _i, _b, _h| done(control::fnclex(&mut s.x87));
+    LdCw waits = |s, _i, b, _h| done(control::fldcw(&mut s.x87, b as u16));
+    StSw never = |s, _i, _b, _h| control::fnstsw(&s.x87) as u64;
+    Wait waits = |_s, _i, _b, _h| 0;
+    StEnv never = |s, _i, _b, _h| {
+        let words = control::fnstenv(&mut s.x87);
+        set_image(s, 0, &words.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>());
+        0
+    };
+    LdEnv never = |s, _i, _b, _h| {
+        let bytes = image(s);
+        let words = std::array::from_fn(|k| u32::from_le_bytes([bytes[4 * k], bytes[4 * k + 1], bytes[4 * k + 2], bytes[4 * k + 3]]));
+        done(control::fldenv(&mut s.x87, &words))
+    };
+    Save never = |s, _i, _b, _h| {
+        let bytes = control::fnsave(&mut s.x87);
+        set_image(s, 0, &bytes);
+        0
+    };
+    Rstor never = |s, _i, _b, _h| {
+        let bytes = image(s);
+        let area: [u8; 108] = std::array::from_fn(|k| bytes[k]);
+        done(control::frstor(&mut s.x87, &area))
+    };
+    /// FXSAVE: MXCSR in `b`.
+    FxSave never = |s, _i, b, _h| {
+        let mut area = [0; 160];
+        control::fxsave(&s.x87, &mut area);
+        area[24..28].copy_from_slice(&(b as u32).to_le_bytes());
+        area[28..32].copy_from_slice(&0x2_ffffu32.to_le_bytes());
+        set_image(s, 0, &area);
+        let xmm: Vec<u8> = s.xmm.iter().flatten().flat_map(|w| w.to_le_bytes()).collect();
+        set_image(s, 160, &xmm);
+        0
+    };
+    /// FXRSTOR: the new MXCSR.
+    FxRstor never = |s, _i, _b, _h| {
+        let bytes = image(s);
+        let area: [u8; 160] = std::array::from_fn(|k| bytes[k]);
+        control::fxrstor(&mut s.x87, &area);
+        for n in 0..16 {
+            s.xmm[n] = s.image[10 + n];
+        }
+        u32::from_le_bytes([bytes[24], bytes[25], bytes[26], bytes[27]]) as u64
+    };
+}
+
+/// Runs operation `code & 0xff` with argument `code >> 8`.
+pub fn run(s: &mut CpuState, code: u64, bits: u64, high: u64) -> u64 {
+    let (waits, f) = OPS[(code & 0xff) as usize];
+    if waits && pending_exception(&s.x87) {
+        raise(s, crate::translate::exception::X87);
+        return 0;
+    }
+    f(s, (code >> 8) as u8, bits, high)
+}
+
+const _: () = assert!(std::mem::size_of::<X87>() == 160);

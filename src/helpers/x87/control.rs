@@ -1,0 +1,152 @@
+//! Control, environment and state images, and MMX's use of the registers.
+use super::super::softfloat::{F80, f80::Class};
+use super::{phys, status::*, summarize};
+use crate::guest::state::X87;
+
+/// FNINIT. Register contents stay.
+pub fn fninit(fpu: &mut X87) {
+    *fpu = X87 { reg: fpu.reg, ..X87::INIT };
+}
+/// FNCLEX.
+pub fn fnclex(fpu: &mut X87) {
+    fpu.status &= C0 | C1 | C2 | C3;
+}
+/// FLDCW: bit 6 reads as one, reserved bits as zero.
+pub fn fldcw(fpu: &mut X87, v: u16) {
+    fpu.control = v & 0x1f3f | 0x40;
+    summarize(fpu);
+}
+/// FNSTSW: the status word with TOP.
+pub fn fnstsw(fpu: &X87) -> u16 {
+    fpu.status | (fpu.top as u16) << 11
+}
+fn set_status(fpu: &mut X87, v: u16) {
+    fpu.top = (v >> 11 & 7) as u8;
+    fpu.status = v & !0x3800;
+    summarize(fpu);
+}
+/// FINCSTP.
+pub fn fincstp(fpu: &mut X87) {
+    fpu.top = (fpu.top + 1) & 7;
+    fpu.status &= !C1;
+}
+/// FDECSTP.
+pub fn fdecstp(fpu: &mut X87) {
+    fpu.top = (fpu.top + 7) & 7;
+    fpu.status &= !C1;
+}
+/// FFREE ST(i).
+pub fn ffree(fpu: &mut X87, i: u8) {
+    fpu.valid &= !(1 << phys(fpu, i));
+}
+
+/// The 16-bit tag word: two bits a physical register (0 valid, 1 zero, 2 special, 3 empty).
+pub fn tag_word(fpu: &X87) -> u16 {
+    (0..8).fold(0, |t, i| {
+        let tag = match F80::from_bits(fpu.reg[i]).class() {
+            _ if fpu.valid >> i & 1 == 0 => 3,
+            Class::Zero => 1,
+            Class::Normal => 0,
+            _ => 2,
+        };
+        t | tag << (2 * i)
+    })
+}
+fn set_tag_word(fpu: &mut X87, t: u16) {
+    fpu.valid = (0..8).fold(0, |v, i| v | ((t >> (2 * i) & 3 != 3) as u8) << i);
+}
+
+/// The 28-byte image of FNSTENV; all exceptions are masked afterwards.
+pub fn fnstenv(fpu: &mut X87) -> [u32; 7] {
+    let one = 0xffff_0000;
+    let image = [
+        one | fpu.control as u32,
+        one | fnstsw(fpu) as u32,
+        one | tag_word(fpu) as u32,
+        fpu.fip as u32,
+        (fpu.fop as u32 & 0x7ff) << 16,
+        fpu.fdp as u32,
+        one,
+    ];
+    fpu.control |= 0x3f;
+    summarize(fpu);
+    image
+}
+/// FLDENV.
+pub fn fldenv(fpu: &mut X87, image: &[u32; 7]) {
+    fpu.control = image[0] as u16 & 0x1f3f | 0x40;
+    set_status(fpu, image[1] as u16);
+    set_tag_word(fpu, image[2] as u16);
+    fpu.fip = image[3] as u64;
+    fpu.fop = (image[4] >> 16) as u16 & 0x7ff;
+    fpu.fdp = image[5] as u64;
+}
+/// The 108-byte image of FNSAVE; the unit is initialized afterwards.
+pub fn fnsave(fpu: &mut X87) -> [u8; 108] {
+    let mut image = [0; 108];
+    for (i, w) in fnstenv(fpu).iter().enumerate() {
+        image[4 * i..4 * i + 4].copy_from_slice(&w.to_le_bytes());
+    }
+    for i in 0..8 {
+        let r = fpu.reg[phys(fpu, i as u8)].to_le_bytes();
+        image[28 + 10 * i..38 + 10 * i].copy_from_slice(&r[..10]);
+    }
+    fninit(fpu);
+    image
+}
+/// FRSTOR.
+pub fn frstor(fpu: &mut X87, image: &[u8; 108]) {
+    let word = |i: usize| u32::from_le_bytes([image[4 * i], image[4 * i + 1], image[4 * i + 2], image[4 * i + 3]]);
+    fldenv(fpu, &std::array::from_fn(word));
+    for i in 0..8 {
+        let mut r = [0; 16];
+        r[..10].copy_from_slice(&image[28 + 10 * i..38 + 10 * i]);
+        let p = phys(fpu, i as u8);
+        fpu.reg[p] = u128::from_le_bytes(r);
+    }
+}
+
+/// The x87 part of FXSAVE64's area: bytes 0-23 and the registers at 32-159. MXCSR (24-31) is left to the caller.
+pub fn fxsave(fpu: &X87, area: &mut [u8; 160]) {
+    area[0..2].copy_from_slice(&fpu.control.to_le_bytes());
+    area[2..4].copy_from_slice(&fnstsw(fpu).to_le_bytes());
+    area[4] = fpu.valid;
+    area[5] = 0;
+    area[6..8].copy_from_slice(&(fpu.fop & 0x7ff).to_le_bytes());
+    area[8..16].copy_from_slice(&fpu.fip.to_le_bytes());
+    area[16..24].copy_from_slice(&fpu.fdp.to_le_bytes());
+    for i in 0..8 {
+        let v = F80::from_bits(fpu.reg[phys(fpu, i as u8)]).bits();
+        area[32 + 16 * i..48 + 16 * i].copy_from_slice(&v.to_le_bytes());
+    }
+}
+/// FXRSTOR64's x87 part.
+pub fn fxrstor(fpu: &mut X87, area: &[u8; 160]) {
+    let half = |i: usize| u16::from_le_bytes([area[i], area[i + 1]]);
+    let long = |i: usize| (0..8).fold(0u64, |v, k| v | (area[i + k] as u64) << (8 * k));
+    fpu.control = half(0) & 0x1f3f | 0x40;
+    set_status(fpu, half(2));
+    fpu.valid = area[4];
+    fpu.fop = half(6) & 0x7ff;
+    fpu.fip = long(8);
+    fpu.fdp = long(16);
+    for i in 0..8 {
+        let p = phys(fpu, i as u8);
+        fpu.reg[p] = (half(40 + 16 * i) as u128) << 64 | long(32 + 16 * i) as u128;
+    }
+}
+
+/// What every MMX instruction but EMMS does first: TOP 0, all registers in use.
+pub fn mmx_enter(fpu: &mut X87) {
+    fpu.top = 0;
+    fpu.valid = 0xff;
+}
+/// Writes MMi: sign and exponent become ones.
+pub fn mmx_write(fpu: &mut X87, i: u8, v: u64) {
+    fpu.reg[(i & 7) as usize] = 0xffff << 64 | v as u128;
+}
+/// EMMS.
+pub fn emms(fpu: &mut X87) {
+    fpu.top = 0;
+    fpu.valid = 0;
+}

@@ -1,0 +1,100 @@
+//! x87 instructions as functions over [`X87`]: stack, tags, status word, masked and unmasked responses (AMD behaviour).
+//!
+//! A memory operand is loaded or stored by the caller; helpers see raw bits. FOP, FIP and FDP are the caller's. A waiting
+//! instruction first asks [`pending_exception`]. A store returns `None` if an unmasked exception forbids it (then no pop either).
+#![forbid(unsafe_code)]
+
+pub mod arith;
+pub mod compare;
+pub mod control;
+pub mod transfer;
+
+use super::softfloat::{Env, F80, flag::*};
+use crate::guest::state::X87;
+
+/// Status word bits.
+pub mod status {
+    /// Stack fault.
+    pub const SF: u16 = 0x40;
+    /// Exception summary.
+    pub const ES: u16 = 0x80;
+    /// Condition code 0.
+    pub const C0: u16 = 0x100;
+    /// Condition code 1.
+    pub const C1: u16 = 0x200;
+    /// Condition code 2.
+    pub const C2: u16 = 0x400;
+    /// Condition code 3.
+    pub const C3: u16 = 0x4000;
+    /// Busy; mirrors ES.
+    pub const B: u16 = 0x8000;
+}
+use status::*;
+
+/// Whether the next waiting instruction raises #MF.
+pub fn pending_exception(fpu: &X87) -> bool {
+    fpu.status & ES != 0
+}
+
+/// Physical number of ST(i).
+pub(super) fn phys(fpu: &X87, i: u8) -> usize {
+    ((fpu.top + i) & 7) as usize
+}
+/// ST(i).
+pub(super) fn st(fpu: &X87, i: u8) -> F80 {
+    F80::from_bits(fpu.reg[phys(fpu, i)])
+}
+/// Whether ST(i) is empty.
+pub(super) fn empty(fpu: &X87, i: u8) -> bool {
+    fpu.valid >> phys(fpu, i) & 1 == 0
+}
+/// Writes ST(i) and marks it in use.
+pub(super) fn set(fpu: &mut X87, i: u8, v: F80) {
+    let p = phys(fpu, i);
+    fpu.reg[p] = v.bits();
+    fpu.valid |= 1 << p;
+}
+
+/// Pops the stack.
+pub fn pop(fpu: &mut X87) {
+    fpu.valid &= !(1 << fpu.top);
+    fpu.top = (fpu.top + 1) & 7;
+}
+
+/// Sets ES and B from flags and masks.
+pub(super) fn summarize(fpu: &mut X87) {
+    let unmasked = fpu.status & !fpu.control & 0x3f != 0;
+    fpu.status = fpu.status & !(ES | B) | if unmasked { ES | B } else { 0 };
+}
+
+/// Records what an operation reported. False: an unmasked exception leaves operands as they were.
+pub(super) fn commit(fpu: &mut X87, env: &Env) -> bool {
+    fpu.status = fpu.status & !C1 | env.flags | if env.up { C1 } else { 0 };
+    if env.flags & !fpu.control & 0x3f == 0 {
+        return true;
+    }
+    fpu.status |= ES | B;
+    env.flags & !fpu.control & (IE | DE | ZE) == 0
+}
+
+/// Stack underflow; true if masked (the caller then delivers the default).
+pub(super) fn underflow(fpu: &mut X87) -> bool {
+    fpu.status |= SF;
+    let mut env = Env::new(fpu.control);
+    env.raise(IE);
+    commit(fpu, &env)
+}
+
+/// Pushes `v` if ST(7) is free and `env` allows it; stack overflow otherwise.
+pub(super) fn push(fpu: &mut X87, env: &mut Env, v: F80) {
+    let mut v = v;
+    if !empty(fpu, 7) {
+        *env = Env { control: fpu.control, flags: IE, up: true };
+        fpu.status |= SF;
+        v = F80::INDEFINITE;
+    }
+    if commit(fpu, env) {
+        fpu.top = (fpu.top + 7) & 7;
+        set(fpu, 0, v);
+    }
+}
