@@ -46,7 +46,7 @@ enum Goal {
 /// `INPUT` and `SQL` are replaced by files made for the run.
 const BENCHES: &[Bench] = &[
     Bench { name: "fib", program: Program::Source("fib.c"), args: &["32"], goal: Goal::Ratio(3.0) },
-    Bench { name: "kernel", program: Program::Source("kernel.c"), args: &["150"], goal: Goal::Ratio(2.0) },
+    Bench { name: "kernel", program: Program::Source("kernel.c"), args: &["600"], goal: Goal::Ratio(2.0) },
     Bench { name: "gzip", program: Program::Debian("gzip"), args: &["-nc9", "INPUT"], goal: Goal::Ratio(2.2) },
     Bench { name: "sqlite3", program: Program::Debian("sqlite3"), args: &[":memory:", ".read SQL"], goal: Goal::Ratio(4.0) },
     Bench { name: "true", program: Program::Debian("true"), args: &[], goal: Goal::Millions(20.0) },
@@ -141,7 +141,7 @@ impl Bed {
         write("input.sql", SQL.as_bytes())?;
         // Text with repetitions, the same everywhere.
         let (mut text, mut seed) = (String::new(), 1u32);
-        while text.len() < 1_000_000 {
+        while text.len() < 400_000 {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             text += ["the ", "translator ", "keeps ", "guest ", "registers ", "in ", "host ", "ones\n"][(seed >> 24) as usize % 8];
             if seed >> 28 == 0 {
