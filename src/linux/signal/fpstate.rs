@@ -21,15 +21,18 @@ const MASK: usize = 28;
 const ST: usize = 32;
 const XMM: usize = 160;
 
+/// FPCR.AH: set from the start where the host has FEAT_AFP.
+const ALTERNATE: u64 = 2;
+
 /// MXCSR, with the sticky flags that the host holds.
 pub fn mxcsr(s: &CpuState) -> u32 {
-    s.mxcsr | fp::sticky()
+    // DE is there with FPCR.AH only.
+    const DE: u32 = 2;
+    s.mxcsr | fp::sticky() & if s.guest_fpcr & ALTERNATE != 0 { !0 } else { !DE }
 }
 
 /// Sets MXCSR: from now on all sticky flags are those of `value`.
 pub fn set_mxcsr(s: &mut CpuState, value: u32) {
-    /// FPCR.AH: set from the start where the host has FEAT_AFP.
-    const ALTERNATE: u64 = 2;
     s.mxcsr = value;
     s.guest_fpcr = crate::helpers::fpcr_for(value, s.guest_fpcr & ALTERNATE != 0);
     fp::clear_sticky();
