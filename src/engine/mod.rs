@@ -73,6 +73,8 @@ pub struct Engine {
     empty_table: u64,
     enter: u64,
     stubs: [u64; 16],
+    /// FPCR of a guest after reset.
+    fpcr: u64,
 }
 
 static ENGINE: OnceLock<Engine> = OnceLock::new();
@@ -88,6 +90,7 @@ impl Engine {
             observer: options.observer,
             empty_table: host::thread::empty_table()?,
             enter: arena.enter_stub(),
+            fpcr: crate::helpers::fpcr_for(crate::guest::state::MXCSR_INIT, options.translate.features.afp),
             stubs: arena.stub_addresses(),
             cache: Mutex::new(Cache::new(arena, options.translate)),
             stop: Stop::default(),

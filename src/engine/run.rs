@@ -42,6 +42,7 @@ impl Thread {
         let s = block.state();
         s.stub = stubs;
         s.helpers = crate::helpers::table_address();
+        s.guest_fpcr = engine.fpcr;
         let brake: Brake = block.brake();
         let seat = Arc::new(Seat { brake, running: AtomicBool::new(false), forget: AtomicBool::new(false), interrupt: AtomicBool::new(false) });
         engine.stop.join(seat.clone());

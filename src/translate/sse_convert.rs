@@ -75,6 +75,9 @@ pub fn scalar_to_integer(c: &mut Ctx, fp: Fp, size: Size, d: X, s: V, mode: Mode
         c.a.f2(op, fp, V(0), s);
         return c.a.fcvtzs_x(size, fp, d, V(0));
     }
+    if mode == Mode::Current && size == Size::W && fp.double() {
+        return double_to_word(c, d, s);
+    }
     let s = if mode == Mode::Current {
         // Inexact comes from the truncating conversion: it is raised by the same numbers, and not by those out of range.
         c.a.fcvtzs_x(size, fp, ZR, s);
@@ -121,6 +124,28 @@ pub fn scalar_to_integer(c: &mut Ctx, fp: Fp, size: Size, d: X, s: V, mode: Mode
     c.a.bind(back);
 }
 
+/// CVTSD2SI to 32 bits. Numbers that are not whole may lie out of range here, and then raise invalid only: inexact comes last.
+fn double_to_word(c: &mut Ctx, d: X, s: V) {
+    let back = c.a.label();
+    let outside = c.cold(move |c| {
+        c.a.mov_imm(d, 1 << 31);
+        c.a.b(back);
+    });
+    c.a.f2(FRINTI, Fp::D, V(0), s);
+    c.a.fcvtzs_x(Size::W, Fp::D, d, V(0));
+    c.a.scvtf_x(Size::W, Fp::D, V(1), d);
+    if c.nzcv_live() {
+        c.a.f3(FCMEQ, Fp::D, V(1), V(1), V(0));
+        c.a.fmov_to(Size::X, T[0], V(1));
+        c.a.cbz(Size::X, T[0], outside);
+    } else {
+        c.a.fcmp(Fp::D, V(1), V(0), false);
+        c.a.b_cond(Cond::Ne, outside);
+    }
+    c.a.f2(FRINTX, Fp::D, V(0), s);
+    c.a.bind(back);
+}
+
 /// Scalar format conversions keep the rest of the destination.
 fn between(c: &mut Ctx, insn: &Insn, bytes: u32, f: Convert) {
     let Op::Xmm(n) = insn.op(0) else { return c.undefined(insn) };
@@ -161,23 +186,31 @@ pub fn singles_to_words(c: &mut Ctx, d: V, s: V, mode: Mode) {
 
 /// CVTPD2DQ, CVTTPD2DQ: the upper half of the result is zero.
 pub fn doubles_to_words(c: &mut Ctx, d: V, s: V, mode: Mode) {
-    let mut s = s;
-    if mode == Mode::Current {
-        c.a.dup(Arr::D2, V(0), s, 1);
-        c.a.fcvtzs_x(Size::W, Fp::D, ZR, s);
-        c.a.fcvtzs_x(Size::W, Fp::D, ZR, V(0));
+    let whole = if mode == Mode::Current {
         c.a.f2(FRINTI, Fp::D2, V(1), s);
-        s = V(1);
-    }
-    c.a.dup(Arr::D2, V(0), s, 1);
-    c.a.fcvtzs_x(Size::W, Fp::D, T[0], s);
+        V(1)
+    } else {
+        s
+    };
+    c.a.dup(Arr::D2, V(0), whole, 1);
+    c.a.fcvtzs_x(Size::W, Fp::D, T[0], whole);
     c.a.fcvtzs_x(Size::W, Fp::D, T[1], V(0));
-    c.a.mov_imm(T[2], 0x41e0 << 48);
-    c.a.dup_x(Arr::D2, V(2), T[2]);
-    c.a.f3(FCMGT, Fp::D2, V(2), V(2), s);
-    c.a.v2(XTN, Arr::S2, V(2), V(2));
     c.a.fmov_from(Size::W, V(0), T[0]);
     c.a.ins_x(2, V(0), 1, T[1]);
+    // v2: lanes that fit.
+    if mode == Mode::Current {
+        c.a.vshift(SSHLL, Arr::S2, V(2), V(0), 0);
+        c.a.f2(SCVTF, Fp::D2, V(2), V(2));
+        c.a.f3(FCMEQ, Fp::D2, V(2), V(2), whole);
+        // Those alone raise inexact.
+        c.a.vlogic(AND, V(3), s, V(2));
+        c.a.f2(FRINTX, Fp::D2, V(3), V(3));
+    } else {
+        c.a.mov_imm(T[2], 0x41e0 << 48);
+        c.a.dup_x(Arr::D2, V(2), T[2]);
+        c.a.f3(FCMGT, Fp::D2, V(2), V(2), s);
+    }
+    c.a.v2(XTN, Arr::S2, V(2), V(2));
     c.a.movi_s(V(3), 0x80, 24);
     c.a.vlogic(BIF, V(0), V(3), V(2));
     c.a.vmov64(d, V(0));

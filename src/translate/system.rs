@@ -166,6 +166,11 @@ fn stmxcsr(c: &mut Ctx, insn: &Insn) {
     let mxcsr = c.field(offset_of!(CpuState, mxcsr));
     c.a.load(Width::W, T[0], mxcsr, Order::Plain);
     c.a.ubfx(Size::W, T[2], T[1], 1, 4);
+    if c.options.features.afp {
+        // FPCR.AH: IDC (7) is DE (1).
+        c.a.ubfx(Size::W, T[3], T[1], 7, 1);
+        c.a.alu_shift(Alu::Orr, Size::W, T[0], T[0], T[3], Shift::Lsl, 1);
+    }
     c.a.alu_imm(Alu::And, Size::W, T[1], T[1], 1);
     c.a.alu_shift(Alu::Orr, Size::W, T[1], T[1], T[2], Shift::Lsl, 2);
     c.a.alu(Alu::Orr, Size::W, T[0], T[0], T[1]);

@@ -21,19 +21,20 @@ const MASK: usize = 28;
 const ST: usize = 32;
 const XMM: usize = 160;
 
+/// FPCR.AH: set from the start where the host has FEAT_AFP.
+const ALTERNATE: u64 = 2;
+
 /// MXCSR, with the sticky flags that the host holds.
 pub fn mxcsr(s: &CpuState) -> u32 {
-    s.mxcsr | fp::sticky()
+    // DE is there with FPCR.AH only.
+    const DE: u32 = 2;
+    s.mxcsr | fp::sticky() & if s.guest_fpcr & ALTERNATE != 0 { !0 } else { !DE }
 }
 
 /// Sets MXCSR: from now on all sticky flags are those of `value`.
 pub fn set_mxcsr(s: &mut CpuState, value: u32) {
-    const DAZ: u32 = 1 << 6;
-    const FTZ: u32 = 1 << 15;
-    // x86: nearest, down, up, zero; host: nearest, up, down, zero.
-    let mode = [0, 2, 1, 3][(value >> 13 & 3) as usize];
     s.mxcsr = value;
-    s.guest_fpcr = mode << 22 | u64::from(value & (DAZ | FTZ) != 0) << 24;
+    s.guest_fpcr = crate::helpers::fpcr_for(value, s.guest_fpcr & ALTERNATE != 0);
     fp::clear_sticky();
 }
 
