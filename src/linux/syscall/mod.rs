@@ -6,7 +6,6 @@ pub mod process;
 pub mod signal;
 
 use crate::guest::Gpr;
-use crate::host::process as host;
 use crate::host::sys::Errno;
 use crate::linux::task::Task;
 
@@ -30,7 +29,7 @@ const PASS: &[(u64, i64)] = &[
     (0, libc::SYS_read), (1, libc::SYS_write), (3, libc::SYS_close), (8, libc::SYS_lseek), (16, libc::SYS_ioctl), (17, libc::SYS_pread64), (20, libc::SYS_writev), (39, libc::SYS_getpid),
     (61, libc::SYS_wait4), (79, libc::SYS_getcwd), (96, libc::SYS_gettimeofday), (102, libc::SYS_getuid), (104, libc::SYS_getgid), (107, libc::SYS_geteuid), (108, libc::SYS_getegid),
     (110, libc::SYS_getppid), (186, libc::SYS_gettid), (228, libc::SYS_clock_gettime), (257, libc::SYS_openat), (309, libc::SYS_getcpu), (318, libc::SYS_getrandom),
-    (35, libc::SYS_nanosleep), (38, libc::SYS_setitimer), (36, libc::SYS_getitimer), (202, libc::SYS_futex), (293, libc::SYS_pipe2), (24, libc::SYS_sched_yield), (273, libc::SYS_set_robust_list),
+    (35, libc::SYS_nanosleep), (38, libc::SYS_setitimer), (36, libc::SYS_getitimer), (202, libc::SYS_futex), (270, libc::SYS_pselect6), (271, libc::SYS_ppoll), (230, libc::SYS_clock_nanosleep), (293, libc::SYS_pipe2), (24, libc::SYS_sched_yield), (273, libc::SYS_set_robust_list),
 ];
 
 /// Carries out the system call that the guest asks for.
@@ -40,7 +39,7 @@ pub fn dispatch(task: &mut Task) {
     let args = [Gpr::Rdi, Gpr::Rsi, Gpr::Rdx, Gpr::R10, Gpr::R8, Gpr::R9].map(|r| s.get(r));
     let result = match (TABLE.iter().find(|r| r.0 == nr), PASS.iter().find(|r| r.0 == nr)) {
         (Some(row), _) => row.1(task, args),
-        (_, Some(row)) => host::forward(row.1, args),
+        (_, Some(row)) => crate::linux::signal::host_call(task, row.1, args),
         _ => Err(Errno(libc::ENOSYS)),
     };
     let value = result.unwrap_or_else(|e| (-e.0 as i64) as u64);
