@@ -82,7 +82,12 @@ impl Inbox {
             return false;
         }
         // SAFETY: the slot's bit is clear, so the reader leaves it alone.
-        unsafe { *self.slots[slot].get() = *info };
+        let place = unsafe { &mut *self.slots[slot].get() };
+        *place = *info;
+        if matches!(info[1] as u32 as i32, libc::SI_USER | libc::SI_TKILL) {
+            // Nothing is behind the sender's ids; a host that is emulated itself may leave something there.
+            place[3..].fill(0);
+        }
         self.pending.fetch_or(1 << slot, Ordering::AcqRel);
         (self.wake)();
         true

@@ -4,6 +4,7 @@ use super::arena::own_memory;
 use super::fault::ALT_STACK;
 use super::sys::{self, Errno};
 use super::{reserved, signals, tls};
+use std::ffi::c_void;
 
 /// Between the stacks: every host's page size divides it.
 const GUARD: u64 = 0x1_0000;
@@ -62,15 +63,14 @@ pub struct Clone {
 type Body = Box<dyn FnOnce(Stack) + Send>;
 
 /// What a new thread finds.
-#[repr(C)] // Passed through assembly.
 struct Start {
     stack: Stack,
     body: Body,
 }
 
-extern "C" fn begin(start: *mut Start) -> ! {
+extern "C" fn begin(start: *mut c_void) -> ! {
     // SAFETY: `spawn` leaked it for us.
-    let Start { stack, body } = *unsafe { Box::from_raw(start) };
+    let Start { stack, body } = *unsafe { Box::from_raw(start.cast::<Start>()) };
     stack.use_alternate();
     body(stack);
     // The body ends the thread itself; if it does not, nothing is right any more.
@@ -89,7 +89,7 @@ pub fn spawn(clone: Clone, body: Body) -> Result<u64, Errno> {
     let start = Box::into_raw(Box::new(Start { stack, body }));
     let flags = clone.flags | libc::CLONE_SETTLS as u64;
     // SAFETY: the child gets a stack and TLS of its own; `begin` takes `start` over.
-    let made = sys::check(unsafe { raw::spawn(flags, top, clone.parent_tid, tp, clone.child_tid, begin, start) });
+    let made = sys::check(unsafe { raw::spawn(flags, top, clone.parent_tid, tp, clone.child_tid, begin, start.cast()) });
     if made.is_err() {
         // SAFETY: there is no child that could have it.
         drop(unsafe { Box::from_raw(start) });
@@ -111,7 +111,7 @@ pub fn end(stack: Option<Stack>, status: u64) -> ! {
 
 #[cfg(target_arch = "aarch64")]
 mod raw {
-    use super::Start;
+    use std::ffi::c_void;
 
     std::arch::global_asm!(
         // x0 flags, x1 stack, x2 parent tid, x3 tls, x4 child tid (the kernel's order), x5 function, x6 its argument.
@@ -140,7 +140,7 @@ mod raw {
         "b 2b",
     );
     unsafe extern "C" {
-        pub fn xemu_spawn(flags: u64, stack: u64, parent_tid: u64, tls: u64, child_tid: u64, body: extern "C" fn(*mut Start) -> !, start: *mut Start) -> i64;
+        pub fn xemu_spawn(flags: u64, stack: u64, parent_tid: u64, tls: u64, child_tid: u64, body: extern "C" fn(*mut c_void) -> !, start: *mut c_void) -> i64;
         pub fn xemu_unmap_and_exit(base: u64, size: u64, status: u64) -> !;
     }
     pub use xemu_spawn as spawn;
@@ -149,9 +149,9 @@ mod raw {
 /// Developing hosts make no guest threads.
 #[cfg(not(target_arch = "aarch64"))]
 mod raw {
-    use super::Start;
+    use std::ffi::c_void;
 
-    pub unsafe fn spawn(_: u64, _: u64, _: u64, _: u64, _: u64, _: extern "C" fn(*mut Start) -> !, _: *mut Start) -> i64 {
+    pub unsafe fn spawn(_: u64, _: u64, _: u64, _: u64, _: u64, _: extern "C" fn(*mut c_void) -> !, _: *mut c_void) -> i64 {
         -i64::from(libc::ENOSYS)
     }
     pub unsafe fn unmap_and_exit(_: u64, _: u64, status: u64) -> ! {

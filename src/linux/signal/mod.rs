@@ -18,7 +18,7 @@ use super::task::Task;
 use crate::guest::{Addr, Gpr};
 use crate::host::signals::{self as host, Inbox, NEVER_BLOCKED, Registered, SigInfo, bit, signo};
 use crate::host::sys::{Errno, NOT_BEGUN, RESTART};
-use crate::host::process;
+use crate::host::{copy, process};
 
 /// SIGKILL and SIGSTOP: neither blocked nor handled.
 pub const UNBLOCKABLE: u64 = bit(libc::SIGKILL) | bit(libc::SIGSTOP);
@@ -310,14 +310,32 @@ fn default_action(task: &mut Task, signal: i32) {
 }
 
 /// A mask in guest memory; null gives none. EINVAL if it is not of the kernel's size.
-pub fn read_mask(at: Addr, size: u64) -> Result<Option<u64>, Errno> {
-    if at.0 == 0 {
+fn read_mask(at: u64, size: u64) -> Result<Option<u64>, Errno> {
+    if at == 0 {
         return Ok(None);
     }
     if size != 8 {
         return Err(Errno(libc::EINVAL));
     }
-    crate::host::copy::read::<u64>(at).map(Some).map_err(|_| Errno(libc::EFAULT))
+    copy::read::<u64>(Addr(at)).map(Some).map_err(|_| Errno(libc::EFAULT))
+}
+
+/// Makes a call of the host for the guest: pointers are guest addresses. Where it takes a mask to wait with, the guest waits with that one.
+/// A call that a signal interrupts says [`RESTART`] or [`NOT_BEGUN`]: see [`after_call`].
+pub fn host_call(task: &mut Task, number: i64, mut args: [u64; 6]) -> Result<u64, Errno> {
+    let (at, [mask, size]) = match number {
+        libc::SYS_ppoll => (3, [args[3], args[4]]),
+        libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => (4, [args[4], args[5]]),
+        // A pointer to the two.
+        libc::SYS_pselect6 | libc::SYS_io_pgetevents if args[5] != 0 => (5, copy::read(Addr(args[5])).map_err(|_| Errno(libc::EFAULT))?),
+        _ => return process::forward(number, args),
+    };
+    let mask = read_mask(mask, size)?;
+    with_mask(task, mask, |host| {
+        let pair = [host, size];
+        args[at] = if at == 5 { &raw const pair as u64 } else { host };
+        process::forward(number, args)
+    })
 }
 
 /// Makes a call that waits with another mask (ppoll, pselect6, epoll_pwait, rt_sigsuspend): `call` gets the address of the mask for the host,

@@ -20,8 +20,8 @@ mod time;
 
 use crate::guest::{Addr, Gpr};
 use crate::host::copy::Fault;
-use crate::host::process as host;
 use crate::host::sys::Errno;
+use crate::linux::signal as signal_calls;
 use crate::linux::task::Task;
 use std::sync::atomic::{AtomicU64, Ordering};
 use table::{Row, Support};
@@ -80,8 +80,8 @@ fn prepare(task: &mut Task, row: &Row, args: &[u64; 6]) {
 
 /// Makes a call of the host for the guest: pointers are guest addresses. May block, and then fails with EINTR when a signal comes.
 #[inline]
-pub(super) fn host_call(_task: &mut Task, number: i64, args: [u64; 6]) -> Result {
-    host::forward(number, args)
+pub(super) fn host_call(task: &mut Task, number: i64, args: [u64; 6]) -> Result {
+    signal_calls::host_call(task, number, args)
 }
 
 /// [`host_call`] with memory of ours in the place of some arguments: `(argument's number from 0, bytes)`. Each must be as long as the
