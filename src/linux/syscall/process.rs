@@ -209,7 +209,8 @@ pub fn prlimit64(task: &mut Task, args: [u64; 6]) -> Result {
         task.process.engine.prepare_write(Addr(old), if old != 0 { 16 } else { 0 });
         host::forward(libc::SYS_prlimit64, args)?;
         if own && new != 0 && resource as u32 == RLIMIT_STACK {
-            task.process.mm.grow_stack(host::limit(resource)?.0);
+            let [soft, _] = copy::read::<[u64; 2]>(Addr(new)).map_err(fault)?;
+            task.process.mm.grow_stack(soft);
         }
         return Ok(0);
     };
