@@ -28,10 +28,15 @@ fn test(context: &Context, guest: &Guest) -> Result<Verdict> {
     if dynamic && !project::HOST_IS_X86 {
         return Ok(Verdict::Skipped("its libraries are an x86_64 machine's".into()));
     }
+    // Both runs get the same empty folder, so that neither meets what the other left.
+    let folder = std::env::temp_dir().join(format!("xemu-guest-{}-{}", std::process::id(), guest.name.replace('/', "-")));
     let finish = |mut command: Command| -> Result<Run> {
+        std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         // Nothing of the caller's environment may show in the output.
-        command.args(guest.arguments()).env_remove("LD_LIBRARY_PATH").env("LC_ALL", "C").current_dir("/tmp");
-        run_process(command, LIMIT)
+        command.args(guest.arguments()).env_remove("LD_LIBRARY_PATH").env("LC_ALL", "C").current_dir(&folder);
+        let run = run_process(command, LIMIT);
+        let _ = std::fs::remove_dir_all(&folder);
+        run
     };
     let differs = guest.directives.get("expect") == Some("differs");
     let got = finish(context.emulator().command(path.as_os_str()))?.outcome;
