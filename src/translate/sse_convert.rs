@@ -87,6 +87,7 @@ pub fn scalar_to_integer(c: &mut Ctx, fp: Fp, size: Size, d: X, s: V, mode: Mode
         s
     };
     c.a.fcvtzs_x(size, fp, d, s);
+    let s = without_denormals(c, fp, mode, s, V(0));
     // The host saturates, and makes 0 of NaN. The largest integer is either saturation or (doubles to 32 bits) itself.
     let back = c.a.label();
     let doubtful = c.cold(move |c| {
@@ -122,6 +123,15 @@ pub fn scalar_to_integer(c: &mut Ctx, fp: Fp, size: Size, d: X, s: V, mode: Mode
         c.a.b_cond(Cond::Vs, doubtful);
     }
     c.a.bind(back);
+}
+
+/// What comparisons may look at: with FEAT_AFP one of a denormal raises DE, which conversions to integer do not. Uses `t`.
+fn without_denormals(c: &mut Ctx, fp: Fp, mode: Mode, s: V, t: V) -> V {
+    if !c.a.features.afp || mode == Mode::Current {
+        return s;
+    }
+    c.a.f2(FRINTZ, fp, t, s);
+    t
 }
 
 /// CVTSD2SI to 32 bits. Numbers that are not whole may lie out of range here, and then raise invalid only: inexact comes last.
@@ -177,8 +187,9 @@ pub fn singles_to_words(c: &mut Ctx, d: V, s: V, mode: Mode) {
         s = V(1);
     }
     // 2^31 > s: neither too large nor NaN. Too small ones saturate to the right value.
+    let probe = without_denormals(c, Fp::S4, mode, s, V(0));
     c.a.movi_s(V(2), 0x4f, 24);
-    c.a.f3(FCMGT, Fp::S4, V(2), V(2), s);
+    c.a.f3(FCMGT, Fp::S4, V(2), V(2), probe);
     c.a.movi_s(V(3), 0x80, 24);
     c.a.f2(FCVTZS, Fp::S4, d, s);
     c.a.vlogic(BIF, d, V(3), V(2));
@@ -208,7 +219,8 @@ pub fn doubles_to_words(c: &mut Ctx, d: V, s: V, mode: Mode) {
     } else {
         c.a.mov_imm(T[2], 0x41e0 << 48);
         c.a.dup_x(Arr::D2, V(2), T[2]);
-        c.a.f3(FCMGT, Fp::D2, V(2), V(2), s);
+        let probe = without_denormals(c, Fp::D2, mode, s, V(1));
+        c.a.f3(FCMGT, Fp::D2, V(2), V(2), probe);
     }
     c.a.v2(XTN, Arr::S2, V(2), V(2));
     c.a.movi_s(V(3), 0x80, 24);

@@ -155,6 +155,11 @@ pub fn horizontal(c: &mut Ctx, op: F3, fp: Fp, d: V, a: V, b: V) {
 pub fn add_sub(c: &mut Ctx, fp: Fp, d: V, a: V, b: V) {
     let signs = if fp.double() { 1 << 63 } else { 0x8000_0000_0000_0000_8000_0000u128 };
     c.a.vector_constant(V(0), signs);
+    if c.a.features.afp {
+        // The host hands NaNs on by itself: they must keep their sign.
+        c.a.f3(FCMEQ, fp, V(3), b, b);
+        c.a.vlogic(AND, V(0), V(0), V(3));
+    }
     c.a.vlogic(EOR, V(0), V(0), b);
     let (a, b) = keep(c, d, a, b);
     c.a.f3(FADD, fp, d, a, V(0));
