@@ -181,6 +181,21 @@ pub fn complain(text: &[u8]) {
     let _ = unsafe { sys::call(libc::SYS_write, [2, text.as_ptr() as u64, text.len() as u64, 0, 0, 0]) };
 }
 
+/// Opens a log file to append to, made if it is not there.
+pub fn create_log(path: &[u8]) -> Result<Fd, Errno> {
+    let p = terminated(path)?;
+    let how = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_CLOEXEC;
+    // SAFETY: `p` is a terminated string.
+    let fd = unsafe { sys::call(libc::SYS_openat, [libc::AT_FDCWD as u64, p.as_ptr() as u64, how as u64, 0o666, 0, 0]) }?;
+    Ok(Fd(fd as i32))
+}
+
+/// Writes a line by one write(2); what cannot be written is lost.
+pub fn write_line(fd: i32, text: &[u8]) {
+    // SAFETY: `text` is ours.
+    let _ = unsafe { sys::call(libc::SYS_write, [fd as u64, text.as_ptr() as u64, text.len() as u64, 0, 0, 0]) };
+}
+
 /// Would a shared read-only mapping of this descriptor never change under the reader's eyes by another's store? True for a
 /// regular file of a file system on disk that was opened for reading only (design exemption from ordered mode).
 pub fn is_plain_reading(fd: i32) -> bool {

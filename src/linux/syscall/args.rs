@@ -77,6 +77,8 @@ pub enum Arg {
     DirFd,
     /// File mode bits, octal.
     Mode,
+    /// File mode bits of a call whose open flags, in argument n, say whether they count.
+    MakeMode(u8),
     /// open(2) flags.
     OpenFlags,
     /// Type and flags of socket(2).

@@ -4,6 +4,7 @@
 //! [`host_call`], the only place that makes a host call for the guest; the others are functions in the modules beside.
 
 mod args;
+pub mod docs;
 mod file;
 mod ids;
 mod ipc;

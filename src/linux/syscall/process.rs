@@ -331,8 +331,3 @@ pub fn prctl(task: &mut Task, args: [u64; 6]) -> Result {
     }
     host::forward(libc::SYS_prctl, args)
 }
-
-/// modify_ldt(2): no segments but the flat ones.
-pub fn modify_ldt(_: &mut Task, _: [u64; 6]) -> Result {
-    Err(Errno(libc::ENOSYS))
-}
