@@ -1,4 +1,4 @@
-//! System calls on signals. Dispositions and masks are kept here and mirrored on the host (`linux::signal`); sending passes.
+//! System calls on signals. Dispositions and masks are kept here and mirrored on the host (`linux::signal`); sending and waiting pass.
 
 use crate::guest::{Addr, Gpr};
 use crate::host::copy::{self, Fault};
@@ -127,4 +127,29 @@ pub fn sigaltstack(task: &mut Task, [new, old, ..]: [u64; 6]) -> Result {
         copy::write::<Stack>(Addr(old), [before.sp, flags as u64, before.size]).map_err(fault)?;
     }
     Ok(0)
+}
+
+/// kill(2).
+pub fn kill(_: &mut Task, args: [u64; 6]) -> Result {
+    forward(libc::SYS_kill, args)
+}
+/// tkill(2).
+pub fn tkill(_: &mut Task, args: [u64; 6]) -> Result {
+    forward(libc::SYS_tkill, args)
+}
+/// tgkill(2).
+pub fn tgkill(_: &mut Task, args: [u64; 6]) -> Result {
+    forward(libc::SYS_tgkill, args)
+}
+/// rt_sigqueueinfo(2).
+pub fn rt_sigqueueinfo(_: &mut Task, args: [u64; 6]) -> Result {
+    forward(libc::SYS_rt_sigqueueinfo, args)
+}
+/// rt_tgsigqueueinfo(2).
+pub fn rt_tgsigqueueinfo(_: &mut Task, args: [u64; 6]) -> Result {
+    forward(libc::SYS_rt_tgsigqueueinfo, args)
+}
+/// pidfd_send_signal(2).
+pub fn pidfd_send_signal(_: &mut Task, args: [u64; 6]) -> Result {
+    forward(libc::SYS_pidfd_send_signal, args)
 }
