@@ -84,7 +84,8 @@ pub fn main(args: Vec<OsString>) -> Result<ExitCode> {
         return replay::record(&native, &chosen).map(|()| ExitCode::SUCCESS);
     }
     let xemu = machine(&options, native.runner.clone())?;
-    let fuzz = Fuzz { options, native, xemu, declared: declared::Table::load()?, totals: Mutex::default(), unknown: Mutex::default() };
+    let cpu = options.cpu.clone();
+    let fuzz = Fuzz { options, native, xemu, declared: declared::Table::load(&cpu)?, totals: Mutex::default(), unknown: Mutex::default() };
     fuzz.rounds(&chosen)
 }
 
@@ -254,7 +255,7 @@ impl Fuzz {
     fn judge(&self, case: &Case, expected: &Record, got: &Record) {
         let mut differences = compare::differences(case, expected, got);
         let form = name(case.form);
-        differences.retain(|d| !self.declared.allows(&form, &d.field));
+        differences.retain(|d| !self.declared.allows(case, &form, &d.field));
         if got.signal() == 4 && expected.signal() == 0 {
             differences = vec![compare::Difference { field: UNDEFINED.into(), text: "undefined instruction".into() }];
         }
