@@ -102,6 +102,13 @@ fn machine(options: &Options, runner: PathBuf) -> Result<Machine> {
         *first = path.clone();
     }
     prefix.push(xemu.into());
+    if options.cpu == "max" && project::HOST_IS_X86 {
+        // qemu-user tells of FEAT_AFP in no HWCAP.
+        prefix.extend(["--host-features".into(), "lse,lrcpc,lrcpc2,lse2,flagm,flagm2,afp,frintts,aes,pmull,sha1,sha256,crc32".into()]);
+    }
+    if options.faults {
+        prefix.push("--strict-align".into());
+    }
     Ok(Machine { prefix, runner })
 }
 
