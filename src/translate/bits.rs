@@ -110,9 +110,6 @@ fn bit_test(c: &mut Ctx, insn: &Insn, change: Option<Rmw>) {
         None => c.load_mem(bytes, T[0], mem),
         Some(op) if insn.lock() => {
             mask(c);
-            if !matches!(mem, Mem::Off(_, 0)) {
-                c.a.lea(T[7], mem);
-            }
             let n = c.a.address_in(T[7], mem);
             locked_bits(c, op, bytes, T[3], n);
         }

@@ -55,7 +55,11 @@ pub fn differences(case: &Case, expected: &Record, got: &Record) -> Vec<Differen
                 add(&format!("ymm{n}"), v(expected, at::YMMHI), v(got, at::YMMHI));
             }
         }
-        add("mxcsr", format!("{:#x}", expected.get32(at::MXCSR)), format!("{:#x}", got.get32(at::MXCSR)));
+        let (e, g) = (expected.get32(at::MXCSR), got.get32(at::MXCSR));
+        for (n, name) in ["IE", "DE", "ZE", "OE", "UE", "PE"].iter().enumerate() {
+            add(&format!("mxcsr.{name}"), (e >> n & 1).to_string(), (g >> n & 1).to_string());
+        }
+        add("mxcsr", format!("{:#x}", e & !0x3f), format!("{:#x}", g & !0x3f));
     }
     if needs & NEED_X87 != 0 && !faulted {
         for (name, at) in [("cw", at::X87), ("sw", at::X87 + 4), ("tw", at::X87 + 8)] {

@@ -1,32 +1,71 @@
 //! Differences that xemu declares: `fixtures/semantics/declared.txt`.
 //!
-//! A line is a regular expression for form names, field names separated by commas, and the reason. `#` starts a comment.
+//! A line says when it holds, for which forms (a regular expression), in which fields (separated by commas), and why. `#` starts a comment.
 
+use super::case::{Case, at};
 use crate::{Result, project};
 use regex::Regex;
 
-/// The table.
-pub struct Table(Vec<(Regex, Vec<String>)>);
+/// When a row holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum When {
+    /// On every host.
+    Always,
+    /// On hosts without FEAT_AFP.
+    NoAfp,
+    /// There, and when only one of MXCSR's FTZ and DAZ is set.
+    NoAfpMixed,
+}
+
+/// The table, for one host.
+pub struct Table {
+    rows: Vec<(When, Regex, Vec<String>)>,
+    afp: bool,
+}
+
+/// Whether the ARM64 processor that xemu runs on (QEMU's model `cpu` on an x86_64 host) has FEAT_AFP.
+fn has_afp(cpu: &str) -> bool {
+    if project::HOST_IS_X86 {
+        return cpu == "max";
+    }
+    std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| text.split_whitespace().any(|w| w == "afp"))
+}
 
 impl Table {
     /// Reads it.
-    pub fn load() -> Result<Self> {
+    pub fn load(cpu: &str) -> Result<Self> {
         let path = project::root().join("fixtures/semantics/declared.txt");
         let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         let mut rows = Vec::new();
         for line in text.lines().filter(|l| !l.trim().is_empty() && !l.starts_with('#')) {
-            let mut words = line.splitn(3, char::is_whitespace);
-            let (Some(form), Some(fields), Some(_reason)) = (words.next(), words.next(), words.next()) else {
-                return Err(format!("{}: not `FORMS FIELDS REASON`: {line}", path.display()));
-            };
-            let form = Regex::new(&format!("^(?:{form})$")).map_err(|e| format!("{}: {e}", path.display()))?;
-            rows.push((form, fields.split(',').map(str::to_string).collect()));
+            let row = row(line).ok_or_else(|| format!("{}: not `WHEN FORMS FIELDS REASON`: {line}", path.display()))?;
+            rows.push(row);
         }
-        Ok(Table(rows))
+        Ok(Table { rows, afp: has_afp(cpu) })
     }
 
-    /// Whether a difference of `form` in `field` is declared.
-    pub fn allows(&self, form: &str, field: &str) -> bool {
-        self.0.iter().any(|(re, fields)| fields.iter().any(|f| f == field) && re.is_match(form))
+    /// Whether a difference of `case`, whose form is called `form`, in `field` is declared.
+    pub fn allows(&self, case: &Case, form: &str, field: &str) -> bool {
+        let mxcsr = case.record.get32(at::MXCSR);
+        let holds = |when| match when {
+            When::Always => true,
+            When::NoAfp => !self.afp,
+            When::NoAfpMixed => !self.afp && (mxcsr >> 15 & 1) != (mxcsr >> 6 & 1),
+        };
+        let names = |fields: &[String]| fields.iter().any(|f| f == field || f.strip_suffix('*').is_some_and(|head| field.starts_with(head)));
+        self.rows.iter().any(|(when, forms, fields)| holds(*when) && names(fields) && forms.is_match(form))
     }
+}
+
+fn row(line: &str) -> Option<(When, Regex, Vec<String>)> {
+    let mut words = line.splitn(4, char::is_whitespace);
+    let when = match words.next()? {
+        "always" => When::Always,
+        "no-afp" => When::NoAfp,
+        "no-afp-mixed" => When::NoAfpMixed,
+        _ => return None,
+    };
+    let forms = Regex::new(&format!("^(?:{})$", words.next()?)).ok()?;
+    let fields = words.next()?.split(',').map(str::to_string).collect();
+    words.next().map(|_reason| (when, forms, fields))
 }

@@ -8,6 +8,7 @@ mod gaps;
 mod guest;
 mod native;
 mod programs;
+mod semantics;
 
 use crate::emulator::Emulator;
 use crate::{Result, parallel, project};
@@ -32,7 +33,7 @@ cargo xtask test [OPTIONS]
 type Suite = (&'static str, fn(&Context) -> Result<()>);
 
 /// In the order in which they run: the cheap ones first.
-const SUITES: &[Suite] = &[("unit", cargo::unit), ("guests", guest::run), ("programs", programs::run)];
+const SUITES: &[Suite] = &[("unit", cargo::unit), ("semantics", semantics::run), ("guests", guest::run), ("programs", programs::run)];
 
 /// What every suite gets.
 pub struct Context {
