@@ -90,7 +90,8 @@ macro_rules! native {
     ($x:expr, $mem:expr, $code:literal) => {{
         let mut area = Area([0; 512]);
         area.0[24..28].copy_from_slice(&0x1f80u32.to_le_bytes());
-        area.0[..160].copy_from_slice(&image($x, &area.0));
+        let start = image($x, &area.0);
+        area.0[..160].copy_from_slice(&start);
         let mem: &mut [u8; 128] = $mem;
         let mut rax: u64 = 0;
         // SAFETY: the areas are as large and aligned as the instructions need; x87 and XMM registers are declared clobbered, FNINIT
