@@ -313,8 +313,7 @@ const MAY_BLOCK: &[i64] = &[
     libc::SYS_rt_sigsuspend,
     libc::SYS_getrandom,
     libc::SYS_io_getevents,
-    #[cfg(target_arch = "aarch64")]
-    libc::SYS_io_pgetevents,
+    syscalls::Sysno::io_pgetevents as i64,
     libc::SYS_io_uring_enter,
     libc::SYS_fanotify_mark,
     libc::SYS_request_key,

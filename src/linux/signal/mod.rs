@@ -20,6 +20,9 @@ use crate::host::signals::{self as host, Inbox, NEVER_BLOCKED, Registered, SigIn
 use crate::host::sys::{Errno, NOT_BEGUN, RESTART};
 use crate::host::{copy, process};
 
+/// libc lacks it on some hosts.
+const IO_PGETEVENTS: i64 = syscalls::Sysno::io_pgetevents as i64;
+
 /// SIGKILL and SIGSTOP: neither blocked nor handled.
 pub const UNBLOCKABLE: u64 = bit(libc::SIGKILL) | bit(libc::SIGSTOP);
 
@@ -327,7 +330,7 @@ pub fn host_call(task: &mut Task, number: i64, mut args: [u64; 6]) -> Result<u64
         libc::SYS_ppoll => (3, [args[3], args[4]]),
         libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => (4, [args[4], args[5]]),
         // A pointer to the two.
-        libc::SYS_pselect6 | libc::SYS_io_pgetevents if args[5] != 0 => (5, copy::read(Addr(args[5])).map_err(|_| Errno(libc::EFAULT))?),
+        libc::SYS_pselect6 | IO_PGETEVENTS if args[5] != 0 => (5, copy::read(Addr(args[5])).map_err(|_| Errno(libc::EFAULT))?),
         _ => return process::forward(number, args),
     };
     let mask = read_mask(mask, size)?;
