@@ -10,6 +10,10 @@ use iced_x86::{Decoder, DecoderError, DecoderOptions};
 pub trait CodeSource {
     /// Copies executable guest bytes at `at`, and returns how many there are (0: not mapped or not executable).
     fn read_code(&self, at: Addr, buf: &mut [u8]) -> usize;
+    /// Is there a translation that begins at `at`? A region ends in front of it, rather than hold the same code again.
+    fn is_translated(&self, _at: Addr) -> bool {
+        false
+    }
 }
 
 /// Bounds of a region.
@@ -97,6 +101,17 @@ pub fn decode_one(bytes: &[u8], addr: Addr) -> Option<Insn> {
     (d.last_error() != DecoderError::NoMoreBytes || bytes.len() >= 15).then(|| Insn::new(raw))
 }
 
+/// Decodes `bytes` at `addr` one instruction after the other, as long as `each` wants more and bytes last.
+pub fn decode_each(bytes: &[u8], addr: Addr, mut each: impl FnMut(Insn) -> bool) {
+    let mut d = Decoder::with_ip(64, bytes, addr.0, OPTIONS);
+    while d.can_decode() {
+        let raw = d.decode();
+        if d.last_error() == DecoderError::NoMoreBytes || !each(Insn::new(raw)) {
+            break;
+        }
+    }
+}
+
 /// How a straight piece ended.
 enum Stop {
     /// At an instruction that does not go on.
@@ -111,6 +126,8 @@ enum Stop {
 fn sweep(source: &dyn CodeSource, start: Addr, limits: Limits, region: &mut Region) -> Stop {
     let mut buf = [0u8; 256];
     let mut at = start;
+    let alone = region.segments.is_empty();
+    let mut joins = false;
     loop {
         // A window of code bytes from here on.
         let window = at;
@@ -120,7 +137,7 @@ fn sweep(source: &dyn CodeSource, start: Addr, limits: Limits, region: &mut Regi
         }
         let mut d = Decoder::with_ip(64, &buf[..have], at.0, OPTIONS);
         loop {
-            if region.insns.len() >= limits.insns || at != start && region.insn_at(at).is_some() {
+            if region.insns.len() >= limits.insns || joins && source.is_translated(at) || !alone && at != start && region.insn_at(at).is_some() {
                 return Stop::At(at);
             }
             let raw = d.decode();
@@ -135,7 +152,9 @@ fn sweep(source: &dyn CodeSource, start: Addr, limits: Limits, region: &mut Regi
             let insn = Insn::new(raw);
             at = insn.next();
             region.insns.push(insn);
-            match insn.flow() {
+            let flow = insn.flow();
+            joins = flow != Flow::Next;
+            match flow {
                 Flow::Next | Flow::Conditional(_) | Flow::Call(_) | Flow::CallIndirect | Flow::Syscall => {}
                 _ => return Stop::Flow,
             }
@@ -145,7 +164,7 @@ fn sweep(source: &dyn CodeSource, start: Addr, limits: Limits, region: &mut Regi
 
 /// Builds the region that starts at `entry`.
 pub fn decode_region(source: &dyn CodeSource, entry: Addr, limits: Limits) -> Region {
-    let mut region = Region::default();
+    let mut region = Region { insns: Vec::with_capacity(limits.insns), blocks: Vec::with_capacity(32), ..Region::default() };
     let mut pending = vec![entry];
     let mut ends: Vec<(usize, Stop)> = Vec::new();
     while let Some(start) = pending.pop() {

@@ -182,7 +182,7 @@ select! {
 impl Asm {
     /// An empty assembler.
     pub fn new(features: Features) -> Asm {
-        Asm { ops: SimpleAssembler::new(), features, labels: Vec::new(), fixups: Vec::new(), literals: Vec::new() }
+        Asm { ops: SimpleAssembler::new(), features, labels: Vec::with_capacity(64), fixups: Vec::with_capacity(64), literals: Vec::with_capacity(16) }
     }
 
     /// Bytes emitted so far.

@@ -170,14 +170,14 @@ impl Engine {
 }
 
 /// Guest code as the decoder reads it: only what the guest may execute.
-struct GuestCode<'a>(&'a dyn Pages);
+struct GuestCode<'a>(&'a Engine);
 
 impl CodeSource for GuestCode<'_> {
     fn read_code(&self, at: Addr, buf: &mut [u8]) -> usize {
         let mut have = 0;
         while have < buf.len() {
             let pc = at.plus(have as u64);
-            let executable = self.0.page(pc).is_some_and(|p| p.executable);
+            let executable = self.0.pages.page(pc).is_some_and(|p| p.executable);
             let n = ((PAGE_SIZE - pc.0 % PAGE_SIZE) as usize).min(buf.len() - have);
             if !executable || copy::read_bytes(pc, &mut buf[have..have + n]).is_err() {
                 break;
@@ -185,5 +185,8 @@ impl CodeSource for GuestCode<'_> {
             have += n;
         }
         have
+    }
+    fn is_translated(&self, at: Addr) -> bool {
+        self.0.cache().lookup(at).is_some()
     }
 }

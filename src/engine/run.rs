@@ -264,8 +264,8 @@ impl Thread {
         if self.seat.forget.swap(false, Ordering::SeqCst) {
             self.forget();
         }
-        let mut region = decode_region(&GuestCode(engine.pages), rip, Limits { insns: 1, segments: 1 });
-        optimize::liveness(&mut region, &GuestCode(engine.pages));
+        let mut region = decode_region(&GuestCode(engine), rip, Limits { insns: 1, segments: 1 });
+        optimize::liveness(&mut region, &GuestCode(engine));
         let target = loop {
             let mut cache = engine.cache();
             let emitted = translate::translate(&region, cache.options());
@@ -299,7 +299,7 @@ impl Engine {
         if let Some(t) = self.cache().lookup(rip) {
             return Some(t);
         }
-        let source = GuestCode(self.pages);
+        let source = GuestCode(self);
         let mut region = decode_region(&source, rip, self.limits);
         if region.insns.is_empty() {
             return None;

@@ -3,7 +3,7 @@
 //! At returns, indirect jumps and calls all flags count as live: who runs next is not known. They cost nothing there, since
 //! arithmetic leaves them in NZCV anyhow.
 
-use crate::decode::{CodeSource, End, FlagEffects, Flow, NO_FLAGS, Region, STATUS, decode_one};
+use crate::decode::{CodeSource, End, FlagEffects, Flow, NO_FLAGS, Region, STATUS, decode_each};
 use crate::guest::Addr;
 
 /// How many instructions behind an exit are looked at.
@@ -11,36 +11,33 @@ const LOOK_AHEAD: usize = 8;
 
 /// Flags that the code at `at` may read before it overwrites them. Records what it looked at in `sources`.
 fn live_at(source: &dyn CodeSource, at: Addr, sources: &mut Vec<(Addr, u64)>) -> u8 {
-    let mut buf = [0u8; 64];
-    let mut have = source.read_code(at, &mut buf);
-    let (mut start, mut pc) = (at, at);
-    let (mut open, mut live) = (STATUS, NO_FLAGS);
-    for _ in 0..LOOK_AHEAD {
-        let offset = (pc.0 - start.0) as usize;
-        let Some(insn) = buf[..have].get(offset..).and_then(|b| decode_one(b, pc)) else { break };
-        live |= insn.flags.reads & open;
-        open &= !insn.flags.kills;
-        let flow = insn.flow();
-        pc = insn.next();
-        if open == NO_FLAGS {
-            break;
-        }
-        match flow {
-            Flow::Next => {}
-            Flow::Jump(to) => {
-                sources.push((start, pc.0 - start.0));
-                (start, pc) = (to, to);
-                have = source.read_code(to, &mut buf);
+    let mut buf = [0u8; 48];
+    let mut start = at;
+    let (mut open, mut live, mut left) = (STATUS, NO_FLAGS, LOOK_AHEAD);
+    loop {
+        let have = source.read_code(start, &mut buf);
+        let (mut pc, mut next) = (start, None);
+        decode_each(&buf[..have], start, |insn| {
+            live |= insn.flags.reads & open;
+            open &= !insn.flags.kills;
+            pc = insn.next();
+            left -= 1;
+            match insn.flow() {
+                Flow::Next => {}
+                Flow::Jump(to) => next = Some(to),
+                _ => {
+                    live |= open;
+                    open = NO_FLAGS;
+                }
             }
-            _ => {
-                live |= open;
-                open = NO_FLAGS;
-                break;
-            }
+            next.is_none() && open != NO_FLAGS && left > 0
+        });
+        sources.push((start, (pc.0 - start.0).max(1)));
+        match next {
+            Some(to) if open != NO_FLAGS && left > 0 => start = to,
+            _ => return live | open,
         }
     }
-    sources.push((start, (pc.0 - start.0).max(1)));
-    live | open
 }
 
 /// Sets `Insn::live` and `Block::live_in`.

@@ -80,10 +80,10 @@ impl<'a> Ctx<'a> {
             zero_test: None,
             index: 0,
             labels,
-            cold: Vec::new(),
-            entries: Vec::new(),
+            cold: Vec::with_capacity(16),
+            entries: Vec::with_capacity(region.blocks.len()),
             origins: Vec::with_capacity(region.insns.len() + 8),
-            exits: Vec::new(),
+            exits: Vec::with_capacity(2 * region.blocks.len()),
         }
     }
 
