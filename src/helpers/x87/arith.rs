@@ -87,7 +87,8 @@ fn memory_float(fpu: &mut X87, op: Op, format: convert::Format, bits: u64) {
     let r = apply(&mut env, op, st(fpu, 0), v);
     let a = st(fpu, 0).class();
     use super::super::softfloat::f80::Class;
-    if env.flags & super::super::softfloat::flag::IE == 0 && a != Class::Quiet {
+    use super::super::softfloat::flag::{IE, ZE};
+    if env.flags & (IE | ZE) == 0 && a != Class::Quiet {
         env.raise(super::super::softfloat::flag::DE);
     }
     if commit(fpu, &env) {
