@@ -202,6 +202,8 @@ pub mod ops {
     pub const FSUB: F3 = F3(0x1e20_3800, 0x0ea0_d400);
     pub const FMUL: F3 = F3(0x1e20_0800, 0x2e20_dc00);
     pub const FDIV: F3 = F3(0x1e20_1800, 0x2e20_fc00);
+    pub const FMAX: F3 = F3(0x1e20_4800, 0x0e20_f400);
+    pub const FMIN: F3 = F3(0x1e20_5800, 0x0ea0_f400);
     pub const FCMEQ: F3 = F3(0x5e20_e400, 0x0e20_e400);
     pub const FCMGE: F3 = F3(0x7e20_e400, 0x2e20_e400);
     pub const FCMGT: F3 = F3(0x7ea0_e400, 0x2ea0_e400);

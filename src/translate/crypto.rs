@@ -19,13 +19,13 @@ pub const ROWS: &[Row] = {
         (Aesimc, |c, i| two(c, i, inverse_mix)),
         (Aeskeygenassist, |c, i| two(c, i, key_assist)),
         (Pclmulqdq, |c, i| two(c, i, multiply)),
-        (Sha1rnds4, |c, i| two(c, i, sha1_rounds)),
-        (Sha1nexte, |c, i| two(c, i, sha1_next)),
-        (Sha1msg1, |c, i| two(c, i, sha1_message1)),
-        (Sha1msg2, |c, i| two(c, i, sha1_message2)),
-        (Sha256rnds2, |c, i| two(c, i, |c, d, a, b, _| in_helper(c, crypto::Op::Sha256Rounds, 0, d, a, b))),
-        (Sha256msg1, |c, i| two(c, i, sha256_message1)),
-        (Sha256msg2, |c, i| two(c, i, sha256_message2)),
+        (Sha1rnds4, |c, i| two_anywhere(c, i, sha1_rounds)),
+        (Sha1nexte, |c, i| two_anywhere(c, i, sha1_next)),
+        (Sha1msg1, |c, i| two_anywhere(c, i, sha1_message1)),
+        (Sha1msg2, |c, i| two_anywhere(c, i, sha1_message2)),
+        (Sha256rnds2, |c, i| two_anywhere(c, i, |c, d, a, b, _| in_helper(c, crypto::Op::Sha256Rounds, 0, d, a, b))),
+        (Sha256msg1, |c, i| two_anywhere(c, i, sha256_message1)),
+        (Sha256msg2, |c, i| two_anywhere(c, i, sha256_message2)),
     ]
 };
 
@@ -35,6 +35,13 @@ pub type WithConstant = fn(&mut Ctx, V, V, V, u32);
 fn two(c: &mut Ctx, insn: &Insn, f: WithConstant) {
     let Op::Xmm(n) = insn.op(0) else { return c.undefined(insn) };
     let b = c.read_aligned(insn, 1, SECOND);
+    f(c, xmm(n), xmm(n), b, immediate(insn));
+}
+
+/// As [`two`]; SHA takes memory at any address: Zen 4, where the manual has #GP.
+fn two_anywhere(c: &mut Ctx, insn: &Insn, f: WithConstant) {
+    let Op::Xmm(n) = insn.op(0) else { return c.undefined(insn) };
+    let b = c.read_v(insn, 1, 16, SECOND);
     f(c, xmm(n), xmm(n), b, immediate(insn));
 }
 

@@ -115,6 +115,16 @@ pub enum Extreme {
 
 /// MIN, MAX: `a < b ? a : b` (or `>`): the second operand if they are equal or unordered.
 pub fn extreme(c: &mut Ctx, kind: Extreme, fp: Fp, d: V, a: V, b: V) {
+    if c.a.features.afp {
+        // With FPCR.AH the host's own are x86's (Arm ARM, FPMax with altfp).
+        let op = if kind == Extreme::Min { FMIN } else { FMAX };
+        let r = if fp.scalar() { V(0) } else { d };
+        c.a.f3(op, fp, r, a, b);
+        if fp.scalar() {
+            merge(c, fp, d, a, r);
+        }
+        return;
+    }
     match kind {
         Extreme::Min => c.a.f3(FCMGT, fp, V(0), b, a),
         Extreme::Max => c.a.f3(FCMGT, fp, V(0), a, b),

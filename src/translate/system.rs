@@ -170,6 +170,11 @@ fn stmxcsr(c: &mut Ctx, insn: &Insn) {
         // FPCR.AH: IDC (7) is DE (1).
         c.a.ubfx(Size::W, T[3], T[1], 7, 1);
         c.a.alu_shift(Alu::Orr, Size::W, T[0], T[0], T[3], Shift::Lsl, 1);
+    } else {
+        // A result that FTZ makes zero is inexact to x86; the host's flushing sets UFC alone.
+        c.a.ubfx(Size::W, T[3], T[0], 15, 1);
+        c.a.alu_shift(Alu::And, Size::W, T[3], T[3], T[1], Shift::Lsr, 3);
+        c.a.alu_shift(Alu::Orr, Size::W, T[2], T[2], T[3], Shift::Lsl, 3);
     }
     c.a.alu_imm(Alu::And, Size::W, T[1], T[1], 1);
     c.a.alu_shift(Alu::Orr, Size::W, T[1], T[1], T[2], Shift::Lsl, 2);

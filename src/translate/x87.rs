@@ -94,6 +94,11 @@ pub const ROWS: &[Row] = {
             run(c, FpuOp::Pop, 0);
         }),
         (Fnop, |c, _| run(c, FpuOp::Wait, 0)),
+        // The 8087's and 287's modes: nothing happens.
+        (Fneni, |_, _| {}),
+        (Fndisi, |_, _| {}),
+        (Fnsetpm, |_, _| {}),
+        (Fstpnce, |c, i| store(c, i, true)),
         (Wait, |c, _| run(c, FpuOp::Wait, 0)),
         (Fninit, |c, _| run(c, FpuOp::Init, 0)),
         (Fnclex, |c, _| run(c, FpuOp::ClearEx, 0)),

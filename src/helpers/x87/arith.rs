@@ -87,7 +87,8 @@ fn memory_float(fpu: &mut X87, op: Op, format: convert::Format, bits: u64) {
     let r = apply(&mut env, op, st(fpu, 0), v);
     let a = st(fpu, 0).class();
     use super::super::softfloat::f80::Class;
-    if env.flags & super::super::softfloat::flag::IE == 0 && a != Class::Quiet {
+    use super::super::softfloat::flag::{IE, ZE};
+    if env.flags & (IE | ZE) == 0 && a != Class::Quiet {
         env.raise(super::super::softfloat::flag::DE);
     }
     if commit(fpu, &env) {
@@ -143,6 +144,7 @@ pub fn fprem1(fpu: &mut X87) {
 fn remainder(fpu: &mut X87, nearest: bool) {
     if empty(fpu, 0) || empty(fpu, 1) {
         if underflow(fpu) {
+            fpu.status &= !C2;
             set(fpu, 0, F80::INDEFINITE);
         }
         return;
@@ -151,6 +153,11 @@ fn remainder(fpu: &mut X87, nearest: bool) {
     let (r, q) = rem::rem(&mut env, st(fpu, 0), st(fpu, 1), nearest);
     if !commit(fpu, &env) {
         return;
+    }
+    if r.is_nan() {
+        // No quotient: C0 and C3 stay.
+        fpu.status &= !(C1 | C2);
+        return set(fpu, 0, r);
     }
     let bit = |n: u32, c: u16| if q.is_some_and(|q| q >> n & 1 != 0) { c } else { 0 };
     fpu.status &= !(C0 | C1 | C2 | C3);

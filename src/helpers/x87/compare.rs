@@ -49,11 +49,19 @@ pub fn fucom_sti(fpu: &mut X87, i: u8) -> bool {
 }
 /// FCOMI: ZF, PF, CF in RFLAGS position; `None`: flags unchanged, no pop.
 pub fn fcomi(fpu: &mut X87, i: u8) -> Option<u64> {
-    order(fpu, empty(fpu, i), false, |f| (st(f, i), false))
+    integer_order(fpu, i, false)
 }
 /// FUCOMI: as [`fcomi`].
 pub fn fucomi(fpu: &mut X87, i: u8) -> Option<u64> {
-    order(fpu, empty(fpu, i), true, |f| (st(f, i), false))
+    integer_order(fpu, i, true)
+}
+/// C1 stays unless the stack underflows: Zen 4.
+fn integer_order(fpu: &mut X87, i: u8, quiet: bool) -> Option<u64> {
+    let missing = empty(fpu, 0) || empty(fpu, i);
+    let c1 = fpu.status & C1;
+    let r = order(fpu, missing, quiet, |f| (st(f, i), false));
+    fpu.status |= if missing { 0 } else { c1 };
+    r
 }
 fn memory(fpu: &mut X87, f: convert::Format, bits: u64) -> bool {
     let mut env = Env::new(0x37f);

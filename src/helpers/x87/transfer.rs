@@ -146,7 +146,7 @@ pub fn fcmov(fpu: &mut X87, i: u8, taken: u64) {
         }
         return;
     }
-    fpu.status &= !super::status::C1;
+    // C1 stays: Zen 4.
     if taken != 0 {
         fpu.reg[phys(fpu, 0)] = st(fpu, i).bits();
     }
