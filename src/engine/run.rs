@@ -245,12 +245,16 @@ impl Thread {
             }
         }
         if signal == libc::SIGBUS && code == libc::BUS_ADRALN {
-            let known = !self.engine.stopped(|cache| {
-                let new = cache.options_mut().misaligned.insert(rip.0);
-                cache.invalidate(rip, 1);
-                new
-            });
+            let known = self.engine.cache().options().misaligned.contains(&rip.0);
             if !known {
+                self.engine.stopped(|cache| {
+                    cache.options_mut().misaligned.insert(rip.0);
+                    cache.invalidate(rip, 1);
+                });
+                return None;
+            }
+            // Another thread may have found the same site while this one was on its way here, from code that is gone now.
+            if self.seat.forget.load(Ordering::SeqCst) {
                 return None;
             }
         }
