@@ -4,7 +4,7 @@
 //! and lets it continue in the stub that leaves translated code; the engine does the rest in ordinary context.
 
 use super::arena::{FAULT_STUB, RANGE};
-use super::signals::{self, KernelAction};
+use super::signals::KernelAction;
 use super::sys::{self, Errno};
 use super::thread::{GUARD_BELOW_STATE, POLL_BELOW_STATE};
 use crate::emit::stubs::kind;
@@ -70,7 +70,7 @@ extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut li
     if info.si_code <= 0 {
         // Sent by somebody (kill and the like), not raised by the processor.
         // SAFETY: a siginfo is 128 bytes.
-        signals::deliver(unsafe { &*(&raw const *info).cast() }, &mut m.pc);
+        super::signals::deliver(unsafe { &*(&raw const *info).cast() }, &mut m.pc);
         return;
     }
     if let Some(fix) = super::copy::fixup(m.pc) {

@@ -15,9 +15,6 @@ use std::sync::OnceLock;
 
 /// Between tp and what local-exec code calls offset 16 (GAP_ABOVE_TP).
 const GAP: u64 = 16;
-/// No struct pthread is larger, in bytes.
-const LARGEST: u64 = 1024;
-
 /// What is needed to make a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Template {
@@ -74,6 +71,9 @@ fn rebase(words: &mut [u64], old: std::ops::RangeInclusive<u64>, new: u64) {
 #[cfg(target_arch = "aarch64")]
 mod find {
     use super::*;
+
+    /// No struct pthread is larger, in bytes.
+    const LARGEST: u64 = 1024;
 
     unsafe extern "C" {
         // The linker's: the start of our image.
