@@ -57,8 +57,6 @@ pub struct Block {
     pub loop_head: bool,
     /// Flags that may be read before they are overwritten (set by `optimize::liveness`).
     pub live_in: Flags,
-    /// For a block that ends in a call: flags that its continuation may read before it overwrites them (set by `optimize::liveness`).
-    pub continuation: Flags,
 }
 
 /// A region.
@@ -208,7 +206,7 @@ fn split_blocks(region: &mut Region, ends: &[(usize, Stop)]) {
         }
     }
     for i in 0..n {
-        let insn = region.insns[i];
+        let insn = &region.insns[i];
         let flow = insn.flow();
         if let Flow::Conditional(to) | Flow::Jump(to) = flow
             && let Some(t) = region.insn_at(to)
@@ -239,7 +237,7 @@ fn split_blocks(region: &mut Region, ends: &[(usize, Stop)]) {
                 Stop::NoFetch(a) | Stop::At(a) => End::NoFetch(*a),
                 Stop::Flow => End::Fall(addr),
             };
-            region.blocks.push(Block { first, count: 0, addr, end, loop_head: false, live_in: STATUS, continuation: STATUS });
+            region.blocks.push(Block { first, count: 0, addr, end, loop_head: false, live_in: STATUS });
             continue;
         }
         let mut at = first;
@@ -257,7 +255,7 @@ fn split_blocks(region: &mut Region, ends: &[(usize, Stop)]) {
                 Flow::Next => End::Fall(insn.next()),
                 flow => End::Flow(flow),
             };
-            region.blocks.push(Block { first: at, count: last + 1 - at, addr: region.insns[at].addr(), end: end_kind, loop_head: looped[at], live_in: STATUS, continuation: STATUS });
+            region.blocks.push(Block { first: at, count: last + 1 - at, addr: region.insns[at].addr(), end: end_kind, loop_head: looped[at], live_in: STATUS });
             at = last + 1;
         }
     }

@@ -152,6 +152,26 @@ fn choose_nan(a: &mut Asm, fp: Fp) {
     a.ret(LINK);
 }
 
+/// A return that the shadow stack did not predict (a longjmp, a switched stack): the target in T0 by the inline table; falls through where it
+/// is not there.
+fn look_up_return(a: &mut Asm) {
+    let (miss, full) = (a.label(), a.label());
+    a.load(Width::X, T[1], field(offset_of!(CpuState, lookup)), Order::Plain);
+    a.ubfx(Size::X, T[2], T[0], 0, LOOKUP_BITS);
+    a.alu_shift(super::Alu::Add, Size::X, T[1], T[1], T[2], super::Shift::Lsl, 4);
+    a.ldp(T[2], T[3], T[1], 0);
+    a.alu(super::Alu::Sub, Size::X, T[2], T[2], T[0]);
+    a.cbnz(Size::X, T[2], miss);
+    // An empty shadow stack stays empty.
+    a.load(Width::X, T[4], field(offset_of!(CpuState, shadow_top)), Order::Plain);
+    a.alu(super::Alu::Sub, Size::X, T[5], T[4], SHADOW);
+    a.tbz(T[5], 63, full);
+    a.mov(Size::X, SHADOW, T[4]);
+    a.bind(full);
+    a.br(T[3]);
+    a.bind(miss);
+}
+
 /// Assembles all stubs.
 pub fn assemble(features: super::Features) -> Stubs {
     let mut asm = Asm::new(features);
@@ -203,6 +223,9 @@ pub fn assemble(features: super::Features) -> Stubs {
         (Stub::Exception, kind::EXCEPTION, true),
     ] {
         offsets[stub as usize] = a.offset();
+        if stub == Stub::Return {
+            look_up_return(a);
+        }
         if argument {
             a.store(Width::X, T[0], field(offset_of!(CpuState, scratch)), Order::Plain);
         }

@@ -1,6 +1,6 @@
 //! Translated regions: where they lie, where they can be entered, what links to what, and which guest pages they came from.
 
-use crate::decode::{Flags, NO_FLAGS, Region};
+use crate::decode::{Flags, Region};
 use crate::emit::patch_branch;
 use crate::guest::{Addr, addr::PAGE_SIZE};
 use crate::host::arena::Arena;
@@ -19,13 +19,6 @@ pub(super) struct Target {
     pub live_in: Flags,
     /// Region, by the host address of its start.
     region: u64,
-}
-
-impl Target {
-    /// May it be reached with flags in any polarity?
-    pub fn free(&self) -> bool {
-        self.live_in == NO_FLAGS
-    }
 }
 
 struct Placed {
@@ -53,6 +46,10 @@ pub(super) struct Left {
     pub at: u64,
     /// Host address of the word to patch.
     pub patch: Option<u64>,
+    /// Start of its region.
+    start: u64,
+    /// [`Cache::generation`] when it was found.
+    pub generation: u64,
 }
 
 /// All translations of the process.
@@ -64,6 +61,8 @@ pub(super) struct Cache {
     by_page: FxHashMap<u64, FxHashSet<u64>>,
     /// Guest pages that we made read-only because code was translated from them.
     protected: FxHashSet<u64>,
+    /// Counts what took translations away: while it stays the same, everything that was found is still there.
+    generation: u64,
 }
 
 impl Cache {
@@ -75,9 +74,14 @@ impl Cache {
             regions: BTreeMap::new(),
             by_page: FxHashMap::default(),
             protected: FxHashSet::default(),
+            generation: 0,
         }
     }
 
+    /// See the field.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
     pub fn options(&self) -> &Options {
         &self.options
     }
@@ -143,7 +147,7 @@ impl Cache {
             ExitKind::Direct { patch, .. } => Some(start + patch as u64),
             _ => None,
         };
-        Some(Left { site, at: link, patch })
+        Some(Left { site, at: link, patch, start, generation: self.generation })
     }
 
     /// The guest instruction that host code at `pc` belongs to, and the carry's polarity there.
@@ -165,8 +169,7 @@ impl Cache {
         const BL: u32 = 0x8000_0000;
         let original = if call {
             // Back to the cold code that the exit's return address follows: two words before it.
-            let (start, _) = self.region_of(at).expect("the exit was found in a region");
-            let cold = start + left.site.host as u64 - 8;
+            let cold = left.start + left.site.host as u64 - 8;
             patch_branch(cold as i64 - at as i64).expect("inside one region") | BL
         } else {
             NOP
@@ -198,6 +201,7 @@ impl Cache {
 
     /// Removes every region translated from this range, and our write protection of its pages. No thread is in translated code.
     pub fn invalidate(&mut self, start: Addr, len: u64) {
+        self.generation += 1;
         let (first, end) = (start.page().0, start.plus(len).page_up().0);
         let pages: Vec<u64> = self.by_page.keys().copied().filter(|p| (first..end).contains(p)).collect();
         for page in pages {
@@ -232,6 +236,7 @@ impl Cache {
 
     /// Forgets everything. No thread is in translated code.
     pub fn flush(&mut self) {
+        self.generation += 1;
         self.targets.clear();
         self.regions.clear();
         self.by_page.clear();

@@ -175,7 +175,6 @@ impl Thread {
                     return None;
                 }
                 if let Some(target) = engine.target(Addr(first))
-                    && target.free()
                     && !self.seat.forget.load(Ordering::SeqCst)
                     && engine.cache().options().switches.on(Opt::InlineLookup)
                 {
@@ -204,12 +203,15 @@ impl Thread {
         let Some(target) = self.engine.target(left.site.guest) else { return };
         let mut cache = self.engine.cache();
         // Neither may have gone meanwhile; another region that took the exit's place is right too if it has the same exit there.
-        if cache.lookup(left.site.guest) == Some(target)
-            && let Some(again) = cache.exit(left.at)
-            && again.site == left.site
-        {
-            cache.link(&again, &target);
-        }
+        let left = match cache.generation() == left.generation {
+            true => *left,
+            false if cache.lookup(left.site.guest) != Some(target) => return,
+            false => match cache.exit(left.at) {
+                Some(again) if again.site == left.site => again,
+                _ => return,
+            },
+        };
+        cache.link(&left, &target);
     }
 
     fn exception(&mut self, code: u64) -> Exception {

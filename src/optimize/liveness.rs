@@ -1,7 +1,6 @@
 //! Backward liveness of the six status flags over a region, with a look ahead into the code behind its direct exits.
 //!
-//! At returns, indirect jumps and calls all flags count as live: who runs next is not known. They cost nothing there, since
-//! arithmetic leaves them in NZCV anyhow.
+//! At returns and indirect jumps all flags count as live: who runs next is not known.
 
 use crate::decode::{CodeSource, End, FlagEffects, Flow, NO_FLAGS, Region, STATUS, decode_each};
 use crate::guest::Addr;
@@ -24,7 +23,7 @@ fn live_at(source: &dyn CodeSource, at: Addr, sources: &mut Vec<(Addr, u64)>) ->
             left -= 1;
             match insn.flow() {
                 Flow::Next => {}
-                Flow::Jump(to) => next = Some(to),
+                Flow::Jump(to) | Flow::Call(to) => next = Some(to),
                 _ => {
                     live |= open;
                     open = NO_FLAGS;
@@ -67,16 +66,6 @@ pub fn liveness(region: &mut Region, source: &dyn CodeSource) {
             }
         }
     }
-    // Continuations of calls that lie outside; those inside follow below.
-    for b in 0..n {
-        let block = region.blocks[b];
-        if let End::Flow(Flow::Call(_) | Flow::CallIndirect) = block.end {
-            let next = region.insns[block.first + block.count - 1].next();
-            if region.block_at(next).is_none() {
-                region.blocks[b].continuation = live_at(source, next, &mut sources);
-            }
-        }
-    }
     region.sources = sources;
     for b in &mut region.blocks {
         b.live_in = NO_FLAGS;
@@ -101,15 +90,6 @@ pub fn liveness(region: &mut Region, source: &dyn CodeSource) {
         }
         if !changed {
             break;
-        }
-    }
-    for b in 0..n {
-        let block = region.blocks[b];
-        if let End::Flow(Flow::Call(_) | Flow::CallIndirect) = block.end {
-            let next = region.insns[block.first + block.count - 1].next();
-            if let Some(t) = region.block_at(next) {
-                region.blocks[b].continuation = region.blocks[t].live_in;
-            }
         }
     }
 }

@@ -116,8 +116,9 @@ fn jmp(c: &mut Ctx, insn: &Insn) {
     }
 }
 
-/// Jumps (or calls) to the guest address in T0 by the inline table. No flags are repaired: whoever needs them is not in the table.
+/// Jumps (or calls) to the guest address in T0 by the inline table. Who runs next is not known, so the carry is canonical.
 fn indirect(c: &mut Ctx, call: bool) {
+    c.canonical_carry(STATUS);
     let at = c.at;
     let leave = move |c: &mut Ctx| {
         c.call_stub(Stub::Indirect);
@@ -137,19 +138,13 @@ fn indirect(c: &mut Ctx, call: bool) {
 }
 
 /// Pushes the return address for the guest, and the pair (guest, host) for the host's predictor. Returns the label of the landing.
-/// A continuation that reads flags gets a pair that never matches: the return then goes the long way, which knows the carry's polarity.
 fn push_return(c: &mut Ctx, insn: &Insn) -> Label {
     let landing = c.a.label();
-    let continuation = c.region.blocks.iter().find(|b| b.count > 0 && b.first + b.count == c.index + 1).map_or(STATUS, |b| b.continuation);
     c.a.guest_address(T[1], insn.next().0);
     c.push(T[1]);
     if c.options.switches.on(Opt::ShadowStack) {
-        if continuation == NO_FLAGS {
-            c.a.adr(T[2], landing);
-            c.a.stp_pre(T[1], T[2], SHADOW, -16);
-        } else {
-            c.a.stp_pre(ZR, ZR, SHADOW, -16);
-        }
+        c.a.adr(T[2], landing);
+        c.a.stp_pre(T[1], T[2], SHADOW, -16);
     }
     landing
 }
@@ -209,6 +204,7 @@ fn ret(c: &mut Ctx, insn: &Insn) {
     if !c.options.switches.on(Opt::ShadowStack) {
         return indirect(c, false);
     }
+    c.canonical_carry(STATUS);
     let at = c.at;
     let miss = c.cold(move |c| {
         c.call_stub(Stub::Return);

@@ -93,7 +93,8 @@ impl<'a> Ctx<'a> {
     }
 
     pub(super) fn begin_block(&mut self, index: usize) {
-        let block = self.region.blocks[index];
+        let region = self.region;
+        let block = &region.blocks[index];
         let label = self.labels[index];
         self.a.bind(label);
         self.entries.push((index, label));

@@ -143,14 +143,25 @@ pub fn write_cf_of(c: &mut Ctx, cf: Option<X>, of: Option<X>) {
     c.a.write_nzcv(S1);
 }
 
-/// N and Z of the low `bytes` of `r`, C and V clear (as logic leaves them), PF from it too.
-pub fn logic_flags(c: &mut Ctx, bytes: u32, r: X) {
-    match bytes {
-        8 => c.a.alu(Alu::Ands, Size::X, ZR, r, r),
-        4 => c.a.alu(Alu::Ands, Size::W, ZR, r, r),
-        n => c.a.alu_shift(Alu::Adds, Size::W, ZR, ZR, r, Shift::Lsl, 32 - 8 * n),
+/// N and Z of the low `bytes` of `r`, which holds at least 32 bits; CF and OF clear, as logic leaves them. Where CF is live, a comparison with
+/// zero gives it in canonical polarity; for 4 and 8 bytes at no cost.
+pub fn nz_flags(c: &mut Ctx, bytes: u32, r: X) {
+    let compare = c.needs(CF);
+    match (bytes, compare) {
+        (4 | 8, true) => c.a.alu_imm(Alu::Subs, size_of(bytes), ZR, r, 0),
+        (4 | 8, false) => c.a.alu(Alu::Ands, size_of(bytes), ZR, r, r),
+        (n, true) => {
+            c.a.shift_imm(Shift::Lsl, Size::W, S1, r, 32 - 8 * n);
+            c.a.alu_imm(Alu::Subs, Size::W, ZR, S1, 0);
+        }
+        (n, false) => c.a.alu_shift(Alu::Adds, Size::W, ZR, ZR, r, Shift::Lsl, 32 - 8 * n),
     }
-    c.carry = Carry::Direct;
+    c.carry = if compare { Carry::Inverted } else { Carry::Direct };
+}
+
+/// All flags of a logic operation with result `r`.
+pub fn logic_flags(c: &mut Ctx, bytes: u32, r: X) {
+    nz_flags(c, bytes, r);
     if c.needs(crate::decode::PF | crate::decode::AF) {
         c.a.mov(Size::X, PFR, r);
     }

@@ -1,6 +1,7 @@
 //! Moves, arithmetic and logic on general registers.
 
 use super::context::{Carry, Ctx, size_of};
+use super::flags::nz_flags;
 use super::{Row, atomic};
 use crate::decode::{AF, CF, Insn, Mnemonic, OF, Op, PF, SF, ZF};
 use crate::emit::regs::*;
@@ -123,15 +124,22 @@ fn wide(c: &mut Ctx, kind: Kind, size: Size, d: X, a: X, b: Source, nzcv: bool) 
             emit(&mut c.a, kind.with_flags(), size, d, a, b);
             c.carry = if kind == Kind::Add { Carry::Direct } else { Carry::Inverted };
         }
-        Kind::And if nzcv => {
+        Kind::And if nzcv && !c.needs(CF) => {
             emit(&mut c.a, Alu::Ands, size, d, a, b);
             c.carry = Carry::Direct;
         }
-        Kind::Or | Kind::Xor if nzcv => {
-            let d = if d == ZR { T[5] } else { d };
-            emit(&mut c.a, kind.plain(), size, d, a, b);
-            c.a.alu(Alu::Ands, size, ZR, d, d);
-            c.carry = Carry::Direct;
+        Kind::And | Kind::Or | Kind::Xor if nzcv => {
+            let same = kind == Kind::And && b == Source::Reg(a);
+            let result = match (d, same) {
+                (ZR, true) => a,
+                (ZR, false) => T[5],
+                _ => d,
+            };
+            // A register on itself: nothing to compute, but a 32-bit destination is still cut.
+            if !(same && (d == ZR || d == a && size == Size::X)) {
+                emit(&mut c.a, kind.plain(), size, result, a, b);
+            }
+            nz_flags(c, if size == Size::X { 8 } else { 4 }, result);
         }
         _ if d == ZR => {}
         _ => emit(&mut c.a, kind.plain(), size, d, a, b),
@@ -150,9 +158,7 @@ fn narrow(c: &mut Ctx, kind: Kind, bytes: u32, d: X, a: X, b: Source, nzcv: bool
             c.a.mov(Size::X, d, a);
         }
         if nzcv {
-            // 0 + (result << up): N and Z of the narrow result, C and V clear.
-            c.a.alu_shift(Alu::Adds, Size::W, ZR, ZR, result, Shift::Lsl, up);
-            c.carry = Carry::Direct;
+            nz_flags(c, bytes, result);
         }
         return;
     }
@@ -289,8 +295,7 @@ fn arith(c: &mut Ctx, insn: &Insn, kind: Kind) {
             if insn.op(1) == insn.op(0) && kind == Kind::Xor {
                 c.a.mov_imm(d, 0);
                 if c.needs(ZF | SF | CF | OF) {
-                    c.a.alu(Alu::Ands, Size::W, ZR, d, d);
-                    c.carry = Carry::Direct;
+                    nz_flags(c, 4, d);
                 }
                 if c.needs(PF | AF) {
                     c.a.mov(Size::X, PFR, d);

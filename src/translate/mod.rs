@@ -142,15 +142,16 @@ pub fn translate(region: &Region, options: &Options) -> Emitted {
 }
 
 fn block(c: &mut Ctx, index: usize) {
-    let block = c.region.blocks[index];
+    let region = c.region;
+    let block = &region.blocks[index];
     c.begin_block(index);
     for at in block.first..block.first + block.count {
-        let insn = c.region.insns[at];
+        let insn = &region.insns[at];
         c.index = at;
-        c.begin_insn(&insn);
-        match table::handler(&insn) {
-            Some(handler) => handler(c, &insn),
-            None => c.undefined(&insn),
+        c.begin_insn(insn);
+        match table::handler(insn) {
+            Some(handler) => handler(c, insn),
+            None => c.undefined(insn),
         }
     }
     let live = if block.count > 0 { c.region.insns[block.first + block.count - 1].live } else { NO_FLAGS };
