@@ -39,7 +39,7 @@ mod tests {
     }
     #[test]
     fn logical_immediates() {
-        for (v, bits, ok) in [(0xff, 32, true), (0, 64, false), (u64::MAX, 64, false), (0xffff_ffff, 32, false), (0xffff_ffff, 64, true), (0x5555_5555_5555_5555, 64, true), (0xf00f, 32, false), (0x8000_0001, 32, true), (0xff00ff, 32, false), (0xff00ff00ff00ff, 64, true), (0x1234, 64, false)] {
+        for (v, bits, ok) in [(0xff, 32, true), (0, 64, false), (u64::MAX, 64, false), (0xffff_ffff, 32, false), (0xffff_ffff, 64, true), (0x5555_5555_5555_5555, 64, true), (0xf00f, 32, false), (0x8000_0001, 32, true), (0xff00ff, 32, true), (0xff00ff00ff00ff, 64, true), (0x1234, 64, false)] {
             assert_eq!(is_logical_imm(v, bits), ok, "{v:#x}/{bits}");
         }
     }
