@@ -206,32 +206,50 @@ impl Insn {
     }
 }
 
+/// Operands by `Register` number: asked for several times an instruction.
+static REGISTERS: [Op; 256] = {
+    let mut table = [Op::Other; 256];
+    let mut n = 0;
+    while n < 256 {
+        table[n] = register_operand(n);
+        n += 1;
+    }
+    table
+};
+
 fn register(r: Register) -> Op {
+    REGISTERS[r as usize & 255]
+}
+
+const fn register_operand(n: usize) -> Op {
     use Register as R;
-    let n = r as u32;
-    let within = |first: R, last: R| (n >= first as u32 && n <= last as u32).then(|| (n - first as u32) as u8);
-    let gpr = |n, bytes| Op::Gpr { n, bytes, high: false };
-    if let Some(n) = within(R::RAX, R::R15) {
+    const fn within(n: usize, first: R, last: R) -> Option<u8> {
+        if n >= first as usize && n <= last as usize { Some((n - first as usize) as u8) } else { None }
+    }
+    const fn gpr(n: u8, bytes: u8) -> Op {
+        Op::Gpr { n, bytes, high: false }
+    }
+    if let Some(n) = within(n, R::RAX, R::R15) {
         gpr(n, 8)
-    } else if let Some(n) = within(R::EAX, R::R15D) {
+    } else if let Some(n) = within(n, R::EAX, R::R15D) {
         gpr(n, 4)
-    } else if let Some(n) = within(R::AL, R::BL) {
+    } else if let Some(n) = within(n, R::AL, R::BL) {
         gpr(n, 1)
-    } else if let Some(n) = within(R::SPL, R::R15L) {
+    } else if let Some(n) = within(n, R::SPL, R::R15L) {
         gpr(n + 4, 1)
-    } else if let Some(n) = within(R::AH, R::BH) {
+    } else if let Some(n) = within(n, R::AH, R::BH) {
         Op::Gpr { n, bytes: 1, high: true }
-    } else if let Some(n) = within(R::AX, R::R15W) {
+    } else if let Some(n) = within(n, R::AX, R::R15W) {
         gpr(n, 2)
-    } else if let Some(n) = within(R::XMM0, R::XMM15) {
+    } else if let Some(n) = within(n, R::XMM0, R::XMM15) {
         Op::Xmm(n)
-    } else if let Some(n) = within(R::YMM0, R::YMM15) {
+    } else if let Some(n) = within(n, R::YMM0, R::YMM15) {
         Op::Ymm(n)
-    } else if let Some(n) = within(R::ST0, R::ST7) {
+    } else if let Some(n) = within(n, R::ST0, R::ST7) {
         Op::St(n)
-    } else if let Some(n) = within(R::MM0, R::MM7) {
+    } else if let Some(n) = within(n, R::MM0, R::MM7) {
         Op::Mmx(n)
-    } else if let Some(n) = within(R::ES, R::GS) {
+    } else if let Some(n) = within(n, R::ES, R::GS) {
         Op::Segment(n)
     } else {
         Op::Other

@@ -70,7 +70,8 @@ impl Cache {
         Cache {
             arena,
             options,
-            targets: FxHashMap::default(),
+            // A small program has about that many entries: the table does not grow while it starts.
+            targets: FxHashMap::with_capacity_and_hasher(3000, Default::default()),
             regions: BTreeMap::new(),
             by_page: FxHashMap::default(),
             protected: FxHashSet::default(),

@@ -6,11 +6,11 @@ use crate::decode::{CodeSource, End, FlagEffects, Flow, NO_FLAGS, Region, STATUS
 use crate::guest::Addr;
 
 /// How many instructions behind an exit are looked at.
-const LOOK_AHEAD: usize = 8;
+const LOOK_AHEAD: usize = 6;
 
 /// Flags that the code at `at` may read before it overwrites them. Records what it looked at in `sources`.
 fn live_at(source: &dyn CodeSource, at: Addr, sources: &mut Vec<(Addr, u64)>) -> u8 {
-    let mut buf = [0u8; 48];
+    let mut buf = [0u8; 32];
     let mut start = at;
     let (mut open, mut live, mut left) = (STATUS, NO_FLAGS, LOOK_AHEAD);
     loop {
