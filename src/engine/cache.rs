@@ -63,6 +63,8 @@ pub(super) struct Cache {
     protected: FxHashSet<u64>,
     /// Counts what took translations away: while it stays the same, everything that was found is still there.
     generation: u64,
+    /// Guest pages that we made read-only because code was translated from them, or from the pages listed here: other views of the same memory.
+    protected: FxHashMap<u64, Vec<u64>>,
 }
 
 impl Cache {
@@ -76,6 +78,7 @@ impl Cache {
             by_page: FxHashMap::default(),
             protected: FxHashSet::default(),
             generation: 0,
+            protected: FxHashMap::default(),
         }
     }
 
@@ -94,8 +97,8 @@ impl Cache {
         self.targets.get(&guest.0).copied()
     }
 
-    /// Places a translation; `None` if the arena is full. `writable`: pages among its sources that the guest may write.
-    pub fn insert(&mut self, region: &Region, emitted: Emitted, writable: impl Fn(Addr) -> bool) -> Option<Target> {
+    /// Places a translation; `None` if the arena is full. `ways`: the pages by which the guest may write a page of its sources.
+    pub fn insert(&mut self, region: &Region, emitted: Emitted, ways: impl Fn(Addr) -> Vec<Addr>) -> Option<Target> {
         let host = self.arena.place(&emitted.code)?;
         let mut pages: Vec<Addr> = Vec::new();
         for &(start, len) in &region.sources {
@@ -109,8 +112,14 @@ impl Cache {
         }
         for page in &pages {
             self.by_page.entry(page.0).or_default().insert(host);
-            if !self.protected.contains(&page.0) && writable(*page) && protection::read_only(*page) {
-                self.protected.insert(page.0);
+            for way in ways(*page) {
+                if !self.protected.contains_key(&way.0) && !protection::read_only(way) {
+                    continue;
+                }
+                let elsewhere = self.protected.entry(way.0).or_default();
+                if way != *page && !elsewhere.contains(&page.0) {
+                    elsewhere.push(page.0);
+                }
             }
         }
         let mut entries = Vec::with_capacity(emitted.entries.len());
@@ -181,39 +190,41 @@ impl Cache {
         }
     }
 
-    /// Is anything translated from this range?
+    /// Is anything translated from this range, or protected in it?
     pub fn touches(&self, start: Addr, len: u64) -> bool {
-        if self.by_page.is_empty() {
+        let known = self.by_page.len() + self.protected.len();
+        if known == 0 {
             return false;
         }
         let (first, end) = (start.page().0, start.plus(len).page_up().0);
-        if (end - first) / PAGE_SIZE > self.by_page.len() as u64 {
-            return self.by_page.keys().any(|p| (first..end).contains(p));
+        if (end - first) / PAGE_SIZE > known as u64 {
+            return self.by_page.keys().chain(self.protected.keys()).any(|p| (first..end).contains(p));
         }
-        (first..end).step_by(PAGE_SIZE as usize).any(|p| self.by_page.contains_key(&p))
+        (first..end).step_by(PAGE_SIZE as usize).any(|p| self.by_page.contains_key(&p) || self.protected.contains_key(&p))
     }
 
     pub fn has_protected_pages(&self) -> bool {
         !self.protected.is_empty()
     }
     pub fn is_protected(&self, at: Addr) -> bool {
-        self.protected.contains(&at.page().0)
+        self.protected.contains_key(&at.page().0)
     }
 
-    /// Removes every region translated from this range, and our write protection of its pages. No thread is in translated code.
+    /// Removes every region translated from this range or from other views of its protected pages, and our write protection of its pages.
+    /// No thread is in translated code.
     pub fn invalidate(&mut self, start: Addr, len: u64) {
         self.generation += 1;
         let (first, end) = (start.page().0, start.plus(len).page_up().0);
-        let pages: Vec<u64> = self.by_page.keys().copied().filter(|p| (first..end).contains(p)).collect();
+        let mut pages: Vec<u64> = self.by_page.keys().copied().filter(|p| (first..end).contains(p)).collect();
+        let lifted: Vec<u64> = self.protected.keys().copied().filter(|p| (first..end).contains(p)).collect();
+        for page in lifted {
+            pages.extend(self.protected.remove(&page).unwrap_or_default());
+            protection::writable(Addr(page));
+        }
         for page in pages {
             for host in self.by_page.remove(&page).unwrap_or_default() {
                 self.remove(host);
             }
-        }
-        let lifted: Vec<u64> = self.protected.iter().copied().filter(|p| (first..end).contains(p)).collect();
-        for page in lifted {
-            self.protected.remove(&page);
-            protection::writable(Addr(page));
         }
     }
 
@@ -241,7 +252,7 @@ impl Cache {
         self.targets.clear();
         self.regions.clear();
         self.by_page.clear();
-        for page in self.protected.drain() {
+        for (page, _) in self.protected.drain() {
             protection::writable(Addr(page));
         }
         self.arena.reset();

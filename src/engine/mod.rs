@@ -39,6 +39,8 @@ pub struct PageInfo {
 pub trait Pages: Sync {
     /// The page that holds `addr`; `None` where nothing is mapped.
     fn page(&self, addr: Addr) -> Option<PageInfo>;
+    /// Other pages that show the same memory as the page of `addr` and that the guest may write.
+    fn aliases(&self, addr: Addr) -> Vec<Addr>;
 }
 
 /// Settings of the engine.

@@ -276,7 +276,7 @@ impl Thread {
             let mut cache = engine.cache();
             let emitted = translate::translate(&region, cache.options());
             // No page is protected for it, and nobody else finds it.
-            match cache.insert(&region, emitted, |_| false) {
+            match cache.insert(&region, emitted, |_| Vec::new()) {
                 Some(target) => {
                     cache.forget_target(rip);
                     break target;
@@ -312,7 +312,14 @@ impl Engine {
         }
         optimize::liveness(&mut region, &source);
         let pages = self.pages;
-        let writable = |page: Addr| pages.page(page).is_some_and(|p| p.writable);
+        let ways = |page: Addr| {
+            let Some(info) = pages.page(page) else { return Vec::new() };
+            let mut ways = if info.shared { pages.aliases(page) } else { Vec::new() };
+            if info.writable {
+                ways.push(page);
+            }
+            ways
+        };
         loop {
             let mut cache = self.cache();
             // Another thread may have been faster.
@@ -321,7 +328,7 @@ impl Engine {
             }
             let emitted = translate::translate(&region, cache.options());
             let copy = self.observer.map(|_| emitted.clone());
-            if let Some(target) = cache.insert(&region, emitted, writable) {
+            if let Some(target) = cache.insert(&region, emitted, ways) {
                 drop(cache);
                 if let (Some(observe), Some(emitted)) = (self.observer, copy) {
                     observe(&region, &emitted, target.host);

@@ -59,7 +59,11 @@ impl Mm {
                 _ => return Err(EINVAL),
             }
         }
-        self.change(start..end, |inner| inner.protect(start, end, new))
+        self.change(start..end, |inner| inner.protect(start, end, new))?;
+        if new.contains(Prot::WRITE) {
+            self.view_appeared(start..end);
+        }
+        Ok(())
     }
 
     /// madvise(2).
@@ -165,7 +169,7 @@ impl Mm {
         }
         let affected = if how & REMAP != 0 { start..start.saturating_add(len) } else { 0..0 };
         self.observed();
-        self.change(affected, |inner| {
+        let at = self.change(affected, |inner| {
             let host_how = how & (RDONLY | REMAP);
             let exists = |e: Errno| if e == EINVAL { Errno(libc::EEXIST) } else { e };
             let start = if start == 0 {
@@ -194,7 +198,9 @@ impl Mm {
             let kind = Kind::File(Arc::new(backing));
             inner.areas.insert(start..start + len, Vma { prot, shared: true, segment: true, kind, offset: 0 });
             Ok(Addr(start))
-        })
+        })?;
+        self.view_appeared(at.0..at.0 + len);
+        Ok(at)
     }
 
     /// shmdt(2).

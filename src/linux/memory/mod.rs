@@ -7,6 +7,7 @@
 //! Lock order: the engine's locks come after ours when it asks for a page, so the engine is told of a change
 //! (`invalidate`) before the lock is taken, and once more after it if another thread could have translated in between.
 
+mod alias;
 mod change;
 mod layout;
 mod remap;
@@ -115,6 +116,8 @@ pub struct Mm {
     inner: RwLock<Inner>,
     engine: OnceLock<&'static Engine>,
     threaded: AtomicBool,
+    /// Code was translated from a shared mapping: see `alias`.
+    shared_code: AtomicBool,
 }
 
 impl Pages for Mm {
@@ -127,6 +130,10 @@ impl Pages for Mm {
             executable: vma.prot.contains(Prot::EXEC),
             shared: vma.shared,
         })
+    }
+
+    fn aliases(&self, addr: Addr) -> Vec<Addr> {
+        self.writable_views(addr)
     }
 }
 
@@ -143,7 +150,7 @@ impl Mm {
             lock_new: None,
             read_implies_exec: false,
         };
-        Mm { inner: RwLock::new(inner), engine: OnceLock::new(), threaded: AtomicBool::new(false) }
+        Mm { inner: RwLock::new(inner), engine: OnceLock::new(), threaded: AtomicBool::new(false), shared_code: AtomicBool::new(false) }
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Inner> {
@@ -204,7 +211,11 @@ impl Mm {
             Place::Fixed(at) => at.0..at.0.saturating_add(request.len),
             _ => 0..0,
         };
-        self.change(affected, |inner| inner.map(request, kind))
+        let at = self.change(affected, |inner| inner.map(request, kind))?;
+        if !private {
+            self.view_appeared(at.0..at.0 + request.len);
+        }
+        Ok(at)
     }
 
     /// Memory is going to be seen by others: accesses must be ordered before it is. (A file on disk opened for reading only is exempt.)

@@ -53,7 +53,9 @@ impl Mm {
         if fixed {
             self.change(to.0..to.0 + new_len, |_| ());
         }
-        self.change(start..start + old_len.max(PAGE_SIZE), |inner| inner.remap(request))
+        let at = self.change(start..start + old_len.max(PAGE_SIZE), |inner| inner.remap(request))?;
+        self.view_appeared(at.0..at.0 + new_len);
+        Ok(at)
     }
 }
 

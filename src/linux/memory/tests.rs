@@ -129,3 +129,20 @@ fn the_address_space_limit_holds() {
     assert_eq!(anon(&mm, Place::Anywhere, 0x2000), Err(Errno(libc::ENOMEM)));
     anon(&mm, Place::Anywhere, 0x1000).unwrap();
 }
+
+#[test]
+fn writable_views_of_shared_memory_are_found() {
+    let mm = space(30);
+    let how = flags::SHARED | flags::ANONYMOUS;
+    let request = Request { place: Place::Anywhere, len: 0x3000, prot: Prot::READ | Prot::WRITE, flags: how, fd: -1, offset: 0, kind: None };
+    let a = mm.map(&request).unwrap();
+    let other = mm.map(&request).unwrap();
+    assert_eq!(mm.aliases(a), []);
+    // An old length of 0 duplicates a shared mapping.
+    let b = mm.remap(a.plus(0x1000), 0, 0x2000, libc::MREMAP_MAYMOVE as u64, Addr(0)).unwrap();
+    assert_eq!([mm.aliases(a), mm.aliases(a.plus(0x1000)), mm.aliases(other)], [vec![], vec![b], vec![]]);
+    assert_eq!(mm.aliases(b.plus(0x1001)), [a.plus(0x2000)]);
+    mm.protect(a, 0x3000, 5).unwrap();
+    assert_eq!(mm.aliases(b), []);
+    assert_eq!(mm.aliases(a.plus(0x2000)), [b.plus(0x1000)]);
+}

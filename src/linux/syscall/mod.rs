@@ -64,10 +64,19 @@ fn carry_out(task: &mut Task, row: &'static Row, args: [u64; 6]) -> i64 {
         Support::Refuse(errno) => return refuse(row.number as u64, Some(row), errno),
     };
     match result {
-        Ok(value) => value as i64,
+        Ok(value) => {
+            if let Some((_, n)) = WRITES_FILES.iter().find(|w| w.0 == row.number) {
+                task.process.mm.file_written(args[*n] as i32);
+            }
+            value as i64
+        }
         Err(errno) => -errno.0 as i64,
     }
 }
+
+/// Calls that change a file's contents, and which argument is its descriptor: write, pwrite64, writev, sendfile, ftruncate, splice, fallocate,
+/// pwritev, copy_file_range, pwritev2.
+const WRITES_FILES: &[(u16, usize)] = &[(1, 0), (18, 0), (20, 0), (40, 0), (77, 0), (275, 2), (285, 0), (296, 0), (326, 2), (328, 0)];
 
 /// Lifts the write protection of translated code from everything that the kernel may write by this call.
 #[inline(never)]
