@@ -59,8 +59,6 @@ pub(super) struct Cache {
     targets: FxHashMap<u64, Target>,
     regions: BTreeMap<u64, Placed>,
     by_page: FxHashMap<u64, FxHashSet<u64>>,
-    /// Guest pages that we made read-only because code was translated from them.
-    protected: FxHashSet<u64>,
     /// Counts what took translations away: while it stays the same, everything that was found is still there.
     generation: u64,
     /// Guest pages that we made read-only because code was translated from them, or from the pages listed here: other views of the same memory.
@@ -76,7 +74,6 @@ impl Cache {
             targets: FxHashMap::with_capacity_and_hasher(3000, Default::default()),
             regions: BTreeMap::new(),
             by_page: FxHashMap::default(),
-            protected: FxHashSet::default(),
             generation: 0,
             protected: FxHashMap::default(),
         }
