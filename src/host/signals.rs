@@ -114,6 +114,15 @@ impl Registered {
     }
 }
 
+impl Registered {
+    /// Frees the inbox of a thread that is gone: the caller's own stays registered.
+    pub fn abandon(self) {
+        let this = std::mem::ManuallyDrop::new(self);
+        // SAFETY: `self` is not used or dropped after this.
+        drop(unsafe { std::ptr::read(&this.0) });
+    }
+}
+
 impl std::ops::Deref for Registered {
     type Target = Inbox;
     fn deref(&self) -> &Inbox {

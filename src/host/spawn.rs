@@ -5,6 +5,8 @@ use super::fault::ALT_STACK;
 use super::sys::{self, Errno};
 use super::{reserved, signals, tls};
 use std::ffi::c_void;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Between the stacks: every host's page size divides it.
 const GUARD: u64 = 0x1_0000;
@@ -33,12 +35,13 @@ impl Stack {
         Ok(stack)
     }
 
-    /// Has the calling thread handle signals on the alternate stack.
-    fn use_alternate(&self) {
-        let ss = libc::stack_t { ss_sp: (self.base + GUARD) as *mut libc::c_void, ss_flags: 0, ss_size: ALT_STACK as usize };
-        // SAFETY: the piece is this thread's alone, until it ends.
-        let _ = unsafe { sys::call(libc::SYS_sigaltstack, [&raw const ss as u64, 0, 0, 0, 0, 0]) };
-    }
+}
+
+/// Has the calling thread, whose stack's base this is, handle signals on the alternate stack.
+fn use_alternate(base: u64) {
+    let ss = libc::stack_t { ss_sp: (base + GUARD) as *mut libc::c_void, ss_flags: 0, ss_size: ALT_STACK as usize };
+    // SAFETY: the piece is this thread's alone, until it ends.
+    let _ = unsafe { sys::call(libc::SYS_sigaltstack, [&raw const ss as u64, 0, 0, 0, 0, 0]) };
 }
 
 impl Drop for Stack {
@@ -71,7 +74,7 @@ struct Start {
 extern "C" fn begin(start: *mut c_void) -> ! {
     // SAFETY: `spawn` leaked it for us.
     let Start { stack, body } = *unsafe { Box::from_raw(start.cast::<Start>()) };
-    stack.use_alternate();
+    use_alternate(stack.base);
     body(stack);
     // The body ends the thread itself; if it does not, nothing is right any more.
     super::fatal::abort()
@@ -95,6 +98,72 @@ pub fn spawn(clone: Clone, body: Body) -> Result<u64, Errno> {
         drop(unsafe { Box::from_raw(start) });
     }
     made
+}
+
+/// What a child that runs on our memory finds, in its parent's frame.
+struct Lent<T> {
+    stack: u64,
+    make: Option<Box<dyn FnOnce() -> T + Send>>,
+    run: fn(&mut T) -> u64,
+    made: Option<T>,
+}
+
+extern "C" fn begin_lent<T>(lent: *mut c_void) -> ! {
+    // SAFETY: the parent's `lend` waits, with this in its frame, until we are gone.
+    let lent = unsafe { &mut *lent.cast::<Lent<T>>() };
+    use_alternate(lent.stack);
+    let status = match lent.make.take() {
+        Some(make) => (lent.run)(lent.made.insert(make())),
+        None => super::fatal::abort(),
+    };
+    // Nothing is freed here: what is left the parent frees, as it must after an execve.
+    signals::set_exact_mask(!0);
+    super::process::exit_thread(status)
+}
+
+/// Makes a process that runs `run` on what `make` makes, both in the child and on our memory, while the caller waits until it executes a program
+/// or ends (clone(2) with CLONE_VM and CLONE_VFORK). Returns its id, and what it made, which nobody uses any more. The caller has blocked all signals.
+pub fn lend<T: Send>(clone: Clone, make: Box<dyn FnOnce() -> T + Send>, run: fn(&mut T) -> u64) -> Result<(u64, Option<T>), Errno> {
+    const NEEDED: u64 = (libc::CLONE_VM | libc::CLONE_VFORK) as u64;
+    assert!(clone.flags & NEEDED == NEEDED && clone.flags & libc::CLONE_THREAD as u64 == 0, "the caller waits for a process");
+    let stack = Stack::new()?;
+    let template = tls::template().ok_or(Errno(libc::ENOSYS))?;
+    let top = stack.base + TOP;
+    // SAFETY: the last piece of the fresh mapping.
+    let tp = unsafe { tls::build(template, top) };
+    let mut lent = Lent { stack: stack.base, make: Some(make), run, made: None };
+    let flags = clone.flags | libc::CLONE_SETTLS as u64;
+    // SAFETY: the child gets a stack and TLS of its own; `lent` and `stack` outlive it, because the kernel lets us go on only when it has left
+    // this memory.
+    let made = sys::check(unsafe { raw::spawn(flags, top, clone.parent_tid, tp, clone.child_tid, begin_lent::<T>, (&raw mut lent).cast()) });
+    made.map(|pid| (pid, lent.made.take()))
+}
+
+static PROBED: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn begin_probe(_: *mut c_void) -> ! {
+    PROBED.store(true, Ordering::SeqCst);
+    super::process::exit_thread(0)
+}
+
+/// Does this host know [`lend`]? An emulated one may make a copy of the memory instead. Tried out once, by a child that does nothing.
+pub fn lends_memory() -> bool {
+    static KNOWN: OnceLock<bool> = OnceLock::new();
+    *KNOWN.get_or_init(|| {
+        let Ok(stack) = Stack::new() else { return false };
+        let before = signals::block_all();
+        // No exit signal: the guest's wait(2) does not see it, nor is SIGCHLD sent.
+        let flags = (libc::CLONE_VM | libc::CLONE_VFORK) as u64;
+        // SAFETY: the child has a stack of its own and uses no thread-local storage; we wait until it has ended.
+        let made = sys::check(unsafe { raw::spawn(flags, stack.base + TOP, 0, 0, 0, begin_probe, std::ptr::null_mut()) });
+        if let Ok(pid) = made {
+            const ANY_KIND: u64 = libc::__WALL as u64;
+            // SAFETY: no pointers.
+            while unsafe { sys::call(libc::SYS_wait4, [pid, 0, ANY_KIND, 0, 0, 0]) } == Err(Errno(libc::EINTR)) {}
+        }
+        signals::set_mask(before);
+        PROBED.load(Ordering::SeqCst)
+    })
 }
 
 /// Ends the calling thread, which runs on `stack` or (None) on what the process began with. Everything that the thread owned must be gone.

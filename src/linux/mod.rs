@@ -31,8 +31,8 @@ use task::Task;
 /// Length of SYSCALL.
 const SYSCALL_LEN: u64 = 2;
 
-/// Runs a guest thread. It ends by ending the host thread.
-pub fn run(mut task: Task) -> ! {
+/// Runs a guest thread until it ends by exit(2): its status.
+pub fn run(task: &mut Task) -> u64 {
     loop {
         match task.thread.run() {
             Exit::Syscall if task.signals.any() => {
@@ -42,18 +42,18 @@ pub fn run(mut task: Task) -> ! {
             }
             Exit::Syscall => {
                 let number = task.thread.state().get(Gpr::Rax);
-                syscall::dispatch(&mut task);
+                syscall::dispatch(task);
                 if let Some(status) = task.ending {
-                    thread::end(task, status);
+                    return status;
                 }
-                signal::after_call(&mut task, number);
+                signal::after_call(task, number);
             }
             Exit::Interrupt => {}
-            Exit::FetchFault if vsyscall::emulate(&mut task) => {}
-            other => signal::raise_exit(&mut task, other),
+            Exit::FetchFault if vsyscall::emulate(task) => {}
+            other => signal::raise_exit(task, other),
         }
         if task.signals.any() {
-            signal::deliver(&mut task);
+            signal::deliver(task);
         }
     }
 }

@@ -150,6 +150,20 @@ impl Process {
         self.limits.lock().unwrap_or_else(|e| e.into_inner()).filter(|l| *l != Limits::of_host()).map(Limits::to_text)
     }
 
+    /// The same for a child that runs on this process's memory: it may leave the file system, close descriptors and set limits of its own.
+    pub fn duplicate(&self) -> Process {
+        Process {
+            mm: self.mm,
+            engine: self.engine,
+            options: self.options.clone(),
+            exe: self.exe.clone(),
+            auxv: self.auxv.clone(),
+            places: self.places.clone(),
+            own: Own { path: self.own.path.clone(), identity: self.own.identity, fd: AtomicI32::new(self.own.fd.load(Ordering::Relaxed)) },
+            limits: Mutex::new(*self.limits.lock().unwrap_or_else(|e| e.into_inner())),
+        }
+    }
+
     /// Keeps other threads from changing the process (for a fork, whose child must find the locks free).
     pub fn hold(&self) -> impl Drop + '_ {
         struct Held<'a>(#[allow(dead_code)] MutexGuard<'a, Option<Limits>>); // Held for its drop.
@@ -162,8 +176,15 @@ impl Process {
     /// Sets the limits, and the address space's share of them.
     pub fn set_limits(&self, new: Limits) {
         *self.limits.lock().unwrap_or_else(|e| e.into_inner()) = Some(new);
-        self.mm.set_limit(new.address_space.0);
-        self.mm.set_data_limit(new.data.0);
+        self.apply_limits();
+    }
+
+    /// Has the address space obey the limits.
+    pub fn apply_limits(&self) {
+        if let Some(limits) = *self.limits.lock().unwrap_or_else(|e| e.into_inner()) {
+            self.mm.set_limit(limits.address_space.0);
+            self.mm.set_data_limit(limits.data.0);
+        }
     }
 
     /// The process id.

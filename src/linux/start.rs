@@ -61,7 +61,10 @@ pub fn start(start: &Start, job: Job) -> ! {
     }
     reserved::register_process();
     match prepare(start, job) {
-        Ok(task) => run(task),
+        Ok(mut task) => {
+            let status = run(&mut task);
+            super::thread::end(task, status)
+        }
         Err(e) => fatal(&e.to_string(), e.exit_code()),
     }
 }

@@ -51,6 +51,13 @@ impl Task {
         task
     }
 
+    /// Frees what is left of a child that ran on our memory and is gone. Called by its parent.
+    pub fn abandon(self) {
+        let Task { signals, thread, .. } = self;
+        signals.abandon();
+        drop(thread);
+    }
+
     /// Puts right what fork changes, in the child: it is the only thread of a new process, on a copy of the memory.
     pub fn forked(&mut self, tid: i32) {
         self.tid = tid;

@@ -106,6 +106,17 @@ impl SigHand {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
+    /// CLONE_CLEAR_SIGHAND: what is not ignored takes its default action.
+    pub fn clear(&self) {
+        let mut table = self.lock();
+        for (action, signal) in table.iter_mut().zip(1..) {
+            if matches!(action.handler, Handler::At(_)) {
+                *action = Action::DEFAULT;
+                let _ = tell(signal, action);
+            }
+        }
+    }
+
     /// A signal's disposition.
     pub fn get(&self, signal: i32) -> Action {
         self.lock()[signal as usize - 1]

@@ -101,6 +101,11 @@ impl Signals {
         self.inbox.any() || self.forced.is_some() || self.held.iter().flatten().any(|i| self.blocked & bit(signo(i)) == 0)
     }
 
+    /// Frees those of a thread that is gone.
+    pub fn abandon(self) {
+        self.inbox.abandon();
+    }
+
     /// In the child of a fork: nothing is pending there.
     pub fn forked(&mut self) {
         while self.inbox.take().is_some() {}

@@ -3,6 +3,7 @@
 use crate::guest::{Addr, Gpr};
 use crate::host::copy::{self, Fault};
 use crate::host::process as host;
+use crate::host::spawn::lends_memory;
 use crate::host::sys::Errno;
 use crate::linux::{exec, thread};
 use crate::linux::process::Limits;
@@ -33,13 +34,13 @@ pub fn fork(task: &mut Task, _: [u64; 6]) -> Result {
     clone(task, [libc::SIGCHLD as u64, 0, 0, 0, 0, 0])
 }
 
-/// vfork(2): see [`clone`] for what is not as it should be.
+/// vfork(2).
 pub fn vfork(task: &mut Task, _: [u64; 6]) -> Result {
     clone(task, [(libc::CLONE_VFORK | libc::CLONE_VM | libc::SIGCHLD) as u64, 0, 0, 0, 0, 0])
 }
 
-/// clone(2) of processes. CLONE_VFORK waits until the child executes or ends, but with CLONE_VM the child works on a
-/// copy: what it writes the parent does not see. CLONE_VM alone is a thread.
+/// clone(2). CLONE_VM with CLONE_VFORK runs the child on our memory while we wait, or on hosts that do not know that (emulated ones) on a copy:
+/// what it writes the parent does not see there. CLONE_VM alone is a thread.
 pub fn clone(task: &mut Task, [how, stack, parent_tid, child_tid, tls, _]: [u64; 6]) -> Result {
     const VM: u64 = libc::CLONE_VM as u64;
     const VFORK: u64 = libc::CLONE_VFORK as u64;
@@ -52,7 +53,11 @@ pub fn clone(task: &mut Task, [how, stack, parent_tid, child_tid, tls, _]: [u64;
     }
     if how & VM != 0 && (how & VFORK == 0 || how & THREAD != 0) {
         announce(task, how, parent_tid, child_tid, parent_tid);
-        return thread::create(task, thread::Request { flags: how, stack, parent_tid, child_tid, tls });
+        return thread::create(task, thread::Request { flags: how, stack, parent_tid, child_tid, tls, clear_handlers: false });
+    }
+    if how & VM != 0 && lends_memory() {
+        announce(task, how, parent_tid, child_tid, parent_tid);
+        return thread::lend(task, thread::Request { flags: how, stack, parent_tid, child_tid, tls, clear_handlers: false });
     }
     let host_flags = how & !(VM | SETTLS | SIGHAND);
     let child = Child { stack, child_tid: if how & CLEARTID != 0 { child_tid } else { 0 }, tls: (how & SETTLS != 0).then_some(tls) };
@@ -111,6 +116,7 @@ pub fn clone3(task: &mut Task, [at, size, ..]: [u64; 6]) -> Result {
     const SIGHAND: u64 = libc::CLONE_SIGHAND as u64;
     const CLEAR_SIGHAND: u64 = 1 << 32;
     const PIDFD: u64 = libc::CLONE_PIDFD as u64;
+    const PARENT_SETTID: u64 = libc::CLONE_PARENT_SETTID as u64;
     if size < host::CLONE_ARGS_FIRST {
         return Err(EINVAL);
     }
@@ -129,11 +135,22 @@ pub fn clone3(task: &mut Task, [at, size, ..]: [u64; 6]) -> Result {
     if a.flags & THREAD != 0 && a.flags & SIGHAND == 0 || a.flags & SIGHAND != 0 && a.flags & VM == 0 {
         return Err(EINVAL);
     }
+    // The host's handlers are ours and stay.
+    let clear_handlers = a.flags & CLEAR_SIGHAND != 0;
+    a.flags &= !CLEAR_SIGHAND;
     if a.flags & VM != 0 && (a.flags & VFORK == 0 || a.flags & THREAD != 0) {
         announce(task, a.flags, a.parent_tid, a.child_tid, a.pidfd);
         let (stack, parent_tid) = (a.stack.wrapping_add(a.stack_size), if a.flags & PIDFD != 0 { a.pidfd } else { a.parent_tid });
         let flags = a.flags & !0xff | a.exit_signal & 0xff;
-        return thread::create(task, thread::Request { flags, stack, parent_tid, child_tid: a.child_tid, tls: a.tls });
+        return thread::create(task, thread::Request { flags, stack, parent_tid, child_tid: a.child_tid, tls: a.tls, clear_handlers });
+    }
+    // What clone(2) cannot ask for is left to clone3(2), on a copy.
+    let plain = a.flags >> 32 == 0 && a.set_tid_size == 0 && a.exit_signal < 0x100 && a.flags & (PIDFD | PARENT_SETTID) != PIDFD | PARENT_SETTID;
+    if a.flags & VM != 0 && plain && lends_memory() {
+        announce(task, a.flags, a.parent_tid, a.child_tid, a.pidfd);
+        let (stack, parent_tid) = (a.stack.wrapping_add(a.stack_size), if a.flags & PIDFD != 0 { a.pidfd } else { a.parent_tid });
+        let flags = a.flags & !0xff | a.exit_signal;
+        return thread::lend(task, thread::Request { flags, stack, parent_tid, child_tid: a.child_tid, tls: a.tls, clear_handlers });
     }
     let cleared = if a.flags & CLEARTID != 0 { a.child_tid } else { 0 };
     let stack = a.stack.wrapping_add(a.stack_size);
@@ -141,7 +158,11 @@ pub fn clone3(task: &mut Task, [at, size, ..]: [u64; 6]) -> Result {
     announce(task, a.flags, a.parent_tid, a.child_tid, a.pidfd);
     a.flags &= !(VM | SETTLS | SIGHAND);
     (a.stack, a.stack_size, a.tls) = (0, 0, 0);
-    split(task, child, || host::fork_with(&a, known as u64))
+    let pid = split(task, child, || host::fork_with(&a, known as u64))?;
+    if pid == 0 && clear_handlers {
+        task.sighand.clear();
+    }
+    Ok(pid)
 }
 
 /// execve(2).

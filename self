@@ -1,0 +1,1 @@
+/work/wt/guests2/target/guests/c/exec-dynamic
