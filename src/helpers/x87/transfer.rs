@@ -146,7 +146,6 @@ pub fn fcmov(fpu: &mut X87, i: u8, taken: u64) {
         }
         return;
     }
-    fpu.status &= !super::status::C1;
     if taken != 0 {
         fpu.reg[phys(fpu, 0)] = st(fpu, i).bits();
     }
