@@ -1,5 +1,6 @@
 //! Arithmetic on the stack.
-use super::super::softfloat::{Env, F80, arith, convert, rem};
+use super::super::softfloat::rem::{self, Quotient};
+use super::super::softfloat::{Env, F80, arith, convert};
 use super::{commit, empty, pop, set, st, status::*, underflow};
 use crate::guest::state::X87;
 
@@ -152,8 +153,12 @@ fn remainder(fpu: &mut X87, nearest: bool) {
     if !commit(fpu, &env) {
         return;
     }
-    let bit = |n: u32, c: u16| if q.is_some_and(|q| q >> n & 1 != 0) { c } else { 0 };
-    fpu.status &= !(C0 | C1 | C2 | C3);
-    fpu.status |= bit(0, C1) | bit(1, C3) | bit(2, C0) | if q.is_none() { C2 } else { 0 };
+    let bit = |q: u64, n: u32, c: u16| if q >> n & 1 != 0 { c } else { 0 };
+    fpu.status &= !(C1 | C2);
+    fpu.status = match q {
+        Quotient::Low(q) => fpu.status & !(C0 | C3) | bit(q, 0, C1) | bit(q, 1, C3) | bit(q, 2, C0),
+        Quotient::Partial => fpu.status & !(C0 | C3) | C2,
+        Quotient::Missing => fpu.status,
+    };
     set(fpu, 0, r);
 }

@@ -45,19 +45,19 @@ pub fn fucom_sti(fpu: &mut X87, i: u8) -> bool {
     let r = order(fpu, empty(fpu, i), true, |f| (st(f, i), false));
     conditions(fpu, r)
 }
-/// FCOMI and FUCOMI leave C1 as it is.
-fn integer_order(fpu: &mut X87, i: u8, quiet: bool) -> Option<u64> {
-    let c1 = fpu.status & C1;
-    let (flags, done) = order(fpu, empty(fpu, i), quiet, |f| (st(f, i), false));
+/// FCOMI and FUCOMI leave C1 as it is but for a stack fault.
+fn integer_order(fpu: &mut X87, i: u8, quiet: bool) -> (u64, bool) {
+    let c1 = if empty(fpu, 0) || empty(fpu, i) { 0 } else { fpu.status & C1 };
+    let r = order(fpu, empty(fpu, i), quiet, |f| (st(f, i), false));
     fpu.status |= c1;
-    done.then_some(flags)
+    r
 }
-/// FCOMI: ZF, PF, CF in RFLAGS position; `None`: flags unchanged, no pop.
-pub fn fcomi(fpu: &mut X87, i: u8) -> Option<u64> {
+/// FCOMI: ZF, PF, CF in RFLAGS position (set also with an unmasked exception), and whether a pop may follow.
+pub fn fcomi(fpu: &mut X87, i: u8) -> (u64, bool) {
     integer_order(fpu, i, false)
 }
 /// FUCOMI: as [`fcomi`].
-pub fn fucomi(fpu: &mut X87, i: u8) -> Option<u64> {
+pub fn fucomi(fpu: &mut X87, i: u8) -> (u64, bool) {
     integer_order(fpu, i, true)
 }
 fn memory(fpu: &mut X87, f: convert::Format, bits: u64) -> bool {

@@ -95,7 +95,8 @@ pub(super) fn push(fpu: &mut X87, env: &mut Env, v: F80) {
         fpu.status |= SF;
         v = F80::INDEFINITE;
     }
-    if commit(fpu, env) {
+    // A denormal is loaded also where it traps.
+    if commit(fpu, env) || env.flags == DE {
         fpu.top = (fpu.top + 7) & 7;
         set(fpu, 0, v);
     }
