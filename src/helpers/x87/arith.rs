@@ -88,7 +88,7 @@ fn memory_float(fpu: &mut X87, op: Op, format: convert::Format, bits: u64) {
     let r = apply(&mut env, op, st(fpu, 0), v);
     let a = st(fpu, 0).class();
     use super::super::softfloat::f80::Class;
-    if env.flags & super::super::softfloat::flag::IE == 0 && a != Class::Quiet {
+    if env.flags & (super::super::softfloat::flag::IE | super::super::softfloat::flag::ZE) == 0 && a != Class::Quiet {
         env.raise(super::super::softfloat::flag::DE);
     }
     if commit(fpu, &env) {
@@ -142,6 +142,7 @@ pub fn fprem1(fpu: &mut X87) {
 }
 
 fn remainder(fpu: &mut X87, nearest: bool) {
+    fpu.status &= !C2;
     if empty(fpu, 0) || empty(fpu, 1) {
         if underflow(fpu) {
             set(fpu, 0, F80::INDEFINITE);
@@ -154,7 +155,7 @@ fn remainder(fpu: &mut X87, nearest: bool) {
         return;
     }
     let bit = |q: u64, n: u32, c: u16| if q >> n & 1 != 0 { c } else { 0 };
-    fpu.status &= !(C1 | C2);
+    fpu.status &= !C1;
     fpu.status = match q {
         Quotient::Low(q) => fpu.status & !(C0 | C3) | bit(q, 0, C1) | bit(q, 1, C3) | bit(q, 2, C0),
         Quotient::Partial => fpu.status & !(C0 | C3) | C2,
