@@ -44,12 +44,10 @@ fn kind(i: u8) -> arith::Op {
     [Add, Mul, Add, Add, Sub, Subr, Div, Divr][(i & 7) as usize]
 }
 /// FCOMI's flags: OF, SF and AF become zero (AMD64 APM vol. 5).
-fn integer_flags(s: &mut CpuState, result: Option<u64>) -> u64 {
-    if let Some(f) = result {
-        let keep = s.rflags() & !(ZF | PF | CF | OF | SF | AF);
-        s.set_rflags(keep | f);
-    }
-    result.is_some() as u64
+fn integer_flags(s: &mut CpuState, (flags, pop): (u64, bool)) -> u64 {
+    let keep = s.rflags() & !(ZF | PF | CF | OF | SF | AF);
+    s.set_rflags(keep | flags);
+    pop as u64
 }
 
 // `waits`: raises a pending exception first; `never`: an FN form.

@@ -143,8 +143,12 @@ macro_rules! check {
                 total += 1;
                 if want != y || mem != ours || (rax & 0x45) != got_rax {
                     bad += 1;
-                    if bad <= 3 {
-                        println!("{} in {x:x?}\n mem {:x?}\nwant {want:x?} {:x?} {:x}\n got {y:x?} {:x?} {got_rax:x}", $code, &input[..16], &mem[..16], rax, &ours[..16]);
+                    if bad <= 4 {
+                        println!("{} cw={:x} sw={:x} valid={:02x} st0={:x?} st1={:x?} mem={:x}", $code, x.control, x.status, x.valid.rotate_right(x.top as u32), st(&x, 0), st(&x, 1), u128::from_le_bytes(get(&input)));
+                        for (who, y, m, flags) in [("want", &want, &mem, rax), (" got", &y, &ours, got_rax)] {
+                            let top = (y.top + 8 - x.top) & 7;
+                            println!("  {who} sw={:x} top+{top} valid={:02x} st0={:x?} st1={:x?} mem={:x} {flags:x}", y.status, y.valid.rotate_right(x.top as u32), st(y, 0), st(y, 1), u128::from_le_bytes(get(m)));
+                        }
                     }
                 }
             }
@@ -153,6 +157,9 @@ macro_rules! check {
     };
 }
 
+fn st(x: &X87, i: u8) -> F80 {
+    F80::from_bits(x.reg[((x.top + i) & 7) as usize])
+}
 fn get<const N: usize>(m: &[u8; 128]) -> [u8; N] {
     let mut r = [0; N];
     r.copy_from_slice(&m[..N]);
@@ -199,8 +206,8 @@ check!(ucompp, "fucompp", |x, _m| { if fucom_sti(x, 1) { pop(x); pop(x) } 0 });
 check!(com_m32, "fcomp dword ptr [rdi]", |x, m| { if fcom_f32(x, u32::from_le_bytes(get(m))) { pop(x) } 0 });
 check!(com_m64, "fcom qword ptr [rdi]", |x, m| { fcom_f64(x, u64::from_le_bytes(get(m))); 0 });
 check!(com_i16, "ficom word ptr [rdi]", |x, m| { ficom(x, i16::from_le_bytes(get(m)) as i32); 0 });
-check!(comi, "xor eax, eax; fcomi st, st(1); lahf; movzx eax, ah; and eax, 0x45", |x, _m| fcomi(x, 1).unwrap_or(0x44));
-check!(ucomi, "xor eax, eax; fucomip st, st(1); lahf; movzx eax, ah; and eax, 0x45", |x, _m| fucomi(x, 1).inspect(|_| pop(x)).unwrap_or(0x44));
+check!(comi, "xor eax, eax; fcomi st, st(1); lahf; movzx eax, ah; and eax, 0x45", |x, _m| fcomi(x, 1).0);
+check!(ucomi, "xor eax, eax; fucomip st, st(1); lahf; movzx eax, ah; and eax, 0x45", |x, _m| { let (f, popping) = fucomi(x, 1); if popping { pop(x) } f });
 check!(load_f32, "fld dword ptr [rdi]", |x, m| { fld_f32(x, u32::from_le_bytes(get(m))); 0 });
 check!(load_f64, "fld qword ptr [rdi]", |x, m| { fld_f64(x, u64::from_le_bytes(get(m))); 0 });
 check!(load_f80, "fld tbyte ptr [rdi]", |x, m| { let v = u128::from_le_bytes(get(m)); fld_f80(x, v as u64, (v >> 64) as u16); 0 });

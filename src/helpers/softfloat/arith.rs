@@ -74,9 +74,7 @@ pub fn div(env: &mut Env, a: F80, b: F80) -> F80 {
         (Class::Infinity, _) => return F80::infinity(s),
         (_, Class::Infinity) | (Class::Zero, _) => return F80::zero(s),
         (_, Class::Zero) => {
-            // A denormal dividend is not reported beside it.
-            env.flags &= !DE;
-            env.raise(ZE);
+            env.flags = ZE;
             return F80::infinity(s);
         }
         _ => {}

@@ -3,22 +3,34 @@ use super::f80::{Class, check1, check2};
 use super::round::{normalize, pack};
 use super::{Env, F80, flag::*};
 
-/// What FPREM/FPREM1 leave: the remainder, and the low quotient bits or `None` for a partial reduction.
-pub type Remainder = (F80, Option<u64>);
+/// What FPREM/FPREM1 leave: the remainder and what is known of the quotient.
+pub type Remainder = (F80, Quotient);
+
+/// The quotient that FPREM reports.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Quotient {
+    /// The reduction is complete; low bits of the quotient.
+    Low(u64),
+    /// A partial reduction.
+    Partial,
+    /// A NaN or an invalid operation: there is none.
+    Missing,
+}
+use Quotient::*;
 
 /// FPREM (`nearest` false) and FPREM1.
 pub fn rem(env: &mut Env, a: F80, b: F80, nearest: bool) -> Remainder {
     if let Some(r) = check2(env, a, b) {
-        return (r, Some(0));
+        return (r, Missing);
     }
     if a.class() == Class::Infinity || b.class() == Class::Zero {
         env.flags = IE;
-        return (F80::INDEFINITE, Some(0));
+        return (F80::INDEFINITE, Missing);
     }
     if a.class() == Class::Zero || b.class() == Class::Infinity {
         // A (pseudo-)denormal operand comes back in its normal form.
         let r = if a.class() == Class::Denormal { let p = a.parts(); normalize(env, 64, p.s, p.e, (p.m as u128) << 64) } else { a };
-        return (r, Some(0));
+        return (r, Low(0));
     }
     let (x, y) = (a.parts(), b.parts());
     let d = x.e - y.e;
@@ -26,10 +38,10 @@ pub fn rem(env: &mut Env, a: F80, b: F80, nearest: bool) -> Remainder {
         let n = (d & 31) | 32;
         let r = ((x.m as u128) << n) % y.m as u128;
         let v = if r == 0 { F80::zero(x.s) } else { normalize(env, 64, x.s, y.e + d - n, r << 64) };
-        return (v, None);
+        return (v, Partial);
     }
     if d < -1 || d < 0 && !nearest {
-        return (pack(env, 64, x.s, x.e, (x.m as u128) << 64), Some(0));
+        return (pack(env, 64, x.s, x.e, (x.m as u128) << 64), Low(0));
     }
     // Both in units of half the divisor's last place, so that d = -1 needs no special path.
     let (n, m) = ((x.m as u128) << (d + 1), (y.m as u128) << 1);
@@ -38,7 +50,7 @@ pub fn rem(env: &mut Env, a: F80, b: F80, nearest: bool) -> Remainder {
         (q, r, s) = (q + 1, m - r, !s);
     }
     let v = if r == 0 { F80::zero(x.s) } else { normalize(env, 64, s, y.e, r << 63) };
-    (v, Some(q as u64 & 7))
+    (v, Low(q as u64 & 7))
 }
 
 /// FRNDINT.

@@ -46,6 +46,12 @@ pub fn pack(env: &mut Env, bits: u32, s: bool, e: i32, v: u128) -> F80 {
         }
         env.raise(UE);
         exp += 0x6000;
+        if exp <= 0 {
+            // FSCALE only: too small for the biased exponent too.
+            env.raise(PE);
+            env.up = false;
+            return F80::zero(s);
+        }
     } else if exp > 0x7ffe {
         if env.masked(OE) {
             env.raise(OE | PE);
@@ -60,6 +66,11 @@ pub fn pack(env: &mut Env, bits: u32, s: bool, e: i32, v: u128) -> F80 {
         }
         env.raise(OE);
         exp -= 0x6000;
+        if exp > 0x7ffe {
+            env.raise(PE);
+            env.up = true;
+            return F80::infinity(s);
+        }
     }
     if inexact {
         env.raise(PE);

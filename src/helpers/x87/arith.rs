@@ -1,5 +1,6 @@
 //! Arithmetic on the stack.
-use super::super::softfloat::{Env, F80, arith, convert, rem};
+use super::super::softfloat::rem::{self, Quotient};
+use super::super::softfloat::{Env, F80, arith, convert};
 use super::{commit, empty, pop, set, st, status::*, underflow};
 use crate::guest::state::X87;
 
@@ -87,8 +88,7 @@ fn memory_float(fpu: &mut X87, op: Op, format: convert::Format, bits: u64) {
     let r = apply(&mut env, op, st(fpu, 0), v);
     let a = st(fpu, 0).class();
     use super::super::softfloat::f80::Class;
-    use super::super::softfloat::flag::{IE, ZE};
-    if env.flags & (IE | ZE) == 0 && a != Class::Quiet {
+    if env.flags & (super::super::softfloat::flag::IE | super::super::softfloat::flag::ZE) == 0 && a != Class::Quiet {
         env.raise(super::super::softfloat::flag::DE);
     }
     if commit(fpu, &env) {
@@ -142,9 +142,9 @@ pub fn fprem1(fpu: &mut X87) {
 }
 
 fn remainder(fpu: &mut X87, nearest: bool) {
+    fpu.status &= !C2;
     if empty(fpu, 0) || empty(fpu, 1) {
         if underflow(fpu) {
-            fpu.status &= !C2;
             set(fpu, 0, F80::INDEFINITE);
         }
         return;
@@ -154,13 +154,12 @@ fn remainder(fpu: &mut X87, nearest: bool) {
     if !commit(fpu, &env) {
         return;
     }
-    if r.is_nan() {
-        // No quotient: C0 and C3 stay.
-        fpu.status &= !(C1 | C2);
-        return set(fpu, 0, r);
-    }
-    let bit = |n: u32, c: u16| if q.is_some_and(|q| q >> n & 1 != 0) { c } else { 0 };
-    fpu.status &= !(C0 | C1 | C2 | C3);
-    fpu.status |= bit(0, C1) | bit(1, C3) | bit(2, C0) | if q.is_none() { C2 } else { 0 };
+    let bit = |q: u64, n: u32, c: u16| if q >> n & 1 != 0 { c } else { 0 };
+    fpu.status &= !C1;
+    fpu.status = match q {
+        Quotient::Low(q) => fpu.status & !(C0 | C3) | bit(q, 0, C1) | bit(q, 1, C3) | bit(q, 2, C0),
+        Quotient::Partial => fpu.status & !(C0 | C3) | C2,
+        Quotient::Missing => fpu.status,
+    };
     set(fpu, 0, r);
 }

@@ -15,10 +15,10 @@ fn rflags(o: Option<Ordering>) -> u64 {
     }
 }
 
-/// Compares; `None` if an unmasked exception stops it, else flags in RFLAGS position.
-fn order(fpu: &mut X87, missing: bool, quiet: bool, b: impl Fn(&X87) -> (F80, bool)) -> Option<u64> {
+/// Compares: flags in RFLAGS position, and whether no unmasked exception stops a pop.
+fn order(fpu: &mut X87, missing: bool, quiet: bool, b: impl Fn(&X87) -> (F80, bool)) -> (u64, bool) {
     if empty(fpu, 0) || missing {
-        return underflow(fpu).then_some(0x45);
+        return (0x45, underflow(fpu));
     }
     let mut env = Env::new(fpu.control);
     let (b, denormal) = b(fpu);
@@ -26,15 +26,13 @@ fn order(fpu: &mut X87, missing: bool, quiet: bool, b: impl Fn(&X87) -> (F80, bo
     if denormal && r.is_some() {
         env.raise(DE);
     }
-    commit(fpu, &env).then_some(rflags(r))
+    (rflags(r), commit(fpu, &env))
 }
 
 /// Sets C0, C2, C3 (C0 is CF's place, C2 PF's, C3 ZF's); true if a following pop is to be done.
-fn conditions(fpu: &mut X87, r: Option<u64>) -> bool {
-    if let Some(f) = r {
-        fpu.status = fpu.status & !(C0 | C2 | C3) | (f as u16) << 8;
-    }
-    r.is_some()
+fn conditions(fpu: &mut X87, (f, pop): (u64, bool)) -> bool {
+    fpu.status = fpu.status & !(C0 | C2 | C3) | (f as u16) << 8;
+    pop
 }
 
 /// FCOM ST(i); true: pop if the form pops.
@@ -47,21 +45,20 @@ pub fn fucom_sti(fpu: &mut X87, i: u8) -> bool {
     let r = order(fpu, empty(fpu, i), true, |f| (st(f, i), false));
     conditions(fpu, r)
 }
-/// FCOMI: ZF, PF, CF in RFLAGS position; `None`: flags unchanged, no pop.
-pub fn fcomi(fpu: &mut X87, i: u8) -> Option<u64> {
+/// FCOMI and FUCOMI leave C1 as it is but for a stack fault.
+fn integer_order(fpu: &mut X87, i: u8, quiet: bool) -> (u64, bool) {
+    let c1 = if empty(fpu, 0) || empty(fpu, i) { 0 } else { fpu.status & C1 };
+    let r = order(fpu, empty(fpu, i), quiet, |f| (st(f, i), false));
+    fpu.status |= c1;
+    r
+}
+/// FCOMI: ZF, PF, CF in RFLAGS position (set also with an unmasked exception), and whether a pop may follow.
+pub fn fcomi(fpu: &mut X87, i: u8) -> (u64, bool) {
     integer_order(fpu, i, false)
 }
 /// FUCOMI: as [`fcomi`].
-pub fn fucomi(fpu: &mut X87, i: u8) -> Option<u64> {
+pub fn fucomi(fpu: &mut X87, i: u8) -> (u64, bool) {
     integer_order(fpu, i, true)
-}
-/// C1 stays unless the stack underflows: Zen 4.
-fn integer_order(fpu: &mut X87, i: u8, quiet: bool) -> Option<u64> {
-    let missing = empty(fpu, 0) || empty(fpu, i);
-    let c1 = fpu.status & C1;
-    let r = order(fpu, missing, quiet, |f| (st(f, i), false));
-    fpu.status |= if missing { 0 } else { c1 };
-    r
 }
 fn memory(fpu: &mut X87, f: convert::Format, bits: u64) -> bool {
     let mut env = Env::new(0x37f);

@@ -38,7 +38,7 @@ pub fn fdecstp(fpu: &mut X87) {
 /// FFREE ST(i).
 pub fn ffree(fpu: &mut X87, i: u8) {
     fpu.valid &= !(1 << phys(fpu, i));
-    fpu.status &= !super::status::C1;
+    fpu.status &= !C1;
 }
 
 /// The 16-bit tag word: two bits a physical register (0 valid, 1 zero, 2 special, 3 empty).

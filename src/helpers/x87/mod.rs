@@ -69,12 +69,14 @@ pub(super) fn summarize(fpu: &mut X87) {
 
 /// Records what an operation reported. False: an unmasked exception leaves operands as they were.
 pub(super) fn commit(fpu: &mut X87, env: &Env) -> bool {
-    fpu.status = fpu.status & !C1 | env.flags | if env.up { C1 } else { 0 };
-    if env.flags & !fpu.control & 0x3f == 0 {
-        return true;
+    let early = env.flags & !fpu.control & (IE | DE | ZE) != 0;
+    // Found before there is a result, so nothing rounds, overflows or underflows. (C1 also tells the stack fault's direction.)
+    let (flags, up) = if early { (env.flags & (IE | DE | ZE), env.up && fpu.status & SF != 0 && env.flags == IE) } else { (env.flags, env.up) };
+    fpu.status = fpu.status & !C1 | flags | if up { C1 } else { 0 };
+    if flags & !fpu.control & 0x3f != 0 {
+        fpu.status |= ES | B;
     }
-    fpu.status |= ES | B;
-    env.flags & !fpu.control & (IE | DE | ZE) == 0
+    !early
 }
 
 /// Stack underflow; true if masked (the caller then delivers the default).
@@ -93,7 +95,8 @@ pub(super) fn push(fpu: &mut X87, env: &mut Env, v: F80) {
         fpu.status |= SF;
         v = F80::INDEFINITE;
     }
-    if commit(fpu, env) {
+    // A denormal is loaded also where it traps.
+    if commit(fpu, env) || env.flags == DE {
         fpu.top = (fpu.top + 7) & 7;
         set(fpu, 0, v);
     }

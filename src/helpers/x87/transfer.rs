@@ -33,9 +33,6 @@ pub fn fbld(fpu: &mut X87, bits: u128) {
 pub fn fld_sti(fpu: &mut X87, i: u8) {
     if empty(fpu, i) {
         if underflow(fpu) {
-            if !empty(fpu, 7) {
-                fpu.status |= super::status::C1;
-            }
             fpu.top = (fpu.top + 7) & 7;
             set(fpu, 0, F80::INDEFINITE);
         }
@@ -72,6 +69,11 @@ fn store<T>(fpu: &mut X87, blank: T, f: impl Fn(&mut Env, F80) -> T) -> Option<T
     }
     let mut env = Env::new(fpu.control);
     let v = f(&mut env, st(fpu, 0));
+    if env.flags & !fpu.control & (OE | UE) != 0 {
+        // Not stored: there is no rounded result to tell about.
+        env.flags &= !PE;
+        env.up = false;
+    }
     (commit(fpu, &env) && env.flags & !fpu.control & (OE | UE) == 0).then_some(v)
 }
 
@@ -146,7 +148,6 @@ pub fn fcmov(fpu: &mut X87, i: u8, taken: u64) {
         }
         return;
     }
-    // C1 stays: Zen 4.
     if taken != 0 {
         fpu.reg[phys(fpu, 0)] = st(fpu, i).bits();
     }
