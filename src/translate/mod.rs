@@ -17,6 +17,7 @@ mod flags;
 #[cfg(test)]
 mod fuzz;
 mod integer;
+mod moves;
 mod muldiv;
 mod operand;
 mod shift;

@@ -8,6 +8,7 @@ type Handler = fn(&mut Ctx, &Insn);
 /// The families. A new one is one line here.
 const FAMILIES: &[&[Row]] = &[
     super::integer::ROWS,
+    super::moves::ROWS,
     super::branch::ROWS,
     super::flags::ROWS,
     super::shift::ROWS,
