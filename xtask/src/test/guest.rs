@@ -47,6 +47,9 @@ fn test(context: &Context, guest: &Guest) -> Result<Verdict> {
         return Ok(differs_from(&finish(Command::new(&path))?.outcome, &got));
     }
     let want = expected(context, &format!("guests/{}", guest.name), || finish(Command::new(&path)))?;
+    if project::HOST_IS_X86 && guest.directives.get("host") == Some("kernel") {
+        return Ok(Verdict::Skipped("qemu-user, which runs xemu here, does not do what it is about".into()));
+    }
     Ok(want.difference(&got).map_or(Verdict::Passed, Verdict::Failed))
 }
 
