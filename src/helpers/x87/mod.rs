@@ -7,6 +7,7 @@
 pub mod arith;
 pub mod compare;
 pub mod control;
+pub mod transcendental;
 pub mod transfer;
 
 use super::softfloat::{Env, F80, flag::*};
