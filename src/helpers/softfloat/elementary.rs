@@ -19,10 +19,11 @@ fn finish(env: &mut Env, v: Wide) -> F80 {
     if v.m == 0 {
         return F80::zero(v.s);
     }
-    if v.e + 16383 <= 0 {
+    let r = normalize(env, 64, v.s, v.e + 16383, v.m);
+    if r.exp() == 0 {
         env.raise(UE);
     }
-    normalize(env, 64, v.s, v.e + 16383, v.m)
+    r
 }
 
 /// Sums a series from `term` on; `next` makes the following addend's raw term and the divisor that makes the addend of it.
@@ -42,6 +43,10 @@ fn series(first: Wide, next: impl Fn(Wide, u32) -> (Wide, u32)) -> Wide {
 
 /// Sine and cosine of an angle up to pi/4.
 fn kernel(r: Wide) -> (Wide, Wide) {
+    if r.m != 0 && r.e < -50 {
+        // The next term is below what Wide holds, but directed rounding must know that it is there.
+        return (Wide::new(r.s, r.e, r.m - 1), Wide { s: false, e: -1, m: u128::MAX });
+    }
     let square = r.mul(r).neg();
     let sine = series(r, |t, n| (t.mul(square).over(2 * n * (2 * n + 1)), 1));
     let cosine = series(Wide::int(1), |t, n| (t.mul(square).over((2 * n - 1) * 2 * n), 1));
@@ -104,6 +109,8 @@ pub fn trig(env: &mut Env, f: Trig, a: F80) -> Option<F80> {
     let v = match f {
         Trig::Sin => s,
         Trig::Cos => c,
+        // As in `kernel`.
+        Trig::Tan if a.exp() < 16383 - 50 => Wide { m: Wide::from_f80(a).m | 1, ..Wide::from_f80(a) },
         Trig::Tan => s.div(c),
     };
     Some(finish(env, v))
