@@ -1,7 +1,7 @@
 //! The x87 instruction set behind one helper: which instruction is an [`FpuOp`], memory operands are raw bits that translated code moves.
 
 use super::raise;
-use super::x87::{arith, compare, control, pending_exception, transfer};
+use super::x87::{arith, compare, control, pending_exception, transcendental, transfer};
 use crate::guest::CpuState;
 use crate::guest::rflags::{AF, CF, OF, PF, SF, ZF};
 use crate::guest::state::X87;
@@ -97,6 +97,14 @@ ops! {
     Scale waits = |s, _i, _b, _h| done(arith::fscale(&mut s.x87));
     Prem waits = |s, _i, _b, _h| done(arith::fprem(&mut s.x87));
     Prem1 waits = |s, _i, _b, _h| done(arith::fprem1(&mut s.x87));
+    Sin waits = |s, _i, _b, _h| done(transcendental::fsin(&mut s.x87));
+    Cos waits = |s, _i, _b, _h| done(transcendental::fcos(&mut s.x87));
+    SinCos waits = |s, _i, _b, _h| done(transcendental::fsincos(&mut s.x87));
+    Ptan waits = |s, _i, _b, _h| done(transcendental::fptan(&mut s.x87));
+    Patan waits = |s, _i, _b, _h| done(transcendental::fpatan(&mut s.x87));
+    Exp2M1 waits = |s, _i, _b, _h| done(transcendental::f2xm1(&mut s.x87));
+    YLog2 waits = |s, _i, _b, _h| done(transcendental::fyl2x(&mut s.x87));
+    YLog2P1 waits = |s, _i, _b, _h| done(transcendental::fyl2xp1(&mut s.x87));
     ComSt waits = |s, i, _b, _h| flag(compare::fcom_sti(&mut s.x87, i));
     UcomSt waits = |s, i, _b, _h| flag(compare::fucom_sti(&mut s.x87, i));
     Com32 waits = |s, _i, b, _h| flag(compare::fcom_f32(&mut s.x87, b as u32));

@@ -5,9 +5,11 @@
 
 pub mod arith;
 pub mod convert;
+pub mod elementary;
 pub mod f80;
 pub mod rem;
 pub mod round;
+pub mod wide;
 
 pub use f80::F80;
 
