@@ -149,21 +149,28 @@ extern "C" fn begin_probe(_: *mut c_void) -> ! {
 /// Does this host know [`lend`]? An emulated one may make a copy of the memory instead. Tried out once, by a child that does nothing.
 pub fn lends_memory() -> bool {
     static KNOWN: OnceLock<bool> = OnceLock::new();
-    *KNOWN.get_or_init(|| {
-        let Ok(stack) = Stack::new() else { return false };
-        let before = signals::block_all();
-        // No exit signal: the guest's wait(2) does not see it, nor is SIGCHLD sent.
-        let flags = (libc::CLONE_VM | libc::CLONE_VFORK) as u64;
-        // SAFETY: the child has a stack of its own and uses no thread-local storage; we wait until it has ended.
-        let made = sys::check(unsafe { raw::spawn(flags, stack.base + TOP, 0, 0, 0, begin_probe, std::ptr::null_mut()) });
-        if let Ok(pid) = made {
-            const ANY_KIND: u64 = libc::__WALL as u64;
-            // SAFETY: no pointers.
-            while unsafe { sys::call(libc::SYS_wait4, [pid, 0, ANY_KIND, 0, 0, 0]) } == Err(Errno(libc::EINTR)) {}
-        }
-        signals::set_mask(before);
-        PROBED.load(Ordering::SeqCst)
+    KNOWN.get().copied().unwrap_or_else(|| match probe() {
+        Ok(shared) => *KNOWN.get_or_init(|| shared),
+        Err(Errno(libc::EINVAL | libc::ENOSYS | libc::EPERM)) => *KNOWN.get_or_init(|| false),
+        // No process or memory to be had at the moment: nothing is known.
+        Err(_) => false,
     })
+}
+
+fn probe() -> Result<bool, Errno> {
+    let stack = Stack::new()?;
+    let before = signals::block_all();
+    // No exit signal: the guest's wait(2) does not see it, nor is SIGCHLD sent.
+    let flags = (libc::CLONE_VM | libc::CLONE_VFORK) as u64;
+    // SAFETY: the child has a stack of its own and uses no thread-local storage; we wait until it has ended.
+    let made = sys::check(unsafe { raw::spawn(flags, stack.base + TOP, 0, 0, 0, begin_probe, std::ptr::null_mut()) });
+    if let Ok(pid) = made {
+        const ANY_KIND: u64 = libc::__WALL as u64;
+        // SAFETY: no pointers.
+        while unsafe { sys::call(libc::SYS_wait4, [pid, 0, ANY_KIND, 0, 0, 0]) } == Err(Errno(libc::EINTR)) {}
+    }
+    signals::set_mask(before);
+    made.map(|_| PROBED.load(Ordering::SeqCst))
 }
 
 /// Ends the calling thread, which runs on `stack` or (None) on what the process began with. Everything that the thread owned must be gone.
