@@ -153,6 +153,10 @@ fn arctangent(t: Wide) -> Wide {
 
 /// `t - t^3/3 + t^5/5 - ...`
 fn alternating(t: Wide) -> Wide {
+    if t.m != 0 && t.e < -50 {
+        // As in `kernel`.
+        return Wide::new(t.s, t.e, t.m - 1);
+    }
     let square = t.mul(t).neg();
     series(t, |t, n| (t.mul(square), 2 * n + 1))
 }
