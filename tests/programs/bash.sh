@@ -65,6 +65,6 @@ printf '#!/bin/bash -e\necho "script $0 $*"; false; echo no\n' > script; chmod +
 source /dev/stdin <<< 'sourced=1'; echo "$sourced"
 seq 1000 | while read -r i; do echo $(( i * i )); done | tail -1
 for i in $(seq 30); do echo "$(echo $i)"; done | md5sum
-exec 2>&3; sed -E 's/ [0-9]+ (Killed|Segm)/ PID \1/; s/process [0-9]+/process PID/' err
+exec 2>&3; sed -E 's/ +[0-9]+ (Killed|Segm)/ PID \1/; s/process [0-9]+/process PID/' err
 echo end
 exit 5
