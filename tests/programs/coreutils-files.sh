@@ -1,4 +1,5 @@
 # Coreutils that work on files and trees. Killed jobs are reported with a process id, which is taken out.
+#@ long = two minutes under two emulators
 {
 mkdir -p t/{a,b,c}/{1,2}; for f in t/*/*; do echo "$f" > $f/file; done; touch -d '2020-01-02 03:04:05' t/a/1/file; ln t/a/1/file t/hard; ln -s a/1/file t/soft; ln -s nowhere t/broken; mkfifo t/fifo; chmod 640 t/b/1/file; chmod u+s,g+s,o+t t/c
 cp -a t copy; diff -r --no-dereference -x fifo t copy; cp -r --preserve=links t/hard t/a/1/file .; ls -1R copy | head -20; ls -la --time-style=+%F t/a/1 | sed 1,3d; ls -ld --time-style=+ t/c | cut -c1-10; ls -F t; ls -i t/hard t/a/1/file | awk '{print $1}' | uniq | wc -l
