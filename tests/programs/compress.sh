@@ -1,4 +1,5 @@
 # Compressors and archivers, both directions, on text and on a program; each reads what another wrote.
+#@ long = minutes under two emulators
 cat /usr/share/common-licenses/* > text; head -c 400000 /usr/bin/bash > prog
 for f in text prog; do
     for c in "gzip -n" "gzip -n -1" "gzip -n -9" "bzip2" "xz -T1" "xz -T1 -0" "xz --format=lzma" "zstd -q -T1" "zstd -q -T1 -15" "zstd -q -T1 --long"; do
