@@ -38,7 +38,7 @@ set -o pipefail; true | false | true; echo "pipe $? ${PIPESTATUS[*]}"; set +o pi
 set -m
 sleep 0.2 & job=$!; wait $job; echo "job $?"
 (exit 7) & wait $!; echo "wait $?"
-sleep 100 & kill %1; wait %1 2>/dev/null; echo "killed $?"
+sleep 100 & until [ "$(cat /proc/$!/comm)" = sleep ]; do sleep 0.1; done; kill %1; wait %1 2>/dev/null; echo "killed $?"
 sleep 100 & kill -STOP $!; sleep 0.1; jobs -s | sed 's/^\[[0-9]*\]//'; kill -CONT $!; kill -9 $!; until wait $!; (( (s = $?) != 147 )); do :; done; ( exit $s ); echo "stopped and killed $?"
 coproc BC { while read -r x; do echo $(( x * x )); done; }
 for i in 3 14 15; do echo $i >&"${BC[1]}"; read -r y <&"${BC[0]}"; echo "square $y"; done
