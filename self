@@ -1,1 +1,0 @@
-/work/wt/guests2/target/guests/c/exec-dynamic
