@@ -138,7 +138,7 @@ const TABLE: &[Row] = &[
     Row { names: &["-U"], env: &["QEMU_UNSET_ENV"], arg: Value("VAR"), help: "remove a variable for the program (comma-separated list)", set: |o, v| Ok(o.unset.extend(list(v))) },
     Row { names: &["-0"], env: &["QEMU_ARGV0"], arg: Value("ARGV0"), help: "argv[0] of the program", set: |o, v| Ok(o.argv0 = Some(v.to_vec())) },
     Row { names: &["-s"], env: &["QEMU_STACK_SIZE"], arg: Value("SIZE"), help: "size of the program's stack in bytes (K, M, G)", set: |o, v| Ok(o.stack_size = Some(number(v)?)) },
-    Row { names: &["-cpu", "--cpu"], env: &["XEMU_CPU"], arg: Value("MODEL"), help: "processor shown to the program", set: |o, v| Ok(o.cpu = Some(text(v)?)) },
+    Row { names: &["-cpu", "--cpu"], env: &["XEMU_CPU"], arg: Value("MODEL"), help: "accepted, without effect yet: the processor shown is fixed", set: |o, v| Ok(o.cpu = Some(text(v)?)) },
     Row { names: &["-strace", "--strace"], env: &["XEMU_STRACE", "QEMU_STRACE"], arg: Flag, help: "log system calls", set: |o, _| Ok(o.strace = true) },
     Row { names: &["-d"], env: &["XEMU_DEBUG", "QEMU_LOG"], arg: Value("ITEM,..."), help: "log these items", set: |o, v| Ok(o.log_items = Some(text(v)?)) },
     Row { names: &["-D"], env: &["XEMU_LOG_FILE", "QEMU_LOG_FILENAME"], arg: Value("FILE"), help: "write the log to FILE instead of standard error", set: |o, v| Ok(o.log_file = Some(v.to_vec())) },

@@ -140,6 +140,10 @@ fn engine_options(start: &Start, options: &crate::options::Options) -> Result<en
     for name in &options.no_opt {
         t.switches.disable(name).map_err(LoadError::Option)?;
     }
+    if options.precise_flags {
+        // Every flag is computed: none is stale at a fault or signal.
+        t.switches.disable("dead-flags").map_err(LoadError::Option)?;
+    }
     t.strict_align = options.strict_align;
     t.unsafe_fast_nan = options.unsafe_fast_nan;
     if let Some(size) = options.cache_size {
