@@ -1,5 +1,7 @@
 //! What the loader must know of an ELF file: header and program headers, checked. Pure: bytes in, facts or [`ElfError`] out.
 
+use super::memory::TASK_END;
+use crate::guest::addr::PAGE_SIZE;
 use goblin::elf64::header::{self, Header, SIZEOF_EHDR};
 use goblin::elf64::program_header::{self as ph, ProgramHeader, SIZEOF_PHDR};
 use std::fmt;
@@ -148,21 +150,20 @@ pub fn parse(head: &[u8], headers: &[u8]) -> Result<Elf, ElfError> {
 
 impl Elf {
     fn add_segment(&mut self, p: &ProgramHeader) -> Result<(), ElfError> {
-        const END: u64 = crate::linux::memory::TASK_END;
         if p.p_memsz == 0 {
             return Ok(());
         }
         if p.p_filesz > p.p_memsz {
             return Err(ElfError::Malformed("segment larger in the file than in memory"));
         }
-        if p.p_vaddr >= END || p.p_memsz > END - p.p_vaddr || p.p_offset.checked_add(p.p_filesz).is_none() {
+        if p.p_vaddr >= TASK_END || p.p_memsz > TASK_END - p.p_vaddr || p.p_offset.checked_add(p.p_filesz).is_none() {
             return Err(ElfError::Malformed("segment address"));
         }
         if self.segments.last().is_some_and(|last| last.vaddr > p.p_vaddr) {
             return Err(ElfError::Malformed("segments out of order"));
         }
-        if p.p_align > 1 && !p.p_align.is_power_of_two() {
-            return Err(ElfError::Malformed("segment alignment"));
+        if p.p_filesz != 0 && p.p_offset % PAGE_SIZE != p.p_vaddr % PAGE_SIZE {
+            return Err(ElfError::Malformed("a segment's offset and address disagree"));
         }
         self.segments.push(Segment {
             vaddr: p.p_vaddr,
@@ -183,9 +184,10 @@ impl Elf {
         (first, self.segments.iter().map(|s| s.vaddr + s.memsz).max().unwrap_or(first))
     }
 
-    /// The largest segment alignment, at least a page.
+    /// The largest segment alignment, at least a page. One that is no power of two is passed over, as the kernel does (maximum_alignment()
+    /// in fs/binfmt_elf.c), and so is one that no address of the guest has.
     pub fn align(&self) -> u64 {
-        self.segments.iter().map(|s| s.align).fold(4096, u64::max)
+        self.segments.iter().map(|s| s.align).filter(|a| a.is_power_of_two() && *a < TASK_END).fold(PAGE_SIZE, u64::max)
     }
 }
 
@@ -230,6 +232,15 @@ pub mod tests {
     }
 
     #[test]
+    fn alignments_that_mean_nothing_are_passed_over() {
+        let mut elf = check(&image(3, 62, &[(1, 5, 0, 0, 0x500, 0x500)])).unwrap();
+        for (align, want) in [(0, 4096), (0xfff, 4096), (1 << 21, 1 << 21), (1 << 63, 4096)] {
+            elf.segments[0].align = align;
+            assert_eq!(elf.align(), want);
+        }
+    }
+
+    #[test]
     fn says_what_is_wrong() {
         let load = (1, 5, 0, 0x400000, 0x1000, 0x1000);
         assert_eq!(check(b"hello"), Err(ElfError::NotElf));
@@ -244,5 +255,6 @@ pub mod tests {
         assert_eq!(check(&image(2, 62, &[(1, 5, 0, u64::MAX - 5, 1, 100)])), Err(ElfError::Malformed("segment address")));
         assert_eq!(check(&image(2, 62, &[load, (1, 5, 0, 0x1000, 1, 1)])), Err(ElfError::Malformed("segments out of order")));
         assert_eq!(check(&image(2, 62, &[(7, 0, 0, 0, 0, 0)])), Err(ElfError::Malformed("nothing to load")));
+        assert_eq!(check(&image(2, 62, &[(1, 5, 0x10, 0x400000, 1, 1)])), Err(ElfError::Malformed("a segment's offset and address disagree")));
     }
 }

@@ -7,7 +7,7 @@ use crate::guest::Addr;
 use crate::guest::addr::PAGE_SIZE;
 use crate::host::file::{self, Fd};
 use crate::host::memory::flags;
-use crate::host::{copy, sys::Errno};
+use crate::host::sys::Errno;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -311,9 +311,8 @@ fn map_segment(mm: &Mm, file: &Fd, kind: &Kind, s: &Segment, at: Addr) -> Result
     let lead = at.0 - start.0;
     let file_end = at.plus(s.filesz);
     let end = at.plus(s.memsz).page_up();
-    let congruent = s.offset % PAGE_SIZE == lead;
     let mut bss = start;
-    if s.filesz != 0 && congruent {
+    if s.filesz != 0 {
         bss = file_end.page_up();
         let len = bss.0 - start.0;
         let flags = flags::PRIVATE;
@@ -325,28 +324,7 @@ fn map_segment(mm: &Mm, file: &Fd, kind: &Kind, s: &Segment, at: Addr) -> Result
     }
     if bss < end {
         let len = end.0 - bss.0;
-        let readable = if congruent || s.filesz == 0 { prot } else { Prot::READ | Prot::WRITE };
-        mm.map(&Request::anonymous(Place::Fixed(bss), len, readable, Kind::Anonymous))?;
-    }
-    if s.filesz != 0 && !congruent {
-        // Offset and address disagree within the page: no mapping can give that, so the bytes are copied.
-        copy_in(file, s.offset, at, s.filesz)?;
-        mm.protect(start, end.0 - start.0, prot.bits() as u64)?;
-    }
-    Ok(())
-}
-
-fn copy_in(file: &Fd, offset: u64, to: Addr, len: u64) -> Result<(), Errno> {
-    let mut buf = vec![0u8; 64 << 10];
-    let mut done = 0;
-    while done < len {
-        let n = (len - done).min(buf.len() as u64) as usize;
-        let got = file::pread(file.0, &mut buf[..n], offset + done)?;
-        if got == 0 {
-            return Err(Errno(libc::ENOEXEC));
-        }
-        copy::write_bytes(to.plus(done), &buf[..got]).map_err(|_| Errno(libc::EFAULT))?;
-        done += got as u64;
+        mm.map(&Request::anonymous(Place::Fixed(bss), len, prot, Kind::Anonymous))?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ mod compare;
 mod declared;
 mod forms;
 mod generate;
-mod random;
+pub mod random;
 pub mod replay;
 mod runner;
 mod undefined;

@@ -1,6 +1,9 @@
-//! The small guests of `fixtures/guests`: each runs natively and under xemu, in the same fresh folder.
+//! The small guests of `fixtures/guests`: each runs natively and under xemu, in the same fresh folder; again in every way of `configs`.
+//!
+//! `long` (only with --long, or rotated) and `limit` (seconds under xemu) are directives of theirs.
 
 use super::native::expected;
+use super::configs::{CONFIGS, Config};
 use super::{Context, Verdict};
 use crate::guests::{self, Guest};
 use crate::process::{Outcome, Run, run as run_process};
@@ -15,26 +18,43 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub fn run(context: &Context) -> Result<()> {
     let folders = ["asm", "rust", "c"];
     let mut wanted = Vec::new();
-    for folder in folders {
-        wanted.extend(guests::list(folder)?.into_iter().filter(|g| context.wants(&format!("guests/{}", g.name), None)));
+    for config in CONFIGS {
+        for folder in folders {
+            for guest in guests::list(folder)? {
+                let case = Case { name: config.named(&format!("guests/{}", guest.name)), guest, config };
+                let long = config.long || case.guest.directives.get("long").is_some();
+                if context.wants(&case.name, long) {
+                    wanted.push(case);
+                }
+            }
+        }
     }
-    context.run_all(&wanted, |guest| format!("guests/{}", guest.name), |guest| test(context, guest).unwrap_or_else(Verdict::Failed));
+    context.run_all(&wanted, |case| case.name.clone(), |case| test(context, case).unwrap_or_else(Verdict::Failed));
     Ok(())
 }
 
-fn test(context: &Context, guest: &Guest) -> Result<Verdict> {
+/// A guest run one way.
+struct Case {
+    name: String,
+    guest: Guest,
+    config: &'static Config,
+}
+
+fn test(context: &Context, case: &Case) -> Result<Verdict> {
+    let Case { guest, config, .. } = case;
+    let limit = guest.directives.get("limit").and_then(|l| l.parse().ok()).map_or(LIMIT, Duration::from_secs);
     let path = guest.build()?;
     let dynamic = guest.name.contains("-dynamic");
     if dynamic && !project::HOST_IS_X86 {
         return Ok(Verdict::Skipped("its libraries are an x86_64 machine's".into()));
     }
     // Both runs get the same empty folder, so that neither meets what the other left.
-    let folder = std::env::temp_dir().join(format!("xemu-guest-{}-{}", std::process::id(), guest.name.replace('/', "-")));
+    let folder = std::env::temp_dir().join(format!("xemu-guest-{}-{}", std::process::id(), case.name.replace('/', "-")));
     let finish = |mut command: Command| -> Result<Run> {
         std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         // Nothing of the caller's environment may show in the output.
-        command.args(guest.arguments()).env_remove("LD_LIBRARY_PATH").env("LC_ALL", "C").current_dir(&folder);
-        let run = run_process(command, LIMIT);
+        command.args(guest.arguments()).env_remove("LD_LIBRARY_PATH").env("LC_ALL", "C").envs(config.variables.iter().copied()).current_dir(&folder);
+        let run = run_process(command, limit);
         let _ = std::fs::remove_dir_all(&folder);
         run
     };

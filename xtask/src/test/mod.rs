@@ -4,8 +4,10 @@
 //! `N passed, N failed`, with `, N skipped` when a declared gap or a missing tool kept a test from running.
 
 mod cargo;
+mod configs;
 mod gaps;
 mod guest;
+mod mutants;
 mod native;
 mod programs;
 mod semantics;
@@ -15,6 +17,7 @@ use crate::{Result, parallel, project};
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const USAGE: &str = "\
@@ -33,7 +36,7 @@ cargo xtask test [OPTIONS]
 type Suite = (&'static str, fn(&Context) -> Result<()>);
 
 /// In the order in which they run: the cheap ones first.
-const SUITES: &[Suite] = &[("unit", cargo::unit), ("semantics", semantics::run), ("guests", guest::run), ("programs", programs::run)];
+const SUITES: &[Suite] = &[("unit", cargo::unit), ("semantics", semantics::run), ("guests", guest::run), ("mutants", mutants::run), ("programs", programs::run)];
 
 /// What every suite gets.
 pub struct Context {
@@ -41,6 +44,8 @@ pub struct Context {
     emulator: Option<Emulator>,
     gaps: gaps::Gaps,
     counts: Mutex<Counts>,
+    /// Running number of the long tests, over all suites.
+    long_tests: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -79,12 +84,13 @@ impl Context {
         self.emulator.as_ref().expect("suites that run guests are given an emulator")
     }
 
-    /// Whether this test was asked for. Long tests come with a running number for sharding.
-    pub fn wants(&self, name: &str, long: Option<usize>) -> bool {
+    /// Whether this test was asked for. Every test of a suite is asked about, in the same order each time: long ones are numbered for shards.
+    pub fn wants(&self, name: &str, long: bool) -> bool {
         let options = &self.options;
-        let in_shard = |index: usize| options.shard.is_none_or(|(n, m)| index % m == n % m);
+        let index = if long { self.long_tests.fetch_add(1, Ordering::Relaxed) } else { 0 };
+        let in_shard = || options.shard.is_none_or(|(n, m)| index % m == n % m);
         let asked = options.filter.as_ref().is_none_or(|f| name.contains(f.as_str()));
-        asked && long.is_none_or(|index| (options.long || options.filter.is_some()) && in_shard(index))
+        asked && (!long || (options.long || options.filter.is_some()) && in_shard())
     }
 
     /// Runs tests in parallel and reports each. A test with a declared gap runs too: passing means that the gap is gone.
@@ -146,7 +152,7 @@ pub fn main(args: Vec<OsString>) -> Result<ExitCode> {
         Some(words) => Some(Emulator::other(words)),
         None => Some(Emulator::xemu(project::build_xemu(&options.profile)?)?),
     };
-    let context = Context { options, emulator, gaps: gaps::Gaps::load()?, counts: Mutex::default() };
+    let context = Context { options, emulator, gaps: gaps::Gaps::load()?, counts: Mutex::default(), long_tests: AtomicUsize::new(0) };
     for (name, run) in wanted {
         if let Err(reason) = run(&context) {
             context.report(name, Verdict::Failed(reason), Duration::ZERO);

@@ -5,6 +5,7 @@
 //! under xemu), `needs` (a guest of fixtures/guests), `expect = differs` (the output must not be the native one).
 
 use super::guest::differs_from;
+use super::configs::{CONFIGS, Config};
 use super::native::expected;
 use super::{Context, Verdict};
 use crate::directives::Directives;
@@ -27,17 +28,13 @@ struct Case {
     each: Option<String>,
     directives: Directives,
     long: bool,
+    config: &'static Config,
 }
 
 /// Runs the suite.
 pub fn run(context: &Context) -> Result<()> {
-    let mut long_ones = 0;
     let mut cases = list()?;
-    cases.retain(|case| {
-        let index = case.long.then_some(long_ones);
-        long_ones += usize::from(case.long);
-        context.wants(&case.name, index)
-    });
+    cases.retain(|case| context.wants(&case.name, case.long));
     if cases.is_empty() || context.options.list {
         cases.iter().for_each(|c| println!("{}", c.name));
         return Ok(());
@@ -69,16 +66,26 @@ fn list() -> Result<Vec<Case>> {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let long = directives.get("long").is_some();
         let words = directives.words("each");
-        if words.is_empty() {
-            cases.push(Case { name: format!("programs/{stem}"), script: script.clone(), each: None, directives: directives.clone(), long });
+        // A trailing `+` marks a word that is long by itself.
+        let mut each: Vec<(Option<&str>, bool)> = words.iter().map(|w| w.strip_suffix('+').map_or((Some(*w), long), |w| (Some(w), true))).collect();
+        if each.is_empty() {
+            each.push((None, long));
         }
-        for word in words {
-            // A trailing `+` marks a word that is long by itself.
-            let (word, long) = word.strip_suffix('+').map_or((word, long), |w| (w, true));
-            let name = format!("programs/{stem}/{word}");
-            cases.push(Case { name, script: script.clone(), each: Some(word.into()), directives: directives.clone(), long });
+        for (word, long) in each {
+            let name = word.map_or(format!("programs/{stem}"), |w| format!("programs/{stem}/{w}"));
+            let case = |config: &'static Config| Case {
+                name: config.named(&name),
+                script: script.clone(),
+                each: word.map(str::to_string),
+                directives: directives.clone(),
+                long: long || !config.plain(),
+                config,
+            };
+            // In other ways only what is not long as it is: they take several times as long.
+            cases.extend(CONFIGS.iter().filter(|c| c.plain() || !long).map(case));
         }
     }
+    cases.sort_by_key(|case| !case.config.plain());
     Ok(cases)
 }
 
@@ -139,6 +146,7 @@ impl<'a> Inside<'a> {
         place = place.mount(self.tools.clone(), "/.xemu");
         let prefix: Vec<OsString> = self.emulator.runner.iter().chain(&self.emulator.program).cloned().collect();
         let mut command = place.command(&prefix, &case.arguments())?;
+        command.envs(case.config.variables.iter().copied());
         if !self.emulator.runner.is_empty() {
             command.env(RUNNER_VARIABLE, self.emulator.runner.join(&OsString::from(" ")));
         }
@@ -154,7 +162,8 @@ fn test(context: &Context, inside: &Inside, case: &Case) -> Result<Verdict> {
     if differs {
         return Ok(differs_from(&inside.run(case, false)?.outcome, &inside.run(case, true)?.outcome));
     }
-    let want = expected(context, &case.name, || inside.run(case, false))?;
+    let plain = case.name.split('@').next().unwrap_or_default();
+    let want = expected(context, plain, || inside.run(case, false))?;
     let got = inside.run(case, true)?.outcome;
     Ok(want.difference(&got).map_or(Verdict::Passed, Verdict::Failed))
 }

@@ -1,0 +1,41 @@
+//! Ways of running the same guests again: with a code cache so small that it is emptied all the time, without optimisations, and
+//! without each of them alone. A test's name then ends in `@NAME`.
+
+/// One way.
+pub struct Config {
+    /// Behind the `@` of a test's name; empty for xemu as it is.
+    pub name: &'static str,
+    /// Variables that xemu, and every xemu that it starts, reads.
+    pub variables: &'static [(&'static str, &'static str)],
+    /// Only in long runs.
+    pub long: bool,
+}
+
+const fn config(name: &'static str, variables: &'static [(&'static str, &'static str)], long: bool) -> Config {
+    Config { name, variables, long }
+}
+
+/// All ways; a test in `tests/layout.rs` sees to it that no optimisation is missing.
+pub const CONFIGS: &[Config] = &[
+    config("", &[], false),
+    // Room for some 2,000 guest instructions: threads, signals and self-modifying code meet an eviction everywhere.
+    config("small-cache", &[("XEMU_CACHE_SIZE", "256K")], false),
+    config("no-opt", &[("XEMU_NO_OPT", "all")], false),
+    config("no-dead-flags", &[("XEMU_NO_OPT", "dead-flags")], true),
+    config("no-zero-branch", &[("XEMU_NO_OPT", "zero-branch")], true),
+    config("no-shadow-stack", &[("XEMU_NO_OPT", "shadow-stack")], true),
+    config("no-inline-lookup", &[("XEMU_NO_OPT", "inline-lookup")], true),
+    config("no-links", &[("XEMU_NO_OPT", "links")], true),
+];
+
+impl Config {
+    /// The name of a test run this way.
+    pub fn named(&self, test: &str) -> String {
+        if self.name.is_empty() { test.to_string() } else { format!("{test}@{}", self.name) }
+    }
+
+    /// Is this xemu as it is?
+    pub fn plain(&self) -> bool {
+        self.name.is_empty()
+    }
+}
