@@ -102,7 +102,6 @@ const SKIPPED: &[(&str, Skip)] = {
         ),
         ("whether user mode may read counters is the kernel's decision", Features(&[RDPMC])),
         ("instruction pointers in it are updated only for pending exceptions, by Zen", Mnemonics(&[Mnemonic::Fnstenv, Mnemonic::Fnsave])),
-        (Operands(&[OpCodeOperandKind::cr_reg, OpCodeOperandKind::dr_reg, OpCodeOperandKind::tr_reg]),),
         ("two instructions: WAIT and another", When(|op| op.fwait())),
         ("branch with a 16-bit instruction pointer: AMD and Intel differ", Operands(NARROW_BRANCHES)),
         (

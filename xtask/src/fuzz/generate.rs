@@ -182,9 +182,18 @@ impl Generator<'_> {
             imm8 | imm8_const_1 | imm8sex16 | imm8sex32 | imm8sex64 | imm16 | imm32 | imm32sex64 | imm64 => {
                 return self.immediate(insn, i, kind, immediates);
             }
-            seg_rSI => return Some(insn.set_op_kind(i, if narrow { OpKind::MemorySegESI } else { OpKind::MemorySegRSI })),
-            es_rDI => return Some(insn.set_op_kind(i, if narrow { OpKind::MemoryESEDI } else { OpKind::MemoryESRDI })),
-            seg_rDI => return Some(insn.set_op_kind(i, if narrow { OpKind::MemorySegEDI } else { OpKind::MemorySegRDI })),
+            seg_rSI => return {
+                insn.set_op_kind(i, if narrow { OpKind::MemorySegESI } else { OpKind::MemorySegRSI });
+                Some(())
+            },
+            es_rDI => return {
+                insn.set_op_kind(i, if narrow { OpKind::MemoryESEDI } else { OpKind::MemoryESRDI });
+                Some(())
+            },
+            seg_rDI => return {
+                insn.set_op_kind(i, if narrow { OpKind::MemorySegEDI } else { OpKind::MemorySegRDI });
+                Some(())
+            },
             seg_rBX_al => {
                 insn.set_op_kind(i, OpKind::Memory);
                 insn.set_memory_base(if narrow { Register::EBX } else { Register::RBX });

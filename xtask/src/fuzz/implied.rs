@@ -21,7 +21,7 @@ impl Generator<'_> {
             let narrow = matches!(kind, OpKind::MemorySegESI | OpKind::MemoryESEDI | OpKind::MemorySegEDI);
             let garbage = if narrow { self.r.next() << 32 } else { 0 };
             let align = if self.r.one_in(2) { 8 } else { 1 };
-            record.set_gpr(register, (OPERANDS + 0x80 + self.r.below(0x100)) / align * align | garbage);
+            record.set_gpr(register, ((OPERANDS + 0x80 + self.r.below(0x100)) / align * align) | garbage);
             // Counts stay small, but where a page of the data is missing; the strings are equal in part, so that repeated compares run on.
             let most = if self.protect != 0 { 70 } else { 14 };
             record.set_gpr(1, self.r.below(most) | garbage);
@@ -74,7 +74,7 @@ impl Generator<'_> {
             }
             Xlatb => {
                 let narrow = insn.memory_base() == Register::EBX;
-                record.set_gpr(3, OPERANDS + self.r.below(0x100) | if narrow { self.r.next() << 32 } else { 0 });
+                record.set_gpr(3, (OPERANDS + self.r.below(0x100)) | if narrow { self.r.next() << 32 } else { 0 });
             }
             Maskmovq | Maskmovdqu | Vmaskmovdqu => record.set_gpr(7, OPERANDS + self.r.below(0x180)),
             Leave => record.set_gpr(5, OPERANDS + self.r.below(0x180)),

@@ -148,7 +148,7 @@ impl Generator<'_> {
         let sum = m.address.wrapping_sub(m.segment).wrapping_sub(m.displacement);
         if m.base.is_gpr() && m.base == m.index {
             // base * (scale + 1) + displacement: the displacement is what it is, so only some addresses can be had.
-            record.set_gpr(number(m.base), (sum & mask) / (m.scale + 1) & mask | garbage);
+            record.set_gpr(number(m.base), ((sum & mask) / (m.scale + 1)) & mask | garbage);
         } else if m.base.is_gpr() {
             let index = if m.index == Register::None {
                 0
