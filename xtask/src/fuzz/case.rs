@@ -3,6 +3,8 @@
 //! The layout is that of `fixtures/guests/isa_runner/isa_runner.s`; a result has the same layout.
 
 use super::random::Random;
+use iced_x86::{Instruction, OpKind, Register};
+use std::ops::Range;
 
 /// Bytes of a record.
 pub const SIZE: usize = 2048;
@@ -25,19 +27,33 @@ pub const NEED_XMM: u32 = 1;
 pub const NEED_X87: u32 = 2;
 /// The case needs the upper halves of the YMM registers.
 pub const NEED_YMM: u32 = 4;
+/// The case needs segment selectors and the bases of FS and GS.
+pub const NEED_SEGMENTS: u32 = 8;
+/// Protection (PROT_ bits plus 1) of the page that the first half of the data lies in; that of the second half is 8 bits further up.
+pub const PROTECT_LOWER: u32 = 0x100;
+/// See [`PROTECT_LOWER`].
+pub const PROTECT_UPPER: u32 = 0x1_0000;
 
 /// Offsets in a record.
 pub mod at {
     pub const SLOT: usize = 64;
     pub const NEEDS: usize = 68;
     pub const SIGNAL: usize = 72;
+    pub const TRAP: usize = 76;
     pub const RIP: usize = 80;
+    pub const SI_CODE: usize = 88;
     pub const FLAGS: usize = 96;
     pub const MXCSR: usize = 104;
+    pub const SHIFT: usize = 108;
+    pub const ADDRESS: usize = 112;
+    pub const ERROR: usize = 120;
     pub const GPR: usize = 128;
     pub const XMM: usize = 256;
     pub const YMMHI: usize = 512;
     pub const X87: usize = 768;
+    pub const FS_BASE: usize = 896;
+    pub const GS_BASE: usize = 904;
+    pub const SELECTORS: usize = 912;
     pub const MEMORY: usize = 1024;
 }
 
@@ -114,10 +130,32 @@ impl Record {
     pub fn signal(&self) -> u32 {
         self.get32(at::SIGNAL)
     }
+    /// Guest address of the memory operand; None if there is none, or if it is a vector of them.
+    pub fn effective_address(&self, insn: &Instruction) -> Option<u64> {
+        let operand = insn.op_kinds().position(|k| k == OpKind::Memory)? as u32;
+        let segments = self.get32(at::NEEDS) & NEED_SEGMENTS != 0;
+        insn.virtual_address(operand, 0, |register, _, _| match register {
+            Register::FS if segments => Some(self.get64(at::FS_BASE)),
+            Register::GS if segments => Some(self.get64(at::GS_BASE)),
+            _ if register.is_gpr32() => Some(self.gpr(register.full_register().number()) & 0xffff_ffff),
+            _ if register.is_gpr() => Some(self.gpr(register.full_register().number())),
+            _ if register.is_vector_register() => None,
+            _ => Some(0),
+        })
+    }
     /// Guest address of the code.
     pub fn address(&self) -> u64 {
-        CODE + SLOT_SIZE * self.get32(at::SLOT) as u64
+        CODE + SLOT_SIZE * self.get32(at::SLOT) as u64 + self.get32(at::SHIFT) as u64
     }
+}
+
+/// What of a result is not compared.
+#[derive(Clone, Default)]
+pub struct Volatile {
+    /// Bits of general registers: number and mask.
+    pub registers: Vec<(usize, u64)>,
+    /// Bytes of the data, counted from its begin.
+    pub memory: Vec<Range<usize>>,
 }
 
 /// A case: its record, and what is known about it.
@@ -137,4 +175,6 @@ pub struct Case {
     pub locked: bool,
     /// Registers that the instruction names or implies, for the report.
     pub involved: u32,
+    /// What differs from one execution to the next, or between processors.
+    pub volatile: Volatile,
 }

@@ -1,12 +1,13 @@
 //! Field by field: where two results of a case differ.
 
-use super::case::{Case, DATA, NEED_X87, NEED_XMM, NEED_YMM, Record, at};
+use super::case::{Case, DATA, NEED_SEGMENTS, NEED_X87, NEED_XMM, NEED_YMM, Record, at};
 use super::undefined::flag;
 use iced_x86::{Decoder, DecoderOptions, Formatter, Instruction, IntelFormatter};
 use std::fmt::Write;
 
 /// General registers in their encoding's order.
-pub const GPR_NAMES: [&str; 16] = ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"];
+pub const GPR_NAMES: [&str; 16] =
+    ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"];
 const STATUS: u64 = flag::CF | flag::PF | flag::AF | flag::ZF | flag::SF | flag::OF | flag::DF;
 
 /// One field that differs.
@@ -31,12 +32,16 @@ pub fn differences(case: &Case, expected: &Record, got: &Record) -> Vec<Differen
     if expected.signal() != got.signal() {
         return all;
     }
-    for (n, name) in GPR_NAMES.iter().enumerate() {
-        add(name, format!("{:#x}", expected.gpr(n)), format!("{:#x}", got.gpr(n)));
-    }
     let faulted = expected.signal() != 0;
+    for (n, name) in GPR_NAMES.iter().enumerate() {
+        let volatile = case.volatile.registers.iter().filter(|v| v.0 == n && !faulted).fold(0, |mask, v| mask | v.1);
+        add(name, format!("{:#x}", expected.gpr(n) & !volatile), format!("{:#x}", got.gpr(n) & !volatile));
+    }
     if faulted {
-        add("rip", format!("{:#x}", expected.get64(at::RIP)), format!("{:#x}", got.get64(at::RIP)));
+        for (name, at) in [("rip", at::RIP), ("si_addr", at::ADDRESS), ("si_code", at::SI_CODE), ("error", at::ERROR)] {
+            add(name, format!("{:#x}", expected.get64(at)), format!("{:#x}", got.get64(at)));
+        }
+        add("trap", expected.get32(at::TRAP).to_string(), got.get32(at::TRAP).to_string());
     } else {
         // Flags that a fault's frame shows are not compared: dead ones may be stale.
         let mask = STATUS & !case.undefined_flags;
@@ -51,7 +56,7 @@ pub fn differences(case: &Case, expected: &Record, got: &Record) -> Vec<Differen
         for n in 0..16 {
             let v = |r: &Record, at: usize| format!("{:016x}_{:016x}", r.get64(at + 16 * n + 8), r.get64(at + 16 * n));
             add(&format!("xmm{n}"), v(expected, at::XMM), v(got, at::XMM));
-            if needs & NEED_YMM != 0 && !faulted {
+            if needs & NEED_YMM != 0 {
                 add(&format!("ymm{n}"), v(expected, at::YMMHI), v(got, at::YMMHI));
             }
         }
@@ -71,11 +76,21 @@ pub fn differences(case: &Case, expected: &Record, got: &Record) -> Vec<Differen
             add(&format!("st{n}"), v(expected), v(got));
         }
     }
-    let (e, g) = (&expected.0[at::MEMORY..], &got.0[at::MEMORY..]);
-    if let Some(first) = e.iter().zip(g).position(|(a, b)| a != b) {
-        let last = e.iter().zip(g).rposition(|(a, b)| a != b).expect("there is a first");
+    if needs & NEED_SEGMENTS != 0 {
+        for (name, at) in [("fs_base", at::FS_BASE), ("gs_base", at::GS_BASE), ("selectors", at::SELECTORS)] {
+            add(name, format!("{:#x}", expected.get64(at)), format!("{:#x}", got.get64(at)));
+        }
+    }
+    let data = |r: &Record| {
+        let mut bytes = r.0[at::MEMORY..].to_vec();
+        case.volatile.memory.iter().for_each(|range| bytes[range.clone()].fill(0));
+        bytes
+    };
+    let (e, g) = (data(expected), data(got));
+    if let Some(first) = e.iter().zip(&g).position(|(a, b)| a != b) {
+        let last = e.iter().zip(&g).rposition(|(a, b)| a != b).expect("there is a first");
         let hex = |b: &[u8]| b[first..=last.min(first + 31)].iter().map(|b| format!("{b:02x}")).collect::<String>();
-        add("memory", format!("[{:#x}] {}", DATA + first as u64, hex(e)), format!("[{:#x}] {}", DATA + first as u64, hex(g)));
+        add("memory", format!("[{:#x}] {}", DATA + first as u64, hex(&e)), format!("[{:#x}] {}", DATA + first as u64, hex(&g)));
     }
     all
 }
@@ -120,7 +135,11 @@ pub fn describe(case: &Case) -> String {
         let register = insn.op_register(i);
         if register.is_xmm() || register.is_ymm() {
             let n = register.number();
-            let _ = write!(text, " xmm{n}={:016x}_{:016x}", r.get64(at::XMM + 16 * n + 8), r.get64(at::XMM + 16 * n));
+            let half = |at: usize| format!("{:016x}_{:016x}", r.get64(at + 16 * n + 8), r.get64(at + 16 * n));
+            match register.is_ymm() {
+                true => _ = write!(text, " ymm{n}={}_{}", half(at::YMMHI), half(at::XMM)),
+                false => _ = write!(text, " xmm{n}={}", half(at::XMM)),
+            }
         }
     }
     let needs = r.get32(at::NEEDS);
@@ -128,16 +147,18 @@ pub fn describe(case: &Case) -> String {
         let _ = write!(text, " mxcsr={:#x}", r.get32(at::MXCSR));
     }
     if needs & NEED_X87 != 0 {
-        let _ = write!(text, " cw={:#x} sw={:#x} tw={:#x}", r.get32(at::X87) as u16, r.get32(at::X87 + 4) as u16, r.get32(at::X87 + 8) as u16);
+        let _ =
+            write!(text, " cw={:#x} sw={:#x} tw={:#x}", r.get32(at::X87) as u16, r.get32(at::X87 + 4) as u16, r.get32(at::X87 + 8) as u16);
         for n in 0..3 {
             let at = at::X87 + 28 + 10 * n;
             let _ = write!(text, " st{n}={:04x}_{:016x}", r.get64(at + 8) as u16, r.get64(at));
         }
     }
-    if let Some(address) = insn.virtual_address(0, 0, |register, _, _| value(r, register)).filter(|_| insn.memory_size().size() > 0) {
+    if let Some(address) = r.effective_address(&insn).filter(|_| insn.memory_size().size() > 0) {
         memory(&mut text, r, address, insn.memory_size().size());
-    } else if let Some(address) = insn.virtual_address(1, 0, |register, _, _| value(r, register)).filter(|_| insn.memory_size().size() > 0) {
-        memory(&mut text, r, address, insn.memory_size().size());
+    }
+    if needs >> 8 != 0 {
+        let _ = write!(text, " data's pages: {}", ["all", "lower", "upper"][if needs >> 8 & 0xff != 0 { 1 } else { 2 }]);
     }
     text
 }
@@ -148,12 +169,4 @@ fn memory(text: &mut String, r: &Record, address: u64, size: usize) {
         let bytes: String = r.0[at::MEMORY + offset..at::MEMORY + offset + size].iter().rev().map(|b| format!("{b:02x}")).collect();
         let _ = write!(text, " [{address:#x}]={bytes}");
     }
-}
-
-fn value(r: &Record, register: iced_x86::Register) -> Option<u64> {
-    if register.is_gpr() {
-        let v = r.gpr(register.full_register().number());
-        return Some(if register.is_gpr32() { v & 0xffff_ffff } else { v });
-    }
-    Some(0)
 }

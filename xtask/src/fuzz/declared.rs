@@ -52,7 +52,8 @@ impl Table {
             When::NoAfp => !self.afp,
             When::NoAfpMixed => !self.afp && (mxcsr >> 15 & 1) != (mxcsr >> 6 & 1),
         };
-        let names = |fields: &[String]| fields.iter().any(|f| f == field || f.strip_suffix('*').is_some_and(|head| field.starts_with(head)));
+        let names =
+            |fields: &[String]| fields.iter().any(|f| f == field || f.strip_suffix('*').is_some_and(|head| field.starts_with(head)));
         self.rows.iter().any(|(when, forms, fields)| holds(*when) && names(fields) && forms.is_match(form))
     }
 }

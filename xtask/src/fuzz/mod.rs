@@ -9,9 +9,12 @@ mod compare;
 mod declared;
 mod forms;
 mod generate;
+mod implied;
+mod memory;
 pub mod random;
 pub mod replay;
 mod runner;
+mod state;
 mod undefined;
 mod values;
 
@@ -35,12 +38,13 @@ cargo xtask fuzz-isa [OPTIONS]
   --seconds N       rounds with new seeds until this time is over (one round)
   --seed S          seed of the first round (1)
   --cpu NAME        processor that qemu-aarch64 models: cortex-a72, neoverse-n1, max
-  --level NAME      base, crypto or avx (base)
+  --level NAME      base, crypto, avx or system: each holds those before it (base)
   --show N          failing cases shown for each form (1)
-  --faults          compare cases that fault too
+  --no-faults       leave out cases that fault
   --profile NAME    cargo profile that xemu is built with (fast)
   --xemu PATH       this xemu instead of building one
   --runner QEMU     this qemu-aarch64
+  --itself          compare the processor with itself: shows what is not the same in every execution
   --list            print the forms
   --record          write fixtures/semantics from this machine's processor";
 
@@ -56,6 +60,7 @@ struct Options {
     profile: String,
     xemu: Option<PathBuf>,
     runner: Option<OsString>,
+    itself: bool,
     list: bool,
     record: bool,
 }
@@ -74,18 +79,32 @@ pub fn main(args: Vec<OsString>) -> Result<ExitCode> {
         .collect();
     if options.list {
         chosen.iter().for_each(|(_, code)| println!("{code:?}: {}", code.op_code().instruction_string()));
+        for (reason, codes) in forms::skipped() {
+            println!("skipped, {reason}: {} forms", codes.len());
+        }
         return Ok(ExitCode::SUCCESS);
     }
     if !project::HOST_IS_X86 {
-        return Err("the truth is an x86_64 processor; this host has none: replay the recorded vectors instead (`xtask test --only semantics`)".into());
+        return Err(
+            "the truth is an x86_64 processor; this host has none: replay the recorded vectors instead (`xtask test --only semantics`)"
+                .into(),
+        );
     }
     let native = Machine { prefix: Vec::new(), runner: runner::build()? };
     if options.record {
         return replay::record(&native, &chosen).map(|()| ExitCode::SUCCESS);
     }
-    let xemu = machine(&options, native.runner.clone())?;
+    let xemu = if options.itself { native.clone() } else { machine(&options, native.runner.clone())? };
     let cpu = options.cpu.clone();
-    let fuzz = Fuzz { options, native, xemu, declared: declared::Table::load(&cpu)?, totals: Mutex::default(), unknown: Mutex::default() };
+    let fuzz = Fuzz {
+        options,
+        native,
+        xemu,
+        declared: declared::Table::load(&cpu)?,
+        totals: Mutex::default(),
+        unknown: Mutex::default(),
+        absent: Mutex::default(),
+    };
     fuzz.rounds(&chosen)
 }
 
@@ -122,10 +141,11 @@ fn parse(args: Vec<OsString>) -> std::result::Result<Option<Options>, lexopt::Er
         cpu: emulator::CPU.into(),
         level: Level::Base,
         show: 1,
-        faults: false,
+        faults: true,
         profile: "fast".into(),
         xemu: None,
         runner: None,
+        itself: false,
         list: false,
         record: false,
     };
@@ -138,18 +158,16 @@ fn parse(args: Vec<OsString>) -> std::result::Result<Option<Options>, lexopt::Er
             Long("seed") => o.seed = parser.value()?.parse()?,
             Long("cpu") => o.cpu = parser.value()?.string()?,
             Long("level") => {
-                o.level = match parser.value()?.string()?.as_str() {
-                    "base" => Level::Base,
-                    "crypto" => Level::Crypto,
-                    "avx" => Level::Avx,
-                    other => return Err(format!("unknown level {other:?}").into()),
-                }
+                let name = parser.value()?.string()?;
+                let known = forms::LEVELS.iter().find(|(n, _)| *n == name);
+                o.level = known.ok_or_else(|| format!("unknown level {name:?}"))?.1;
             }
             Long("show") => o.show = parser.value()?.parse()?,
-            Long("faults") => o.faults = true,
+            Long("no-faults") => o.faults = false,
             Long("profile") => o.profile = parser.value()?.string()?,
             Long("xemu") => o.xemu = Some(parser.value()?.into()),
             Long("runner") => o.runner = Some(parser.value()?),
+            Long("itself") => o.itself = true,
             Long("list") => o.list = true,
             Long("record") => o.record = true,
             Short('h') | Long("help") => return Ok(None),
@@ -161,6 +179,8 @@ fn parse(args: Vec<OsString>) -> std::result::Result<Option<Options>, lexopt::Er
 
 /// The field of a case in which xemu raised #UD.
 const UNDEFINED: &str = "#UD";
+/// The signal of #UD.
+const SIGILL: u32 = 4;
 
 /// What became of one form.
 #[derive(Default)]
@@ -181,6 +201,8 @@ struct Fuzz {
     totals: Mutex<BTreeMap<String, Count>>,
     /// Mnemonics (and whether with LOCK) that xemu answers with #UD: no sense in dying for each of their forms.
     unknown: Mutex<BTreeSet<(Mnemonic, bool)>>,
+    /// Forms that this processor does not have.
+    absent: Mutex<BTreeSet<usize>>,
 }
 
 impl Fuzz {
@@ -219,8 +241,16 @@ impl Fuzz {
             return Err(format!("the runner itself ended ({end:?}) in {:?}:\n{}", name(case.form), compare::describe(case)));
         }
         let mut left: Vec<(&Case, &Record)> = Vec::new();
+        let works: BTreeSet<usize> = cases.iter().zip(&truth).filter(|(_, t)| t.signal() != SIGILL).map(|(c, _)| c.form).collect();
         for pair in cases.iter().zip(&truth) {
-            if pair.1.signal() == 0 || self.options.faults { left.push(pair) } else { self.leave_out(pair.0) }
+            if !works.contains(&pair.0.form) {
+                self.absent.lock().expect("no panic").insert(pair.0.form);
+                self.leave_out(pair.0);
+            } else if pair.1.signal() == 0 || self.options.faults {
+                left.push(pair);
+            } else {
+                self.leave_out(pair.0);
+            }
         }
         let mut deaths: BTreeMap<usize, u32> = BTreeMap::new();
         while !left.is_empty() {
@@ -262,7 +292,7 @@ impl Fuzz {
     fn judge(&self, case: &Case, expected: &Record, got: &Record) {
         let mut differences = compare::differences(case, expected, got);
         let form = name(case.form);
-        if got.signal() == 4 && expected.signal() == 0 {
+        if got.signal() == SIGILL && expected.signal() != SIGILL {
             differences = vec![compare::Difference { field: UNDEFINED.into(), text: "undefined instruction".into() }];
         }
         differences.retain(|d| !self.declared.allows(case, &form, &d.field));
@@ -306,7 +336,19 @@ impl Fuzz {
             c.shown.iter().for_each(|s| println!("{s}"));
         }
         if !is_unknown.is_empty() {
-            println!("not offered ({} forms, #UD): {}", is_unknown.len(), is_unknown.iter().map(String::as_str).collect::<Vec<_>>().join(" "));
+            println!(
+                "not offered ({} forms, #UD): {}",
+                is_unknown.len(),
+                is_unknown.iter().map(String::as_str).collect::<Vec<_>>().join(" ")
+            );
+        }
+        let absent = self.absent.lock().expect("no panic");
+        if !absent.is_empty() {
+            println!(
+                "skipped, this processor does not have them: {} forms: {}",
+                absent.len(),
+                absent.iter().map(|&f| name(f)).collect::<Vec<_>>().join(" ")
+            );
         }
         let never: Vec<&str> = totals.iter().filter(|(_, c)| c.failed + c.passed == 0).map(|(name, _)| name.as_str()).collect();
         if !never.is_empty() {

@@ -118,8 +118,8 @@ fn read(rest: &mut &[u8]) -> Option<(Case, Record)> {
     patch(&mut record, rest)?;
     let mut result = record.clone();
     patch(&mut result, rest)?;
-    let (len, involved) = generate::extent(&record);
-    Some((Case { record, seed, form, len, undefined_flags, locked: false, involved }, result))
+    let (len, involved, volatile) = generate::extent(&record);
+    Some((Case { record, seed, form, len, undefined_flags, locked: false, involved, volatile }, result))
 }
 
 fn patch(record: &mut Record, rest: &mut &[u8]) -> Option<()> {
@@ -148,7 +148,8 @@ pub fn replay(emulator: &Emulator, path: &Path) -> Result<Outcome> {
         for ((case, expected), got) in run.iter().zip(&results) {
             let form = name(case.form);
             let differences = compare::differences(case, expected, got);
-            let texts: Vec<String> = differences.iter().filter(|d| !declared.allows(case, &form, &d.field)).map(|d| d.text.clone()).collect();
+            let texts: Vec<String> =
+                differences.iter().filter(|d| !declared.allows(case, &form, &d.field)).map(|d| d.text.clone()).collect();
             if texts.is_empty() {
                 outcome.passed += 1;
             } else {
@@ -166,4 +167,3 @@ pub fn replay(emulator: &Emulator, path: &Path) -> Result<Outcome> {
     }
     Ok(outcome)
 }
-

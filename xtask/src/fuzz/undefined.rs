@@ -1,5 +1,6 @@
 //! What the architecture leaves undefined, and so is not compared.
 
+use super::case::{DATA, DATA_SIZE, Record, Volatile};
 use iced_x86::{Instruction, Mnemonic, OpKind, Register, RflagsBits};
 
 /// Status flags as RFLAGS has them.
@@ -19,6 +20,10 @@ const BITS: [(u32, u64); 6] =
 
 /// Flags that are undefined after `insn`, where the count of a shift by CL is `cl`.
 pub fn flags(insn: &Instruction, cl: u64) -> u64 {
+    if matches!(insn.mnemonic(), Mnemonic::Rdrand | Mnemonic::Rdseed) {
+        // Whether there was a number.
+        return CF;
+    }
     let listed = BITS.iter().filter(|(bit, _)| insn.rflags_undefined() & bit != 0).map(|(_, flag)| flag).sum();
     shift(insn, cl).unwrap_or(listed)
 }
@@ -48,6 +53,40 @@ fn shift(insn: &Instruction, cl: u64) -> Option<u64> {
         Shl | Sal | Shr if count >= 8 * size => AF | of | CF,
         _ => AF | of,
     })
+}
+
+/// What `insn` leaves different from one execution to the next, or from one processor to another.
+pub fn volatile(insn: &Instruction, record: &Record) -> Volatile {
+    use Mnemonic::*;
+    let mut memory = Vec::new();
+    if matches!(insn.mnemonic(), Fxsave | Fxsave64 | Xsave | Xsave64 | Xsaveopt | Xsaveopt64 | Xsavec | Xsavec64) {
+        // MXCSR_MASK: AMD's misaligned mode, which nothing uses, is not offered.
+        let start = record.effective_address(insn).unwrap_or(0).wrapping_sub(DATA) as usize;
+        memory.extend((start < DATA_SIZE as usize).then(|| start + 28..(start + 32).min(DATA_SIZE as usize)));
+    }
+    Volatile { registers: volatile_registers(insn), memory }
+}
+
+fn volatile_registers(insn: &Instruction) -> Vec<(usize, u64)> {
+    use Mnemonic::*;
+    const LOW: u64 = 0xffff_ffff;
+    match insn.mnemonic() {
+        Rdtsc => vec![(0, LOW), (2, LOW)],
+        Rdtscp => vec![(0, LOW), (1, LOW), (2, LOW)],
+        Cpuid => vec![(0, LOW), (1, LOW), (2, LOW), (3, LOW)],
+        Xgetbv => vec![(0, LOW)],
+        Rdrand | Rdseed | Rdpid => {
+            let register = insn.op0_register();
+            let mask = match register.size() {
+                2 => 0xffff,
+                4 => LOW,
+                _ if insn.mnemonic() == Rdpid => LOW,
+                _ => u64::MAX,
+            };
+            vec![(register.full_register().number(), mask)]
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// True when the result register itself is undefined: SHLD and SHRD of 16 bits by more than 16.

@@ -1,11 +1,13 @@
 //! Values biased to the edges where semantics break.
 
 use super::random::Random;
+use iced_x86::{Code, MemorySize};
 
 /// What a value is taken as.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     Int,
+    F16,
     F32,
     F64,
     F80,
@@ -174,12 +176,68 @@ fn from_f64(bits: u64) -> [u8; 10] {
     bytes
 }
 
-/// `bytes` bytes that hold values of `kind`, lane by lane.
-pub fn fill(r: &mut Random, kind: Kind, bytes: usize) -> Vec<u8> {
+/// What the lanes of vector operands hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lanes {
+    /// What a lane is taken as.
+    pub kind: Kind,
+    /// Bytes of a lane, if the form says so.
+    pub bytes: Option<usize>,
+}
+
+impl Lanes {
+    /// Lanes of a form's vector operands: by its memory operand, else by its name.
+    pub fn of(code: Code) -> Self {
+        Self::element(code.op_code().memory_size()).unwrap_or_else(|| Lanes { kind: named(code), bytes: None })
+    }
+
+    /// Lanes of a memory operand, where its size tells them.
+    pub fn element(size: MemorySize) -> Option<Self> {
+        use MemorySize::*;
+        let element = size.element_type();
+        let kind = match element {
+            Float16 => Kind::F16,
+            Float32 => Kind::F32,
+            Float64 => Kind::F64,
+            Float80 => Kind::F80,
+            Bcd => Kind::Bcd,
+            Int8 | UInt8 | Int16 | UInt16 | Int32 | UInt32 | Int64 | UInt64 => Kind::Int,
+            _ => return None,
+        };
+        Some(Lanes { kind, bytes: Some(element.size()) })
+    }
+}
+
+/// What lanes hold, by the mnemonic.
+fn named(code: Code) -> Kind {
+    let name = format!("{:?}", code.mnemonic()).to_lowercase();
+    let name = name.strip_prefix('v').unwrap_or(&name);
+    let has = |list: &[&str]| list.iter().any(|s| name.contains(s));
+    match () {
+        _ if has(&["ph2"]) => Kind::F16,
+        _ if has(&["ps2", "ss2"]) => Kind::F32,
+        _ if has(&["pd2", "sd2", "tsd2"]) => Kind::F64,
+        _ if has(&["pi2", "dq2", "si2"]) => Kind::Int,
+        _ if name.ends_with("ps") || name.ends_with("ss") || has(&["comiss", "cmpss", "ps"]) && !name.starts_with('p') => Kind::F32,
+        _ if name.ends_with("pd") || name.ends_with("sd") => Kind::F64,
+        _ => Kind::Int,
+    }
+}
+
+/// A half-precision number.
+pub fn f16(r: &mut Random) -> u16 {
+    const EDGES: [u16; 14] = [0, 0x3c00, 0x4000, 0x3800, 0x7c00, 0x7e00, 0x7e12, 0x7c01, 0x7dff, 0x7fff, 1, 0x3ff, 0x400, 0x7bff];
+    if r.one_in(2) { r.pick(&EDGES) | (r.next() as u16 & 0x8000) } else { r.next() as u16 }
+}
+
+/// `bytes` bytes that hold values of `lanes`, lane by lane.
+pub fn fill(r: &mut Random, lanes: Lanes, bytes: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes + 16);
-    let lane = r.pick(&[1usize, 2, 4, 8]);
+    let any = r.pick(&[1usize, 2, 4, 8]);
+    let lane = lanes.bytes.filter(|_| !r.one_in(4)).unwrap_or(any);
     while out.len() < bytes {
-        match kind {
+        match lanes.kind {
+            Kind::F16 => out.extend_from_slice(&f16(r).to_le_bytes()),
             Kind::Int => out.extend_from_slice(&int(r).to_le_bytes()[..if bytes <= 8 { 8 } else { lane }]),
             Kind::F32 => out.extend_from_slice(&f32(r).to_le_bytes()),
             Kind::F64 => out.extend_from_slice(&f64(r).to_le_bytes()),

@@ -14,6 +14,7 @@ mod semantics;
 
 use crate::emulator::Emulator;
 use crate::{Result, parallel, project};
+use regex::Regex;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -23,7 +24,7 @@ use std::time::{Duration, Instant};
 const USAGE: &str = "\
 cargo xtask test [OPTIONS]
   --only SUITE[,SUITE]  run only these suites (see --list)
-  --filter TEXT         run only tests whose name holds TEXT
+  --filter RE           run only tests whose name the regular expression finds
   --long                run the long tests too
   --shard N/M           of the long tests run only every M-th, starting with the N-th
   --profile NAME        the cargo profile that xemu is built with (release)
@@ -51,7 +52,7 @@ pub struct Context {
 #[derive(Debug)]
 struct Options {
     only: Vec<String>,
-    filter: Option<String>,
+    filter: Option<Regex>,
     long: bool,
     shard: Option<(usize, usize)>,
     profile: String,
@@ -89,7 +90,7 @@ impl Context {
         let options = &self.options;
         let index = if long { self.long_tests.fetch_add(1, Ordering::Relaxed) } else { 0 };
         let in_shard = || options.shard.is_none_or(|(n, m)| index % m == n % m);
-        let asked = options.filter.as_ref().is_none_or(|f| name.contains(f.as_str()));
+        let asked = options.filter.as_ref().is_none_or(|f| f.is_match(name));
         asked && (!long || (options.long || options.filter.is_some()) && in_shard())
     }
 
@@ -186,7 +187,7 @@ fn parse(args: Vec<OsString>) -> Result<Option<Options>, lexopt::Error> {
     while let Some(arg) = parser.next()? {
         match arg {
             Long("only") => options.only.extend(parser.value()?.string()?.split(',').map(str::to_string)),
-            Long("filter") => options.filter = Some(parser.value()?.string()?),
+            Long("filter") => options.filter = Some(Regex::new(&parser.value()?.string()?).map_err(|e| e.to_string())?),
             Long("long") => options.long = true,
             Long("shard") => {
                 let text = parser.value()?.string()?;
