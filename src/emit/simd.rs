@@ -325,6 +325,10 @@ impl Asm {
     pub fn dup(&mut self, arr: Arr, d: V, n: V, lane: u32) {
         self.word(0x0e00_0400 | (arr as u32 & 1) << 30 | imm5(arr.log2(), lane) | nd(n, d));
     }
+    /// Every element = the one in memory at the register (LD1R).
+    pub fn ld1r(&mut self, arr: Arr, d: V, n: X) {
+        self.word(0x0d40_c000 | (arr as u32 & 1) << 30 | arr.log2() << 10 | nd(V(n.0), d));
+    }
     /// Every element = general register.
     pub fn dup_x(&mut self, arr: Arr, d: V, n: X) {
         self.word(0x0e00_0c00 | (arr as u32 & 1) << 30 | imm5(arr.log2(), 0) | nd(V(n.0), d));

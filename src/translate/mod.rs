@@ -9,6 +9,10 @@
 #![forbid(unsafe_code)]
 
 mod atomic;
+mod avx;
+mod avx_int;
+mod avx_move;
+mod avx_shuffle;
 mod bits;
 mod branch;
 mod context;

@@ -28,6 +28,12 @@ const FAMILIES: &[&[Row]] = &[
     super::sse_convert::ROWS,
     super::sse_string::ROWS,
     super::crypto::ROWS,
+    super::avx_int::LANES,
+    super::avx_int::BINS,
+    super::avx_int::ROWS,
+    super::avx_move::ROWS,
+    super::avx_shuffle::INTERLEAVE,
+    super::avx_shuffle::ROWS,
 ];
 
 /// Encoding forms that share their mnemonic with another family's instruction: they come before the mnemonic's row.
