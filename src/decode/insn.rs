@@ -169,7 +169,8 @@ impl Insn {
             _ => None,
         };
         // An address without 64-bit registers is 32 bits wide if the displacement is.
-        let addr32 = base.is_gpr32() || index.is_gpr32() || base == Register::EIP || self.raw.memory_displ_size() == 4 && base == Register::None && index == Register::None;
+        let no_general = base == Register::None && (index == Register::None || self.vector_index().is_some());
+        let addr32 = base.is_gpr32() || index.is_gpr32() || base == Register::EIP || self.raw.memory_displ_size() == 4 && no_general;
         MemOperand {
             base: general(base),
             index: general(index),
@@ -178,6 +179,15 @@ impl Insn {
             rip,
             addr32,
             segment,
+        }
+    }
+
+    /// The vector register that indexes the memory operand, and whether it is a YMM register.
+    pub fn vector_index(&self) -> Option<(u8, bool)> {
+        match register(self.raw.memory_index()) {
+            Op::Xmm(n) => Some((n, false)),
+            Op::Ymm(n) => Some((n, true)),
+            _ => None,
         }
     }
 

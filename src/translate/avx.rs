@@ -41,6 +41,10 @@ impl Ctx<'_> {
     fn upper_field(&self, n: u8) -> Mem {
         self.field(offset_of!(CpuState, ymm_hi) + 16 * n as usize)
     }
+    /// Element `i` (of 1 << log2 bytes) of the upper half of YMM `n` in memory.
+    pub fn upper_element(&self, log2: u32, n: u8, i: u32) -> Mem {
+        self.field(offset_of!(CpuState, ymm_hi) + 16 * n as usize + ((i as usize) << log2))
+    }
     /// A register that holds the upper half of YMM `n`: it may be `t`. Not to be written.
     pub fn upper(&mut self, n: u8, t: V) -> V {
         let mem = self.upper_field(n);

@@ -10,6 +10,11 @@
 
 mod atomic;
 mod avx;
+mod avx_convert;
+mod avx_crypto;
+mod avx_float;
+mod avx_fma;
+mod avx_gather;
 mod avx_int;
 mod avx_move;
 mod avx_shuffle;

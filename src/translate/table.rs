@@ -34,6 +34,12 @@ const FAMILIES: &[&[Row]] = &[
     super::avx_move::ROWS,
     super::avx_shuffle::INTERLEAVE,
     super::avx_shuffle::ROWS,
+    super::avx_float::FOUR,
+    super::avx_float::ROWS,
+    super::avx_fma::ROWS,
+    super::avx_convert::ROWS,
+    super::avx_gather::ROWS,
+    super::avx_crypto::ROWS,
 ];
 
 /// Encoding forms that share their mnemonic with another family's instruction: they come before the mnemonic's row.
