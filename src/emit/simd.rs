@@ -212,6 +212,8 @@ pub mod ops {
     pub const FMLA: F3 = F3(0x1f00_0000, 0x0e20_cc00);
     pub const FMLS: F3 = F3(0x1f00_8000, 0x0ea0_cc00);
 
+    /// Equal to zero: all ones.
+    pub const FCMEQ0: F2 = F2(0x5ea0_d800, 0x0ea0_d800);
     pub const FSQRT: F2 = F2(0x1e21_c000, 0x2ea1_f800);
     pub const FNEG: F2 = F2(0x1e21_4000, 0x2ea0_f800);
     pub const FABS: F2 = F2(0x1e20_c000, 0x0ea0_f800);

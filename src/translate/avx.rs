@@ -131,11 +131,11 @@ impl Ctx<'_> {
             self.a.ldp_q(low, high, n, off as i32);
         } else {
             let (n, off) = self.near(n, off);
-            // What may fault comes before the destination changes.
-            let first = if high.0 < 8 { high } else { FIRST };
-            self.a.load_v(16, first, Mem::Off(n, off + 16), Order::Plain);
-            self.a.load_v(16, low, Mem::Off(n, off), Order::Plain);
-            self.a.vmov(high, first);
+            // The lower half first, as the fault's address tells; what may fault comes before the destination changes.
+            let first = if low.0 < 8 { low } else { SECOND };
+            self.a.load_v(16, first, Mem::Off(n, off), Order::Plain);
+            self.a.load_v(16, high, Mem::Off(n, off + 16), Order::Plain);
+            self.a.vmov(low, first);
         }
         if self.order() != Order::Plain {
             self.a.dmb_ishld();

@@ -9,7 +9,9 @@ use super::vector::{FIRST, SECOND, immediate};
 use crate::decode::{Insn, Mnemonic, Op};
 use crate::emit::regs::*;
 use crate::emit::simd::{Arr, Fp, ops::*};
-use crate::emit::{Alu, Size};
+use crate::emit::{Alu, Order, Size, Width};
+use crate::guest::CpuState;
+use std::mem::offset_of;
 
 /// Mnemonics of this family.
 pub const ROWS: &[Row] = {
@@ -96,31 +98,37 @@ fn to_half(c: &mut Ctx, insn: &Insn) {
         }
     };
     let high = if wide { c.upper(s, FIRST) } else { FIRST };
-    if imm & 4 == 0 {
-        // FPCR has nearest, up, down, zero.
-        let mode = [0, 2, 1, 3][imm as usize & 3];
-        let done = c.a.label();
-        let other = c.cold(move |c| {
+    // FPCR has nearest, up, down, zero. Its FZ stands for FTZ, which this instruction does not know, and for DAZ, which it does.
+    let mode = (imm & 4 == 0).then_some([0u64, 2, 1, 3][imm as usize & 3]);
+    let done = c.a.label();
+    let other = c.cold(move |c| {
+        c.a.mov(Size::X, T[2], T[0]);
+        if let Some(mode) = mode {
             c.a.mov_imm(T[1], mode);
-            c.a.mov(Size::X, T[2], T[0]);
             c.a.bfi(Size::X, T[2], T[1], 22, 2);
-            c.a.write_fpcr(T[2]);
-            convert(c, high);
-            c.a.write_fpcr(T[0]);
-            c.a.b(done);
-        });
-        c.a.read_fpcr(T[0]);
-        c.a.ubfx(Size::X, T[1], T[0], 22, 2);
+        }
+        let mxcsr = c.field(offset_of!(CpuState, mxcsr));
+        c.a.load(Width::W, T[1], mxcsr, Order::Plain);
+        c.a.ubfx(Size::X, T[1], T[1], 6, 1);
+        c.a.bfi(Size::X, T[2], T[1], 24, 1);
+        c.a.write_fpcr(T[2]);
+        convert(c, high);
+        c.a.write_fpcr(T[0]);
+        c.a.b(done);
+    });
+    c.a.read_fpcr(T[0]);
+    if let Some(mode) = mode {
+        c.a.ubfx(Size::X, T[1], T[0], 22, 3);
         if mode != 0 {
             c.a.mov_imm(T[2], mode);
             c.a.alu(Alu::Eor, Size::X, T[1], T[1], T[2]);
         }
         c.a.cbnz(Size::X, T[1], other);
-        convert(c, high);
-        c.a.bind(done);
     } else {
-        convert(c, high);
+        c.a.tbnz(T[0], 24, other);
     }
+    convert(c, high);
+    c.a.bind(done);
     match insn.op(0) {
         Op::Mem => c.write_v(insn, insn.memory_bytes(), V(4)),
         d => {

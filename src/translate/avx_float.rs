@@ -55,8 +55,8 @@ pub const ROWS: &[Row] = {
         (Vroundpd, |c, i| two(c, i, &|c, _, d, s| round(c, Fp::D2, d, s, s, immediate(i)))),
         (Vroundss, |c, i| three(c, i, &|c, _, d, a, b| round(c, Fp::S, d, a, b, immediate(i)))),
         (Vroundsd, |c, i| three(c, i, &|c, _, d, a, b| round(c, Fp::D, d, a, b, immediate(i)))),
-        (Vdpps, |c, i| three(c, i, &|c, _, d, a, b| dot_product(c, Fp::S4, d, a, b, immediate(i)))),
-        (Vdppd, |c, i| three(c, i, &|c, _, d, a, b| dot_product(c, Fp::D2, d, a, b, immediate(i)))),
+        (Vdpps, |c, i| dot(c, i, Fp::S4)),
+        (Vdppd, |c, i| dot(c, i, Fp::D2)),
         (Vrcpps, |c, i| estimate(c, i, 0, 4)),
         (Vrcpss, |c, i| estimate(c, i, 0, 1)),
         (Vrsqrtps, |c, i| estimate(c, i, 1, 4)),
@@ -142,6 +142,13 @@ fn compare_more(c: &mut Ctx, fp: Fp, d: V, a: V, b: V, predicate: u32) {
         c.a.v2(NOT, Arr::B16, V(0), V(0));
     }
     if fp.scalar() { merge(c, fp, d, a, V(0)) } else { c.a.vmov(d, V(0)) }
+}
+
+/// Needs v6 and v7 for itself, as a helper does.
+fn dot(c: &mut Ctx, insn: &Insn, fp: Fp) {
+    let b = c.source(insn, 2);
+    let a = Source::Reg(number(insn.op(1)));
+    c.by_lanes_in_helper(insn.op(0), a, b, &|c, _, d, a, b| dot_product(c, fp, d, a, b, immediate(insn)));
 }
 
 /// RCP, RSQRT.

@@ -129,11 +129,19 @@ pub fn extreme(c: &mut Ctx, kind: Extreme, fp: Fp, d: V, a: V, b: V) {
         Extreme::Min => c.a.f3(FCMGT, fp, V(0), b, a),
         Extreme::Max => c.a.f3(FCMGT, fp, V(0), a, b),
     }
-    if fp.scalar() {
+    let r = if fp.scalar() {
         c.a.vlogic(BSL, V(0), a, b);
-        merge(c, fp, d, a, V(0));
+        V(0)
     } else {
         select(c, d, b, a, V(0));
+        d
+    };
+    // With denormals taken for zeros the result is one too: what compares equal to zero keeps its sign only.
+    c.a.f2(FCMEQ0, fp, V(1), r);
+    c.a.vshift(USHR, fp.arr(), V(1), V(1), 1);
+    c.a.vlogic(BIC, r, r, V(1));
+    if fp.scalar() {
+        merge(c, fp, d, a, r);
     }
 }
 
