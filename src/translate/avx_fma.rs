@@ -112,11 +112,15 @@ fn multiply_add(c: &mut Ctx, fp: Fp, signs: Signs, l: Lane) {
         let op = if signs.negate_product { FMLS } else { FMLA };
         match signs.addend {
             Addend::Added => c.a.vmov(r, z),
-            Addend::Subtracted => c.a.f2(FNEG, fp, r, z),
-            Addend::Alternating | Addend::Opposite => {
+            Addend::Subtracted if !c.a.features.afp => c.a.f2(FNEG, fp, r, z),
+            some => {
                 let (sign, width) = if fp.double() { (1u128 << 63, 64) } else { (1u128 << 31 | 1u128 << 95, 32) };
-                c.a.vector_constant(r, if signs.addend == Addend::Alternating { sign } else { sign << width });
-                c.a.vlogic(EOR, r, r, z);
+                let signs = match some {
+                    Addend::Alternating => sign,
+                    Addend::Opposite => sign << width,
+                    _ => sign | sign << width,
+                };
+                negate_some(c, fp, r, z, signs);
             }
         }
         c.a.f3(op, fp, r, x, y);
@@ -128,6 +132,20 @@ fn multiply_add(c: &mut Ctx, fp: Fp, signs: Signs, l: Lane) {
     } else {
         c.a.vmov(d, r);
     }
+}
+
+/// `r = z` with some signs turned round; not those of NaNs where the host hands them on by itself. Uses v3, v4.
+fn negate_some(c: &mut Ctx, fp: Fp, r: V, z: V, signs: u128) {
+    c.a.vector_constant(r, signs);
+    if c.a.features.afp {
+        // Compared as integers, so that nothing is raised.
+        let infinity = if fp.double() { 0xffe0u128 << 112 | 0xffe0u128 << 48 } else { 0xff00_0000_ff00_0000_ff00_0000_ff00_0000 };
+        c.a.vector_constant(V(4), infinity);
+        c.a.vshift(SHL, fp.arr(), V(3), z, 1);
+        c.a.v3(CMHI, fp.arr(), V(3), V(3), V(4));
+        c.a.vlogic(BIC, r, r, V(3));
+    }
+    c.a.vlogic(EOR, r, r, z);
 }
 
 /// As [`Ctx::choose_nan`], for the result in v0 of three operands. Those in v5 are lost where there is a NaN.
