@@ -2,7 +2,7 @@
 
 use super::effects::{FlagEffects, Flags, flag_effects};
 use crate::guest::Addr;
-use iced_x86::{Code, FlowControl, Instruction, Mnemonic, OpKind, Register};
+use iced_x86::{Code, EncodingKind, FlowControl, Instruction, Mnemonic, OpKind, Register};
 
 /// An operand.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -112,6 +112,10 @@ impl Insn {
     /// Number of operands, implied ones not counted.
     pub fn op_count(&self) -> u32 {
         self.raw.op_count()
+    }
+    /// VEX encoding: a vector destination's upper half is written.
+    pub fn is_vex(&self) -> bool {
+        self.raw.encoding() == EncodingKind::VEX
     }
     /// LOCK prefix present.
     pub fn lock(&self) -> bool {

@@ -1,6 +1,6 @@
 //! What the VEX forms share: both halves of YMM registers, sources of 32 bytes, an operation applied to the 128-bit lanes.
 //!
-//! The lower half of YMM `n` is XMM `n`; the upper one lies in `CpuState::ymm_hi`. A 128-bit form clears the upper half of its
+//! The lower half of YMM `n` is XMM `n`; where the upper one lies `uppers` knows. A 128-bit form clears the upper half of its
 //! destination. All memory is read before anything changes; memory needs no alignment. Between the two lanes of an operation only v6 and
 //! v7 hold values, as [`Bin`](super::vector::Bin) demands.
 
@@ -38,52 +38,6 @@ pub fn is_wide(insn: &Insn, i: u32) -> bool {
 }
 
 impl Ctx<'_> {
-    fn upper_field(&self, n: u8) -> Mem {
-        self.field(offset_of!(CpuState, ymm_hi) + 16 * n as usize)
-    }
-    /// Element `i` (of 1 << log2 bytes) of the upper half of YMM `n` in memory.
-    pub fn upper_element(&self, log2: u32, n: u8, i: u32) -> Mem {
-        self.field(offset_of!(CpuState, ymm_hi) + 16 * n as usize + ((i as usize) << log2))
-    }
-    /// A register that holds the upper half of YMM `n`: it may be `t`. Not to be written.
-    pub fn upper(&mut self, n: u8, t: V) -> V {
-        let mem = self.upper_field(n);
-        self.a.load_v(16, t, mem, Order::Plain);
-        t
-    }
-    /// Where best to compute a new upper half of YMM `n` for [`Ctx::set_upper`].
-    pub fn upper_target(&mut self, _n: u8, t: V) -> V {
-        t
-    }
-    /// Writes the upper half of YMM `n`.
-    pub fn set_upper(&mut self, n: u8, s: V) {
-        let mem = self.upper_field(n);
-        self.a.store_v(16, s, mem, Order::Plain);
-    }
-    /// Clears the upper half of YMM `n`, as every 128-bit VEX form does with its destination.
-    pub fn clear_upper(&mut self, n: u8) {
-        self.a.stp(ZR, ZR, STATE, (offset_of!(CpuState, ymm_hi) + 16 * n as usize) as i32);
-    }
-
-    /// VZEROUPPER. Uses v0.
-    pub fn clear_uppers(&mut self) {
-        self.a.vzero(V(0));
-        for n in (0..16).step_by(2) {
-            self.a.stp_q(V(0), V(0), STATE, (offset_of!(CpuState, ymm_hi) + 16 * n) as i32);
-        }
-    }
-    /// Writes both halves of YMM `n`; `low` may be where its upper half lies, `high` where the lower one does. Uses v4.
-    pub fn set_halves(&mut self, n: u8, low: V, high: V) {
-        let low = if low == self.upper_target(n, V(4)) {
-            self.a.vmov(V(4), low);
-            V(4)
-        } else {
-            low
-        };
-        self.set_upper(n, high);
-        self.a.vmov(xmm(n), low);
-    }
-
     /// The lane of a source: a pinned register, `t` with what it holds, or where memory was read to.
     pub fn lane(&mut self, s: Source, lane: u32, t: V) -> V {
         match (s, lane) {

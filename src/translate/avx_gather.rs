@@ -71,6 +71,9 @@ impl Ctx<'_> {
         if i < lanes {
             return self.a.umov(log2, d, xmm(n), i);
         }
+        if let Some(v) = self.held_upper(n) {
+            return self.a.umov(log2, d, v, i - lanes);
+        }
         let mem = self.upper_element(log2, n, i - lanes);
         self.a.load(Width::bytes_of(1 << log2), d, mem, Order::Plain);
     }
@@ -79,6 +82,9 @@ impl Ctx<'_> {
         if i < lanes {
             return self.a.smov(log2, d, xmm(n), i);
         }
+        if let Some(v) = self.held_upper(n) {
+            return self.a.smov(log2, d, v, i - lanes);
+        }
         let mem = self.upper_element(log2, n, i - lanes);
         self.a.load(if log2 == 3 { Width::X } else { Width::Sw }, d, mem, Order::Plain);
     }
@@ -86,6 +92,10 @@ impl Ctx<'_> {
         let lanes = 16 >> log2;
         if i < lanes {
             return self.a.ins_x(log2, xmm(n), i, s);
+        }
+        self.upper_changes(n);
+        if let Some(v) = self.held_upper(n) {
+            return self.a.ins_x(log2, v, i - lanes, s);
         }
         let mem = self.upper_element(log2, n, i - lanes);
         self.a.store(Width::bytes_of(1 << log2), s, mem, Order::Plain);

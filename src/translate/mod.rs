@@ -39,6 +39,7 @@ mod sse_move;
 mod sse_shuffle;
 mod sse_string;
 mod table;
+mod uppers;
 mod vector;
 mod x87;
 
@@ -46,6 +47,7 @@ mod x87;
 mod tests;
 
 pub use context::{Carry, Ctx, exception};
+pub use uppers::Held;
 
 use crate::decode::{End, Flags, Flow, NO_FLAGS, Region};
 use crate::emit::{Asm, Features, Order};
@@ -140,6 +142,8 @@ pub struct Emitted {
     pub origins: Vec<Origin>,
     /// Exits by offset.
     pub exits: Vec<ExitSite>,
+    /// Upper halves of YMM registers that lie in host registers wherever this code faults or polls.
+    pub held: Held,
 }
 
 /// Translates a region.
