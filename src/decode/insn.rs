@@ -2,7 +2,7 @@
 
 use super::effects::{FlagEffects, Flags, flag_effects};
 use crate::guest::Addr;
-use iced_x86::{Code, FlowControl, Instruction, Mnemonic, OpKind, Register};
+use iced_x86::{Code, EncodingKind, FlowControl, Instruction, Mnemonic, OpKind, Register};
 
 /// An operand.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -113,6 +113,10 @@ impl Insn {
     pub fn op_count(&self) -> u32 {
         self.raw.op_count()
     }
+    /// VEX encoding: a vector destination's upper half is written.
+    pub fn is_vex(&self) -> bool {
+        self.raw.encoding() == EncodingKind::VEX
+    }
     /// LOCK prefix present.
     pub fn lock(&self) -> bool {
         self.raw.has_lock_prefix()
@@ -169,7 +173,8 @@ impl Insn {
             _ => None,
         };
         // An address without 64-bit registers is 32 bits wide if the displacement is.
-        let addr32 = base.is_gpr32() || index.is_gpr32() || base == Register::EIP || self.raw.memory_displ_size() == 4 && base == Register::None && index == Register::None;
+        let no_general = base == Register::None && (index == Register::None || self.vector_index().is_some());
+        let addr32 = base.is_gpr32() || index.is_gpr32() || base == Register::EIP || self.raw.memory_displ_size() == 4 && no_general;
         MemOperand {
             base: general(base),
             index: general(index),
@@ -178,6 +183,15 @@ impl Insn {
             rip,
             addr32,
             segment,
+        }
+    }
+
+    /// The vector register that indexes the memory operand, and whether it is a YMM register.
+    pub fn vector_index(&self) -> Option<(u8, bool)> {
+        match register(self.raw.memory_index()) {
+            Op::Xmm(n) => Some((n, false)),
+            Op::Ymm(n) => Some((n, true)),
+            _ => None,
         }
     }
 

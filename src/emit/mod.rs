@@ -7,6 +7,7 @@ mod asm;
 mod atomic;
 mod bits;
 mod branch;
+mod convert;
 mod features;
 mod imm;
 mod memory;

@@ -74,7 +74,7 @@ impl Fp {
     pub const fn arr(self) -> Arr {
         if self.double() { Arr::D2 } else { Arr::S4 }
     }
-    const fn size_bit(self) -> u32 {
+    pub(super) const fn size_bit(self) -> u32 {
         (self.double() as u32) << 22
     }
 }
@@ -171,6 +171,7 @@ pub mod ops {
 
     pub const REV64: V2 = misc(0, 0);
     pub const UADDLP: V2 = misc(1, 2);
+    pub const CNT: V2 = misc(0, 5);
     pub const NOT: V2 = misc(1, 5);
     pub const CMGT0: V2 = misc(0, 8);
     pub const CMEQ0: V2 = misc(0, 9);
@@ -209,7 +210,10 @@ pub mod ops {
     pub const FCMGT: F3 = F3(0x7ea0_e400, 0x2ea0_e400);
     /// Scalar forms add three registers with [`Asm::fma`].
     pub const FMLA: F3 = F3(0x1f00_0000, 0x0e20_cc00);
+    pub const FMLS: F3 = F3(0x1f00_8000, 0x0ea0_cc00);
 
+    /// Equal to zero: all ones.
+    pub const FCMEQ0: F2 = F2(0x5ea0_d800, 0x0ea0_d800);
     pub const FSQRT: F2 = F2(0x1e21_c000, 0x2ea1_f800);
     pub const FNEG: F2 = F2(0x1e21_4000, 0x2ea0_f800);
     pub const FABS: F2 = F2(0x1e20_c000, 0x0ea0_f800);
@@ -242,7 +246,7 @@ pub mod ops {
     pub const SHA256SU1: u32 = 0x5e00_6000;
 }
 
-const fn nd(n: V, d: V) -> u32 {
+pub(super) const fn nd(n: V, d: V) -> u32 {
     (n.0 as u32) << 5 | d.0 as u32
 }
 const fn imm5(log2: u32, lane: u32) -> u32 {
@@ -325,6 +329,10 @@ impl Asm {
     pub fn dup(&mut self, arr: Arr, d: V, n: V, lane: u32) {
         self.word(0x0e00_0400 | (arr as u32 & 1) << 30 | imm5(arr.log2(), lane) | nd(n, d));
     }
+    /// Every element = the one in memory at the register (LD1R).
+    pub fn ld1r(&mut self, arr: Arr, d: V, n: X) {
+        self.word(0x0d40_c000 | (arr as u32 & 1) << 30 | arr.log2() << 10 | nd(V(n.0), d));
+    }
     /// Every element = general register.
     pub fn dup_x(&mut self, arr: Arr, d: V, n: X) {
         self.word(0x0e00_0c00 | (arr as u32 & 1) << 30 | imm5(arr.log2(), 0) | nd(V(n.0), d));
@@ -341,6 +349,13 @@ impl Asm {
     pub fn umov(&mut self, log2: u32, d: X, n: V, lane: u32) {
         let q = if log2 == 3 { 1 << 30 } else { 0 };
         self.word(0x0e00_3c00 | q | imm5(log2, lane) | nd(n, V(d.0)));
+    }
+    /// A word or doubleword lane sign-extended to a general register.
+    pub fn smov(&mut self, log2: u32, d: X, n: V, lane: u32) {
+        if log2 == 3 {
+            return self.umov(3, d, n, lane);
+        }
+        self.word(0x4e00_2c00 | imm5(log2, lane) | nd(n, V(d.0)));
     }
     /// General register to the low 32 or 64 bits of a vector register; the rest becomes zero.
     pub fn fmov_from(&mut self, size: Size, d: V, n: X) {
@@ -391,32 +406,6 @@ impl Asm {
     /// AXFLAG: the flags of FCMP as x86's comparisons leave them (FEAT_FlagM2).
     pub fn axflag(&mut self) {
         self.word(0xd500_405f);
-    }
-    /// Single to double.
-    pub fn fcvt_sd(&mut self, d: V, n: V) {
-        self.word(0x1e22_c000 | nd(n, d));
-    }
-    /// Double to single.
-    pub fn fcvt_ds(&mut self, d: V, n: V) {
-        self.word(0x1e62_4000 | nd(n, d));
-    }
-    /// The low two singles to doubles.
-    pub fn fcvtl(&mut self, d: V, n: V) {
-        self.word(0x0e61_7800 | nd(n, d));
-    }
-    /// Two doubles to the low two singles; the rest becomes zero.
-    pub fn fcvtn(&mut self, d: V, n: V) {
-        self.word(0x0e61_6800 | nd(n, d));
-    }
-    /// Signed integer to floating point by FPCR's mode.
-    pub fn scvtf_x(&mut self, size: Size, fp: Fp, d: V, n: X) {
-        let sf = if size == Size::X { 1 << 31 } else { 0 };
-        self.word(0x1e22_0000 | sf | fp.size_bit() | nd(V(n.0), d));
-    }
-    /// Floating point to a signed integer towards zero, saturating; NaN gives 0.
-    pub fn fcvtzs_x(&mut self, size: Size, fp: Fp, d: X, n: V) {
-        let sf = if size == Size::X { 1 << 31 } else { 0 };
-        self.word(0x1e38_0000 | sf | fp.size_bit() | nd(n, V(d.0)));
     }
     /// Two-register instructions without fields (AES).
     pub fn vraw(&mut self, op: u32, d: V, n: V) {

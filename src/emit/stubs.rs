@@ -235,6 +235,10 @@ pub fn assemble(features: super::Features) -> Stubs {
         a.b(leave);
     }
     offsets[Stub::Fault as usize] = a.offset();
+    a.alu_imm(super::Alu::Add, Size::X, S0, STATE, offset_of!(CpuState, held) as u64);
+    for n in (0..8).step_by(2) {
+        a.stp_q(V(8 + n), V(9 + n), S0, 16 * n as i32);
+    }
     a.b(leave);
 
     // Helper call: exact state in memory (RIP by exit_arg), everything reloaded after. A helper that raised an exception leaves.

@@ -6,7 +6,7 @@ use crate::guest::{Addr, addr::PAGE_SIZE};
 use crate::host::arena::Arena;
 use crate::host::protection;
 use crate::optimize::Opt;
-use crate::translate::{Carry, Emitted, ExitKind, ExitSite, Options, Origin};
+use crate::translate::{Carry, Emitted, ExitKind, ExitSite, Held, Options, Origin};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
 
@@ -26,6 +26,7 @@ struct Placed {
     entries: Vec<Addr>,
     origins: Vec<Origin>,
     exits: Vec<ExitSite>,
+    held: Held,
     pages: Vec<Addr>,
     /// Words elsewhere that were patched to branch here.
     incoming: Vec<Patched>,
@@ -130,7 +131,7 @@ impl Cache {
         let target = Target { host: host + first.host as u64, live_in: first.live_in, region: host };
         // The region's own entry was asked for because there was none.
         self.targets.insert(first.guest.0, target);
-        let placed = Placed { len: emitted.code.len() as u64, entries, origins: emitted.origins, exits: emitted.exits, pages, incoming: Vec::new() };
+        let placed = Placed { len: emitted.code.len() as u64, entries, origins: emitted.origins, exits: emitted.exits, held: emitted.held, pages, incoming: Vec::new() };
         self.regions.insert(host, placed);
         Some(target)
     }
@@ -157,12 +158,12 @@ impl Cache {
         Some(Left { site, at: link, patch, start, generation: self.generation })
     }
 
-    /// The guest instruction that host code at `pc` belongs to, and the carry's polarity there.
-    pub fn origin(&self, pc: u64) -> Option<(Addr, Carry)> {
+    /// The guest instruction that host code at `pc` belongs to, the carry's polarity there, and the upper halves that host registers hold.
+    pub fn origin(&self, pc: u64) -> Option<(Addr, Carry, Held)> {
         let (start, placed) = self.region_of(pc)?;
         let offset = (pc - start) as u32;
         let i = placed.origins.partition_point(|o| o.host <= offset);
-        placed.origins.get(i.checked_sub(1)?).map(|o| (o.guest, o.carry))
+        placed.origins.get(i.checked_sub(1)?).map(|o| (o.guest, o.carry, placed.held))
     }
 
     /// Makes an exit branch straight to its target.

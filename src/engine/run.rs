@@ -10,7 +10,7 @@ use crate::guest::{Addr, CpuState, Gpr};
 use crate::host::sys::Errno;
 use crate::host::thread::{Brake, ThreadBlock};
 use crate::optimize::{self, Opt};
-use crate::translate::{self, Carry, ExitKind, exception};
+use crate::translate::{self, Carry, ExitKind, Held, exception};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -142,15 +142,22 @@ impl Thread {
         let (exit, at) = (s.exit_kind, s.exit_arg);
         let cache = self.engine.cache();
         let left = if matches!(exit, kind::FAULT | kind::POLL) { None } else { cache.exit(at) };
-        let (guest, carry) = match &left {
-            Some(left) => (left.site.guest, left.site.carry),
+        let (guest, carry, held) = match &left {
+            Some(left) => (left.site.guest, left.site.carry, Held::default()),
             // A fault or poll has the host pc itself, an exception from a helper its return address.
-            None if exit == kind::EXCEPTION => cache.origin(at - 4).expect("a helper's call belongs to a region"),
+            None if exit == kind::EXCEPTION => {
+                let (guest, carry, _) = cache.origin(at - 4).expect("a helper's call belongs to a region");
+                (guest, carry, Held::default())
+            }
             None => cache.origin(at).expect("host code belongs to a region"),
         };
         drop(cache);
         self.settle(carry);
-        self.block.state().rip = guest.0;
+        let s = self.block.state();
+        s.rip = guest.0;
+        for (k, &n) in held.numbers().iter().enumerate() {
+            s.ymm_hi[n as usize] = s.held[k];
+        }
         left
     }
 

@@ -79,6 +79,8 @@ pub const STUB_COUNT: usize = 16;
 pub struct CpuState {
     /// General registers by x86 number.
     pub gpr: [u64; 16],
+    /// Upper halves of YMM0-15. Here because STP reaches 504 bytes: most VEX instructions clear one.
+    pub ymm_hi: [[u64; 2]; 16],
     /// Instruction pointer; exact whenever translated code is not running.
     pub rip: u64,
     /// N, Z, C, V in NZCV position; C in canonical polarity (inverse of CF).
@@ -123,8 +125,8 @@ pub struct CpuState {
     pub host_fpcr: u64,
     /// XMM0-15.
     pub xmm: [[u64; 2]; 16],
-    /// Upper halves of YMM0-15.
-    pub ymm_hi: [[u64; 2]; 16],
+    /// v8-v15 as a fault or a poll found them: upper halves that the region held there.
+    pub held: [[u64; 2]; 8],
     /// The x87 unit.
     pub x87: X87,
     /// Image of FXSAVE, FNSAVE, FNSTENV between helper and translated code.
@@ -158,6 +160,7 @@ impl Default for CpuState {
             host_fpcr: 0,
             xmm: [[0; 2]; 16],
             ymm_hi: [[0; 2]; 16],
+            held: [[0; 2]; 8],
             x87: X87::INIT,
             image: [[0; 2]; 32],
         }

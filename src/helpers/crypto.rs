@@ -19,9 +19,11 @@ pub enum Op {
     Sha256Rounds,
     Sha256Message1,
     Sha256Message2,
+    /// GF2P8AFFINEINVQB.
+    Affine,
 }
 
-const OPS: [Op; 11] = [
+const OPS: [Op; 12] = [
     Op::Encrypt,
     Op::EncryptLast,
     Op::Decrypt,
@@ -33,6 +35,7 @@ const OPS: [Op; 11] = [
     Op::Sha256Rounds,
     Op::Sha256Message1,
     Op::Sha256Message2,
+    Op::Affine,
 ];
 
 /// SHA-1's constants of the four kinds of rounds.
@@ -142,6 +145,21 @@ fn sha256_message2(a: u128, b: u128) -> u128 {
     from_words([w16, w17, a2.wrapping_add(sigma(w16)), a3.wrapping_add(sigma(w17))])
 }
 
+/// The affine transformation of every byte's inverse in the field of x^8 + x^4 + x^3 + x + 1 (SDM, GF2P8AFFINEINVQB).
+fn affine_of_inverse(bytes: u128, matrices: u128, imm: u32) -> u128 {
+    let m = matrices.to_le_bytes();
+    let bytes = bytes.to_le_bytes();
+    let one = |i: usize| {
+        // x^254 = 1 / x.
+        let (x, mut inverse) = (bytes[i], 1);
+        for _ in 0..254 {
+            inverse = times(inverse, x);
+        }
+        (0..8).fold(imm as u8, |r, bit| r ^ ((inverse & m[i & 8 | (7 - bit)]).count_ones() as u8 & 1) << bit)
+    };
+    u128::from_le_bytes(std::array::from_fn(one))
+}
+
 fn compute(op: Op, a: u128, b: u128, imm: u32, xmm0: u128) -> u128 {
     let (s, key) = (a.to_le_bytes(), b);
     let block = |v: Block| u128::from_le_bytes(v);
@@ -157,6 +175,7 @@ fn compute(op: Op, a: u128, b: u128, imm: u32, xmm0: u128) -> u128 {
         Op::Sha256Rounds => sha256_rounds(a, b, xmm0),
         Op::Sha256Message1 => sha256_message1(a, b),
         Op::Sha256Message2 => sha256_message2(a, b),
+        Op::Affine => affine_of_inverse(a, b, imm),
     }
 }
 

@@ -21,6 +21,8 @@ pub enum Opt {
     InlineLookup,
     /// Direct exits are patched to their target (`engine`).
     Links,
+    /// Upper halves of YMM registers stay in host registers (`translate::uppers`).
+    UpperHalves,
 }
 
 /// Name and meaning of every optimisation.
@@ -30,6 +32,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::ShadowStack, "shadow-stack", "calls and returns by the host's return predictor"),
     (Opt::InlineLookup, "inline-lookup", "indirect jumps look up their target in emitted code"),
     (Opt::Links, "links", "direct exits jump straight to translated targets"),
+    (Opt::UpperHalves, "upper-halves", "upper halves of YMM registers stay in host registers inside a region"),
 ];
 
 /// Which optimisations are on.

@@ -119,6 +119,10 @@ fn jmp(c: &mut Ctx, insn: &Insn) {
 /// Jumps (or calls) to the guest address in T0 by the inline table. Who runs next is not known, so the carry is canonical.
 fn indirect(c: &mut Ctx, call: bool) {
     c.canonical_carry(STATUS);
+    if !call {
+        // A call has done it before it pushed.
+        c.store_uppers();
+    }
     let at = c.at;
     let leave = move |c: &mut Ctx| {
         c.call_stub(Stub::Indirect);
@@ -157,6 +161,7 @@ fn call(c: &mut Ctx, insn: &Insn) {
             c.push(T[1]);
         }
         Flow::Call(to) => {
+            c.store_uppers();
             let landing = push_return(c, insn);
             match c.region.block_at(to) {
                 Some(t) => {
@@ -177,13 +182,16 @@ fn call(c: &mut Ctx, insn: &Insn) {
                 }
             }
             c.a.bind(landing);
+            c.load_uppers();
         }
         Flow::CallIndirect => {
             let to = c.read(insn, 0, T[0]);
             c.a.mov(Size::X, T[0], to);
+            c.store_uppers();
             let landing = push_return(c, insn);
             indirect(c, true);
             c.a.bind(landing);
+            c.load_uppers();
         }
         _ => c.undefined(insn),
     }
@@ -205,6 +213,7 @@ fn ret(c: &mut Ctx, insn: &Insn) {
         return indirect(c, false);
     }
     c.canonical_carry(STATUS);
+    c.store_uppers();
     let at = c.at;
     let miss = c.cold(move |c| {
         c.call_stub(Stub::Return);
@@ -218,6 +227,7 @@ fn ret(c: &mut Ctx, insn: &Insn) {
 
 fn syscall(c: &mut Ctx, insn: &Insn) {
     c.canonical_carry(STATUS);
+    c.store_uppers();
     c.call_stub(Stub::Syscall);
     let next = insn.next();
     c.exit_site(next, ExitKind::Syscall(next));

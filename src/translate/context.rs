@@ -1,5 +1,6 @@
 //! The state of one region's translation: assembler, labels, carry polarity, side tables, exits.
 
+use super::uppers::{Places, Plan};
 use super::{Emitted, Entry, ExitKind, ExitSite, Options, Origin};
 use crate::decode::{CF, Flags, Insn, NO_FLAGS, Region};
 use crate::emit::regs::*;
@@ -38,6 +39,8 @@ struct Cold<'a> {
     label: Label,
     insn: Addr,
     carry: Carry,
+    dirty: Places,
+    zero_uppers: u16,
     code: ColdCode<'a>,
 }
 
@@ -59,6 +62,12 @@ pub struct Ctx<'a> {
     pub zero_test: Option<(X, Size)>,
     /// Index of the current instruction in the region.
     pub index: usize,
+    /// Upper halves of YMM registers in host registers.
+    pub(super) uppers: Plan,
+    /// Those of them that may differ from the state's.
+    pub(super) dirty: Places,
+    /// YMM registers whose upper half is known to be zero, wherever it lies.
+    pub(super) zero_uppers: u16,
     labels: Vec<Label>,
     cold: Vec<Cold<'a>>,
     entries: Vec<(usize, Label)>,
@@ -70,7 +79,7 @@ impl<'a> Ctx<'a> {
     pub(super) fn new(region: &'a Region, options: &'a Options) -> Self {
         let mut a = Asm::new(options.features);
         let labels = region.blocks.iter().map(|_| a.label()).collect();
-        Ctx {
+        let mut c = Ctx {
             region,
             options,
             a,
@@ -79,15 +88,20 @@ impl<'a> Ctx<'a> {
             live: NO_FLAGS,
             zero_test: None,
             index: 0,
+            uppers: Plan::default(),
+            dirty: 0,
+            zero_uppers: 0,
             labels,
             cold: Vec::with_capacity(16),
             entries: Vec::with_capacity(region.blocks.len()),
             origins: Vec::with_capacity(region.insns.len() + 8),
             exits: Vec::with_capacity(2 * region.blocks.len()),
-        }
+        };
+        c.plan_uppers();
+        c
     }
 
-    /// The label of block `index`: carry canonical if CF is live there.
+    /// The label of block `index` for jumps inside the region: carry canonical if CF is live there, upper halves where they belong.
     pub fn block_label(&self, index: usize) -> Label {
         self.labels[index]
     }
@@ -96,12 +110,38 @@ impl<'a> Ctx<'a> {
         let region = self.region;
         let block = &region.blocks[index];
         let label = self.labels[index];
-        self.a.bind(label);
-        self.entries.push((index, label));
         self.carry = Carry::Inverted;
+        self.enter_block(index, label);
         if block.loop_head {
             self.poll(block.addr);
         }
+    }
+
+    /// Binds the block's label, and makes its entry from outside: the same place, or one that loads upper halves before.
+    fn enter_block(&mut self, index: usize, label: Label) {
+        if self.uppers.held.numbers().is_empty() {
+            self.entries.push((index, label));
+            self.a.bind(label);
+            self.zero_uppers = 0;
+            return;
+        }
+        let entry = self.a.label();
+        self.entries.push((index, entry));
+        let addr = self.region.blocks[index].addr;
+        if index == 0 {
+            self.a.bind(entry);
+            self.origin(addr);
+            self.load_uppers();
+        } else {
+            let code: ColdCode = Box::new(move |c| {
+                c.load_uppers();
+                c.a.b(label);
+            });
+            self.cold.push(Cold { label: entry, insn: addr, carry: Carry::Inverted, dirty: 0, zero_uppers: 0, code });
+        }
+        self.a.bind(label);
+        self.dirty = self.uppers.dirty_in[index];
+        self.zero_uppers = 0;
     }
 
     /// Loads from the page beside the state, which is protected while a signal waits: the guest stops at `at`.
@@ -145,7 +185,7 @@ impl<'a> Ctx<'a> {
     /// with the carry as it is now, and must end in a branch or an exit.
     pub fn cold(&mut self, code: impl FnOnce(&mut Ctx<'a>) + 'a) -> Label {
         let label = self.a.label();
-        self.cold.push(Cold { label, insn: self.at, carry: self.carry, code: Box::new(code) });
+        self.cold.push(Cold { label, insn: self.at, carry: self.carry, dirty: self.dirty, zero_uppers: self.zero_uppers, code: Box::new(code) });
         label
     }
 
@@ -162,6 +202,7 @@ impl<'a> Ctx<'a> {
 
     /// Leaves for a known address: the word here is patched to a branch there. The carry must be canonical if CF is live there.
     pub fn direct_exit(&mut self, target: Addr) {
+        self.store_uppers();
         if target <= self.at {
             let from = self.at;
             self.poll(target);
@@ -202,6 +243,7 @@ impl<'a> Ctx<'a> {
 
     pub(super) fn no_fetch(&mut self, at: Addr) {
         self.canonical_carry(crate::decode::STATUS);
+        self.store_uppers();
         self.origin(at);
         self.call_stub(Stub::Link);
         self.exit_site(at, ExitKind::NoFetch(at));
@@ -209,6 +251,7 @@ impl<'a> Ctx<'a> {
 
     /// Raises an exception of the current instruction. Whatever follows is not reached.
     pub fn raise(&mut self, code: u64) {
+        self.store_uppers();
         self.a.mov_imm(T[0], code);
         self.call_stub(Stub::Exception);
         let at = self.at;
@@ -225,8 +268,10 @@ impl<'a> Ctx<'a> {
     pub fn helper(&mut self, id: crate::helpers::Id) {
         // Helpers see RFLAGS in canonical form.
         self.canonical_carry(crate::decode::STATUS);
+        self.store_uppers();
         self.a.mov_imm(S1, id as u64);
         self.call_stub(Stub::Helper);
+        self.load_uppers();
     }
 
     /// A field of the state.
@@ -248,6 +293,8 @@ impl<'a> Ctx<'a> {
             for cold in std::mem::take(&mut self.cold) {
                 self.a.bind(cold.label);
                 self.carry = cold.carry;
+                self.dirty = cold.dirty;
+                self.zero_uppers = cold.zero_uppers;
                 self.origin(cold.insn);
                 (cold.code)(&mut self);
             }
@@ -261,7 +308,8 @@ impl<'a> Ctx<'a> {
             .iter()
             .map(|&(index, label)| Entry { guest: region.blocks[index].addr, host: finished.offset_of(label), live_in: region.blocks[index].live_in })
             .collect();
-        Emitted { code: finished.bytes, relocations: finished.relocations, entries, origins: self.origins, exits: self.exits }
+        let held = self.uppers.held;
+        Emitted { code: finished.bytes, relocations: finished.relocations, entries, origins: self.origins, exits: self.exits, held }
     }
 }
 

@@ -46,7 +46,7 @@ fn two_anywhere(c: &mut Ctx, insn: &Insn, f: WithConstant) {
 }
 
 /// `d = op(a, b, constant)` in a helper; it finds XMM0 in the state.
-fn in_helper(c: &mut Ctx, op: crypto::Op, imm: u32, d: V, a: V, b: V) {
+pub fn in_helper(c: &mut Ctx, op: crypto::Op, imm: u32, d: V, a: V, b: V) {
     c.vector_helper(Id::Crypto, a, b, op as u64, imm as u64);
     c.helper_result(d);
 }

@@ -9,6 +9,15 @@
 #![forbid(unsafe_code)]
 
 mod atomic;
+mod avx;
+mod avx_convert;
+mod avx_crypto;
+mod avx_float;
+mod avx_fma;
+mod avx_gather;
+mod avx_int;
+mod avx_move;
+mod avx_shuffle;
 mod bits;
 mod branch;
 mod context;
@@ -30,6 +39,7 @@ mod sse_move;
 mod sse_shuffle;
 mod sse_string;
 mod table;
+mod uppers;
 mod vector;
 mod x87;
 
@@ -37,6 +47,7 @@ mod x87;
 mod tests;
 
 pub use context::{Carry, Ctx, exception};
+pub use uppers::Held;
 
 use crate::decode::{End, Flags, Flow, NO_FLAGS, Region};
 use crate::emit::{Asm, Features, Order};
@@ -131,6 +142,8 @@ pub struct Emitted {
     pub origins: Vec<Origin>,
     /// Exits by offset.
     pub exits: Vec<ExitSite>,
+    /// Upper halves of YMM registers that lie in host registers wherever this code faults or polls.
+    pub held: Held,
 }
 
 /// Translates a region.

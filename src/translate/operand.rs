@@ -94,6 +94,20 @@ impl Ctx<'_> {
         }
     }
 
+    /// What all elements of a vector-indexed operand share: base, displacement and perhaps the segment's base. May lie in T7.
+    pub fn shared_address(&mut self, m: &MemOperand, with_segment: bool) -> X {
+        let m = MemOperand { addr32: false, ..*m };
+        let mem = self.effective(&m, with_segment);
+        self.a.address_in(T[7], mem)
+    }
+    /// Adds the base of the operand's segment to `d`.
+    pub fn add_segment_base(&mut self, d: X, m: &MemOperand) {
+        if let Some(s) = m.segment {
+            self.segment_base(S1, s);
+            self.a.alu(Alu::Add, Size::X, d, d, S1);
+        }
+    }
+
     /// Moves a memory operand's address wholly into T7, so that it survives other uses of its registers.
     pub fn mem_in_register(&mut self, insn: &Insn) -> X {
         let mem = self.mem(insn);

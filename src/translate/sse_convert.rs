@@ -56,7 +56,7 @@ fn from_integer(c: &mut Ctx, insn: &Insn, fp: Fp) {
     c.a.ins(fp.bytes().trailing_zeros(), xmm(n), 0, V(0), 0);
 }
 
-fn to_integer(c: &mut Ctx, insn: &Insn, fp: Fp, mode: Mode) {
+pub fn to_integer(c: &mut Ctx, insn: &Insn, fp: Fp, mode: Mode) {
     let Op::Gpr { n, bytes, .. } = insn.op(0) else { return c.undefined(insn) };
     let s = c.read_v(insn, 1, fp.bytes(), SECOND);
     scalar_to_integer(c, fp, size_of(bytes as u32), gpr(n), s, mode);

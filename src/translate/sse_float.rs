@@ -3,10 +3,10 @@
 use super::Row;
 use super::context::{Carry, Ctx};
 use super::sse_shuffle::select;
-use super::vector::{SECOND, immediate};
+use super::vector::{FIRST, SECOND, immediate};
 use crate::decode::{AF, Insn, Mnemonic, OF, Op, PF, SF, ZF, CF};
 use crate::emit::regs::*;
-use crate::emit::simd::{Arr, F2, F3, Fp, V3, ops::*};
+use crate::emit::simd::{Arr, F2, F3, Fp, ops::*};
 use crate::emit::{Alu, Cond, Size};
 
 /// Rows for the four shapes of an operation: mnemonics of PS, PD, SS, SD.
@@ -71,7 +71,7 @@ fn source(c: &mut Ctx, insn: &Insn, fp: Fp) -> V {
 }
 
 /// Puts a scalar result into `d`, whose rest is a's.
-fn merge(c: &mut Ctx, fp: Fp, d: V, a: V, r: V) {
+pub fn merge(c: &mut Ctx, fp: Fp, d: V, a: V, r: V) {
     c.a.vmov(d, a);
     c.a.ins(fp.bytes().trailing_zeros(), d, 0, r, 0);
 }
@@ -129,11 +129,19 @@ pub fn extreme(c: &mut Ctx, kind: Extreme, fp: Fp, d: V, a: V, b: V) {
         Extreme::Min => c.a.f3(FCMGT, fp, V(0), b, a),
         Extreme::Max => c.a.f3(FCMGT, fp, V(0), a, b),
     }
-    if fp.scalar() {
+    let r = if fp.scalar() {
         c.a.vlogic(BSL, V(0), a, b);
-        merge(c, fp, d, a, V(0));
+        V(0)
     } else {
         select(c, d, b, a, V(0));
+        d
+    };
+    // With denormals taken for zeros the result is one too: what compares equal to zero keeps its sign only.
+    c.a.f2(FCMEQ0, fp, V(1), r);
+    c.a.vshift(USHR, fp.arr(), V(1), V(1), 1);
+    c.a.vlogic(BIC, r, r, V(1));
+    if fp.scalar() {
+        merge(c, fp, d, a, r);
     }
 }
 
@@ -207,7 +215,7 @@ pub fn compare(c: &mut Ctx, fp: Fp, d: V, a: V, b: V, predicate: u32) {
 }
 
 /// (U)COMISS, (U)COMISD.
-fn compare_flags(c: &mut Ctx, insn: &Insn, fp: Fp, signal: bool) {
+pub fn compare_flags(c: &mut Ctx, insn: &Insn, fp: Fp, signal: bool) {
     let Op::Xmm(n) = insn.op(0) else { return c.undefined(insn) };
     let b = source(c, insn, fp);
     compare_into_flags(c, fp, xmm(n), b, signal);
@@ -293,30 +301,27 @@ pub fn dot_product(c: &mut Ctx, fp: Fp, d: V, a: V, b: V, imm: u32) {
     let lanes = if fp.double() { 2 } else { 4 };
     let bits = 8 * fp.bytes();
     let mask = |field: u32| (0..lanes).filter(|i| field >> i & 1 != 0).fold(0u128, |m, i| m | ((1u128 << bits) - 1) << (bits * i));
-    // Operands of lanes that are left out are zero, so that they raise nothing.
-    let (x, y, sum) = (V(8), V(9), V(10));
+    // Operands of lanes that are left out are zero, so that they raise nothing. Sources may lie in v6 and v7.
+    let (x, y) = if b == FIRST || a == SECOND { (SECOND, FIRST) } else { (FIRST, SECOND) };
     c.a.vector_constant(V(0), mask(imm >> 4));
     c.a.vlogic(AND, x, a, V(0));
     c.a.vlogic(AND, y, b, V(0));
-    arith(c, FMUL, fp, sum, x, y);
+    arith(c, FMUL, fp, x, x, y);
     c.a.vector_constant(V(0), mask(imm >> 4));
-    c.a.vlogic(AND, sum, sum, V(0));
-    let swapped = |c: &mut Ctx, op: V3| c.a.v3(op, fp.arr(), y, sum, sum);
+    c.a.vlogic(AND, x, x, V(0));
     if fp.double() {
-        c.a.ext(y, sum, sum, 8);
-        arith(c, FADD, fp, x, sum, y);
+        c.a.ext(y, x, x, 8);
+        arith(c, FADD, fp, x, x, y);
+        c.a.dup(Arr::D2, x, x, 0);
     } else {
         // (0 + 1, 2 + 3), then their sum.
-        swapped(c, UZP1);
-        c.a.v3(UZP2, Arr::S4, x, sum, sum);
-        arith(c, FADD, fp, sum, y, x);
-        c.a.dup(Arr::S4, y, sum, 0);
-        c.a.dup(Arr::S4, x, sum, 1);
+        c.a.v3(UZP1, Arr::S4, y, x, x);
+        c.a.v3(UZP2, Arr::S4, x, x, x);
+        arith(c, FADD, fp, x, y, x);
+        c.a.dup(Arr::S4, y, x, 0);
+        c.a.dup(Arr::S4, x, x, 1);
         arith(c, FADD, fp, x, y, x);
         c.a.dup(Arr::S4, x, x, 0);
-    }
-    if fp.double() {
-        c.a.dup(Arr::D2, x, x, 0);
     }
     c.a.vector_constant(V(0), mask(imm));
     c.a.vlogic(AND, d, x, V(0));

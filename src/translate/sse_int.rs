@@ -326,18 +326,25 @@ fn any_bit(c: &mut Ctx, d: X, s: V) {
 /// PTEST: ZF if a & b is zero, CF if !a & b is; the other flags clear.
 pub fn test(c: &mut Ctx, a: V, b: V) {
     let (zero, carry) = (c.needs(ZF), c.needs(CF));
-    if zero || c.needs(SF | OF) {
-        let s = if a == b {
-            a
-        } else {
-            c.a.vlogic(AND, V(0), a, b);
-            V(0)
-        };
-        any_bit(c, T[0], s);
+    let mut both = a;
+    if (zero || c.needs(SF | OF)) && a != b {
+        c.a.vlogic(AND, V(4), a, b);
+        both = V(4);
     }
     if carry {
-        c.a.vlogic(BIC, V(0), b, a);
-        any_bit(c, T[1], V(0));
+        c.a.vlogic(BIC, V(5), b, a);
+    }
+    test_bits(c, both, V(5));
+}
+
+/// ZF and CF by whether `zeros` and `carries` have no bit set; only what is needed is looked at.
+pub fn test_bits(c: &mut Ctx, zeros: V, carries: V) {
+    let (zero, carry) = (c.needs(ZF), c.needs(CF));
+    if zero || c.needs(SF | OF) {
+        any_bit(c, T[0], zeros);
+    }
+    if carry {
+        any_bit(c, T[1], carries);
     }
     if carry {
         // With the carry inverted C is "not zero": as T1 >= 1.

@@ -83,7 +83,7 @@ fn unaligned(c: &mut Ctx, insn: &Insn) {
 }
 
 /// MOVSS, MOVSD: a load clears the rest, a register move keeps it.
-fn scalar(c: &mut Ctx, insn: &Insn, bytes: u32) {
+pub fn scalar(c: &mut Ctx, insn: &Insn, bytes: u32) {
     match (insn.op(0), insn.op(1)) {
         (Op::Xmm(d), Op::Xmm(s)) => c.a.ins(bytes.trailing_zeros(), xmm(d), 0, xmm(s), 0),
         (Op::Xmm(d), Op::Mem) => {
@@ -95,7 +95,7 @@ fn scalar(c: &mut Ctx, insn: &Insn, bytes: u32) {
 }
 
 /// MOVD, MOVQ: the low 32 or 64 bits, the rest of a vector register becomes zero.
-fn low(c: &mut Ctx, insn: &Insn) {
+pub fn low(c: &mut Ctx, insn: &Insn) {
     match (insn.op(0), insn.op(1)) {
         (Op::Xmm(d), Op::Gpr { n, bytes, .. }) => c.a.fmov_from(size_of(bytes as u32), xmm(d), gpr(n)),
         (Op::Xmm(d), Op::Mem) => {
@@ -127,7 +127,7 @@ fn low(c: &mut Ctx, insn: &Insn) {
 }
 
 /// MOVLPS, MOVHPS and their PD twins: one half from or to memory.
-fn half(c: &mut Ctx, insn: &Insn, lane: u32) {
+pub fn half(c: &mut Ctx, insn: &Insn, lane: u32) {
     match (insn.op(0), insn.op(1)) {
         (Op::Xmm(d), Op::Mem) => {
             let s = c.read_v(insn, 1, 8, SECOND);
@@ -173,7 +173,7 @@ fn movdq2q(c: &mut Ctx, insn: &Insn) {
 }
 
 /// MASKMOVDQU, MASKMOVQ: bytes whose mask byte has its top bit set go to DS:RDI.
-fn masked(c: &mut Ctx, insn: &Insn, bytes: u32) {
+pub fn masked(c: &mut Ctx, insn: &Insn, bytes: u32) {
     // iced names the implied memory operand first.
     let source = c.read_v(insn, 1, 16, FIRST);
     let mask = c.read_v(insn, 2, 16, SECOND);
@@ -227,7 +227,7 @@ fn insert(c: &mut Ctx, insn: &Insn, log2: u32) {
     }
 }
 
-fn extract(c: &mut Ctx, insn: &Insn, log2: u32) {
+pub fn extract(c: &mut Ctx, insn: &Insn, log2: u32) {
     let (s, lanes) = match insn.op(1) {
         Op::Xmm(n) => (xmm(n), 16 >> log2),
         Op::Mmx(n) => {

@@ -46,7 +46,7 @@ impl Ctx<'_> {
 }
 
 /// Results go to RCX or XMM0 and the flags in the state.
-fn compare(c: &mut Ctx, insn: &Insn, kind: u64) {
+pub fn compare(c: &mut Ctx, insn: &Insn, kind: u64) {
     let Op::Xmm(n) = insn.op(0) else { return c.undefined(insn) };
     let b = c.read_v(insn, 1, 16, SECOND);
     c.vector_helper(Id::CompareStrings, xmm(n), b, immediate(insn) as u64 | kind, 0);

@@ -148,7 +148,7 @@ fn descriptor(c: &mut Ctx, insn: &Insn, which: u64) {
 }
 
 /// LDMXCSR. FPSR's sticky bits are cleared: those of the value are kept in the state.
-fn ldmxcsr(c: &mut Ctx, insn: &Insn) {
+pub fn ldmxcsr(c: &mut Ctx, insn: &Insn) {
     let mem = c.mem(insn);
     c.load_mem(4, T[1], mem);
     let bad = c.cold(|c| c.raise(exception::GENERAL_PROTECTION));
@@ -161,7 +161,7 @@ fn ldmxcsr(c: &mut Ctx, insn: &Insn) {
 }
 
 /// STMXCSR: the state's value, and what has happened since: FPSR's IOC DZC OFC UFC IXC (0 to 4) are IE ZE OE UE PE (0, 2 to 5).
-fn stmxcsr(c: &mut Ctx, insn: &Insn) {
+pub fn stmxcsr(c: &mut Ctx, insn: &Insn) {
     c.a.read_fpsr(T[1]);
     let mxcsr = c.field(offset_of!(CpuState, mxcsr));
     c.a.load(Width::W, T[0], mxcsr, Order::Plain);

@@ -28,6 +28,18 @@ const FAMILIES: &[&[Row]] = &[
     super::sse_convert::ROWS,
     super::sse_string::ROWS,
     super::crypto::ROWS,
+    super::avx_int::LANES,
+    super::avx_int::BINS,
+    super::avx_int::ROWS,
+    super::avx_move::ROWS,
+    super::avx_shuffle::INTERLEAVE,
+    super::avx_shuffle::ROWS,
+    super::avx_float::FOUR,
+    super::avx_float::ROWS,
+    super::avx_fma::ROWS,
+    super::avx_convert::ROWS,
+    super::avx_gather::ROWS,
+    super::avx_crypto::ROWS,
 ];
 
 /// Encoding forms that share their mnemonic with another family's instruction: they come before the mnemonic's row.

@@ -1,0 +1,178 @@
+//! FMA: products and sums with one rounding. Where several operands are NaN x86 takes the first of the factors in the order that the
+//! mnemonic's digits give them, then the addend (measured on Zen 4; the manual's vol. 1, 14.5.3 agrees).
+
+use super::Row;
+use super::avx::{Source, number};
+use super::context::Ctx;
+use super::vector::{FIRST, SECOND};
+use crate::decode::{Insn, Mnemonic};
+use crate::emit::regs::*;
+use crate::emit::simd::{Fp, ops::*};
+use crate::emit::stubs::Stub;
+
+/// Which operand is added: the digit of the mnemonic's three that stands last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+enum Form {
+    F132,
+    F213,
+    F231,
+}
+use Form::*;
+
+/// What is done to the product, and to the addend.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Signs {
+    negate_product: bool,
+    addend: Addend,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Addend {
+    Added,
+    Subtracted,
+    /// Subtracted in even lanes, added in odd ones.
+    Alternating,
+    /// The other way round.
+    Opposite,
+}
+
+const fn signs(negate_product: bool, addend: Addend) -> Signs {
+    Signs { negate_product, addend }
+}
+const ADD: Signs = signs(false, Addend::Added);
+const SUB: Signs = signs(false, Addend::Subtracted);
+const NEGATED_ADD: Signs = signs(true, Addend::Added);
+const NEGATED_SUB: Signs = signs(true, Addend::Subtracted);
+const ADD_SUB: Signs = signs(false, Addend::Alternating);
+const SUB_ADD: Signs = signs(false, Addend::Opposite);
+
+/// Rows: signs, form, mnemonics of PS, PD and, where there are any, SS, SD.
+macro_rules! rows { ($($signs:ident $form:ident $ps:ident $pd:ident $($ss:ident $sd:ident)?;)*) => {
+    /// Mnemonics of this family.
+    pub const ROWS: &[Row] = &[$(
+        (Mnemonic::$ps, |c, i| fused(c, i, Fp::S4, $signs, $form)),
+        (Mnemonic::$pd, |c, i| fused(c, i, Fp::D2, $signs, $form)),
+        $((Mnemonic::$ss, |c, i| fused(c, i, Fp::S, $signs, $form)),
+        (Mnemonic::$sd, |c, i| fused(c, i, Fp::D, $signs, $form)),)?
+    )*];
+} }
+rows! {
+    ADD F132 Vfmadd132ps Vfmadd132pd Vfmadd132ss Vfmadd132sd;
+    ADD F213 Vfmadd213ps Vfmadd213pd Vfmadd213ss Vfmadd213sd;
+    ADD F231 Vfmadd231ps Vfmadd231pd Vfmadd231ss Vfmadd231sd;
+    SUB F132 Vfmsub132ps Vfmsub132pd Vfmsub132ss Vfmsub132sd;
+    SUB F213 Vfmsub213ps Vfmsub213pd Vfmsub213ss Vfmsub213sd;
+    SUB F231 Vfmsub231ps Vfmsub231pd Vfmsub231ss Vfmsub231sd;
+    NEGATED_ADD F132 Vfnmadd132ps Vfnmadd132pd Vfnmadd132ss Vfnmadd132sd;
+    NEGATED_ADD F213 Vfnmadd213ps Vfnmadd213pd Vfnmadd213ss Vfnmadd213sd;
+    NEGATED_ADD F231 Vfnmadd231ps Vfnmadd231pd Vfnmadd231ss Vfnmadd231sd;
+    NEGATED_SUB F132 Vfnmsub132ps Vfnmsub132pd Vfnmsub132ss Vfnmsub132sd;
+    NEGATED_SUB F213 Vfnmsub213ps Vfnmsub213pd Vfnmsub213ss Vfnmsub213sd;
+    NEGATED_SUB F231 Vfnmsub231ps Vfnmsub231pd Vfnmsub231ss Vfnmsub231sd;
+    ADD_SUB F132 Vfmaddsub132ps Vfmaddsub132pd;
+    ADD_SUB F213 Vfmaddsub213ps Vfmaddsub213pd;
+    ADD_SUB F231 Vfmaddsub231ps Vfmaddsub231pd;
+    SUB_ADD F132 Vfmsubadd132ps Vfmsubadd132pd;
+    SUB_ADD F213 Vfmsubadd213ps Vfmsubadd213pd;
+    SUB_ADD F231 Vfmsubadd231ps Vfmsubadd231pd;
+}
+
+/// The operands of one lane: destination, factors, addend.
+#[derive(Clone, Copy)]
+struct Lane {
+    d: V,
+    x: V,
+    y: V,
+    z: V,
+}
+
+fn fused(c: &mut Ctx, insn: &Insn, fp: Fp, signs: Signs, form: Form) {
+    let last = c.source(insn, 2);
+    let (first, second) = (Source::Reg(number(insn.op(0))), Source::Reg(number(insn.op(1))));
+    // by_lanes takes two sources: the destination is the third.
+    c.by_lanes(insn.op(0), second, last, &|c, lane, d, second, last| {
+        let first = if lane == 0 { d } else { c.lane(first, 1, V(5)) };
+        let (x, y, z) = match form {
+            F132 => (first, last, second),
+            F213 => (second, first, last),
+            F231 => (second, last, first),
+        };
+        multiply_add(c, fp, signs, Lane { d, x, y, z });
+    });
+}
+
+/// `d = ±x * y ± z`. The operands may be d, or lie in v5 to v7.
+fn multiply_add(c: &mut Ctx, fp: Fp, signs: Signs, l: Lane) {
+    let Lane { d, x, y, z } = l;
+    let r = V(0);
+    if fp.scalar() {
+        c.a.fma(fp, r, x, y, z, signs.negate_product, signs.addend == Addend::Subtracted);
+    } else {
+        let op = if signs.negate_product { FMLS } else { FMLA };
+        match signs.addend {
+            Addend::Added => c.a.vmov(r, z),
+            Addend::Subtracted if !c.a.features.afp => c.a.f2(FNEG, fp, r, z),
+            some => {
+                let (sign, width) = if fp.double() { (1u128 << 63, 64) } else { (1u128 << 31 | 1u128 << 95, 32) };
+                let signs = match some {
+                    Addend::Alternating => sign,
+                    Addend::Opposite => sign << width,
+                    _ => sign | sign << width,
+                };
+                negate_some(c, fp, r, z, signs);
+            }
+        }
+        c.a.f3(op, fp, r, x, y);
+    }
+    choose_nan(c, fp, r, x, y, z);
+    if fp.scalar() {
+        // The rest of the first operand, which is the destination, stays.
+        c.a.ins(fp.bytes().trailing_zeros(), d, 0, r, 0);
+    } else {
+        c.a.vmov(d, r);
+    }
+}
+
+/// `r = z` with some signs turned round; not those of NaNs where the host hands them on by itself. Uses v3, v4.
+fn negate_some(c: &mut Ctx, fp: Fp, r: V, z: V, signs: u128) {
+    c.a.vector_constant(r, signs);
+    if c.a.features.afp {
+        // Compared as integers, so that nothing is raised.
+        let infinity = if fp.double() { 0xffe0u128 << 112 | 0xffe0u128 << 48 } else { 0xff00_0000_ff00_0000_ff00_0000_ff00_0000 };
+        c.a.vector_constant(V(4), infinity);
+        c.a.vshift(SHL, fp.arr(), V(3), z, 1);
+        c.a.v3(CMHI, fp.arr(), V(3), V(3), V(4));
+        c.a.vlogic(BIC, r, r, V(3));
+    }
+    c.a.vlogic(EOR, r, r, z);
+}
+
+/// As [`Ctx::choose_nan`], for the result in v0 of three operands. Those in v5 are lost where there is a NaN.
+fn choose_nan(c: &mut Ctx, fp: Fp, r: V, x: V, y: V, z: V) {
+    if !c.exact_nan() {
+        return;
+    }
+    let back = c.a.label();
+    let (probe, scalar, stub) = match fp {
+        Fp::S => (r, Fp::S, Stub::NanS),
+        Fp::D => (r, Fp::D, Stub::NanD),
+        Fp::S4 => (V(3), Fp::S, Stub::NanS4),
+        Fp::D2 => (V(3), Fp::D, Stub::NanD2),
+    };
+    let slow = c.cold(move |c| {
+        // The second choice: y if it is a NaN, else z.
+        c.a.f3(FCMEQ, fp, V(2), y, y);
+        c.a.vlogic(BSL, V(2), z, y);
+        c.a.vmov(V(1), x);
+        c.call_stub(stub);
+        c.a.b(back);
+    });
+    if !fp.scalar() {
+        c.a.fmax_across(fp, probe, r);
+    }
+    c.branch_if_nan(scalar, probe, slow);
+    c.a.bind(back);
+}
+
+const _: () = assert!(FIRST.0 == 6 && SECOND.0 == 7, "v5 is free for the third operand");
