@@ -18,15 +18,15 @@ use regex::Regex;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 const USAGE: &str = "\
 cargo xtask test [OPTIONS]
   --only SUITE[,SUITE]  run only these suites (see --list)
   --filter RE           run only tests whose name the regular expression finds
   --long                run the long tests too
-  --shard N/M           of the long tests run only every M-th, starting with the N-th
+  --shard N/M           of the long tests run only every M-th, starting with the N-th; auto/M: another one every hour
+  --budget MINUTES      start no long test once the run has lasted so long
   --profile NAME        the cargo profile that xemu is built with (release)
   --emulator COMMAND    test this instead of xemu: checks the tests themselves
   --jobs N              tests at a time (as many as there are processors)
@@ -45,8 +45,9 @@ pub struct Context {
     emulator: Option<Emulator>,
     gaps: gaps::Gaps,
     counts: Mutex<Counts>,
-    /// Running number of the long tests, over all suites.
-    long_tests: AtomicUsize,
+    /// Every long test that was asked about, over all suites: its place is its number.
+    long_tests: Mutex<Vec<String>>,
+    start: Instant,
 }
 
 #[derive(Debug)]
@@ -55,6 +56,7 @@ struct Options {
     filter: Option<Regex>,
     long: bool,
     shard: Option<(usize, usize)>,
+    budget: Option<Duration>,
     profile: String,
     emulator: Option<String>,
     jobs: usize,
@@ -88,7 +90,12 @@ impl Context {
     /// Whether this test was asked for. Every test of a suite is asked about, in the same order each time: long ones are numbered for shards.
     pub fn wants(&self, name: &str, long: bool) -> bool {
         let options = &self.options;
-        let index = if long { self.long_tests.fetch_add(1, Ordering::Relaxed) } else { 0 };
+        let mut index = 0;
+        if long {
+            let mut known = self.long_tests.lock().expect("no panic while counting");
+            index = known.len();
+            known.push(name.into());
+        }
         let in_shard = || options.shard.is_none_or(|(n, m)| index % m == n % m);
         let asked = options.filter.as_ref().is_none_or(|f| f.is_match(name));
         asked && (!long || (options.long || options.filter.is_some()) && in_shard())
@@ -102,6 +109,9 @@ impl Context {
         }
         parallel::map(tests, self.options.jobs, |test| {
             let (name, start) = (name(test), Instant::now());
+            if self.out_of_time(&name) {
+                return self.report(&name, Verdict::Skipped("no time left for long tests in this run".into()), Duration::ZERO);
+            }
             let verdict = match (work(test), self.gaps.reason(&name)) {
                 (Verdict::Failed(_), Some(reason)) => Verdict::Skipped(format!("known gap: {reason}")),
                 (Verdict::Passed, Some(_)) => Verdict::Failed("passes although tests/gaps.txt lists it: remove the line".into()),
@@ -109,6 +119,12 @@ impl Context {
             };
             self.report(&name, verdict, start.elapsed());
         });
+    }
+
+    /// Is it a long test, and the time for these over?
+    fn out_of_time(&self, name: &str) -> bool {
+        self.options.budget.is_some_and(|budget| self.start.elapsed() > budget)
+            && self.long_tests.lock().expect("no panic while counting").iter().any(|long| long == name)
     }
 
     /// Prints and counts one result.
@@ -153,7 +169,7 @@ pub fn main(args: Vec<OsString>) -> Result<ExitCode> {
         Some(words) => Some(Emulator::other(words)),
         None => Some(Emulator::xemu(project::build_xemu(&options.profile)?)?),
     };
-    let context = Context { options, emulator, gaps: gaps::Gaps::load()?, counts: Mutex::default(), long_tests: AtomicUsize::new(0) };
+    let context = Context { options, emulator, gaps: gaps::Gaps::load()?, counts: Mutex::default(), long_tests: Mutex::default(), start };
     for (name, run) in wanted {
         if let Err(reason) = run(&context) {
             context.report(name, Verdict::Failed(reason), Duration::ZERO);
@@ -177,6 +193,7 @@ fn parse(args: Vec<OsString>) -> Result<Option<Options>, lexopt::Error> {
         filter: None,
         long: false,
         shard: None,
+        budget: None,
         profile: "release".into(),
         emulator: None,
         jobs: parallel::processors(),
@@ -189,11 +206,8 @@ fn parse(args: Vec<OsString>) -> Result<Option<Options>, lexopt::Error> {
             Long("only") => options.only.extend(parser.value()?.string()?.split(',').map(str::to_string)),
             Long("filter") => options.filter = Some(Regex::new(&parser.value()?.string()?).map_err(|e| e.to_string())?),
             Long("long") => options.long = true,
-            Long("shard") => {
-                let text = parser.value()?.string()?;
-                let (n, m) = text.split_once('/').ok_or("--shard wants N/M")?;
-                options.shard = Some((n.parse().map_err(|_| "--shard wants N/M")?, m.parse().ok().filter(|&m| m > 0).ok_or("--shard wants N/M")?));
-            }
+            Long("shard") => options.shard = Some(shard(&parser.value()?.string()?)?),
+            Long("budget") => options.budget = Some(Duration::from_secs(parser.value()?.parse::<u64>()? * 60)),
             Long("profile") => options.profile = parser.value()?.string()?,
             Long("emulator") => options.emulator = Some(parser.value()?.string()?),
             Long("jobs") => options.jobs = parser.value()?.parse()?,
@@ -207,4 +221,21 @@ fn parse(args: Vec<OsString>) -> Result<Option<Options>, lexopt::Error> {
         return Err(format!("no suite {unknown:?}").into());
     }
     Ok(Some(options))
+}
+
+/// N/M, or auto/M: N by the clock.
+fn shard(text: &str) -> Result<(usize, usize)> {
+    let wrong = || format!("--shard wants N/M or auto/M, not {text:?}");
+    let (n, m) = text.split_once('/').ok_or_else(wrong)?;
+    let m = m.parse().ok().filter(|&m| m > 0).ok_or_else(wrong)?;
+    let hours = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |t| t.as_secs() / 3600) as usize;
+    let n = if n == "auto" { hours % m } else { n.parse().map_err(|_| wrong())? };
+    Ok((n, m))
+}
+
+#[test]
+fn shards_are_read() {
+    assert_eq!(shard("3/7"), Ok((3, 7)));
+    assert!(shard("auto/5").unwrap().0 < 5);
+    assert!(shard("3").is_err() && shard("1/0").is_err() && shard("x/2").is_err());
 }
