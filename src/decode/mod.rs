@@ -2,10 +2,12 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod effects;
 mod insn;
 mod region;
 
+pub use access::MemoryFault;
 pub use effects::{AF, CF, condition_reads, FlagEffects, Flags, NO_FLAGS, OF, PF, SF, STATUS, ZF};
 pub use iced_x86::{Code, Mnemonic, Register};
 pub use insn::{Flow, Insn, MemOperand, Op};

@@ -19,8 +19,10 @@ pub enum Exit {
         code: i32,
         /// The address.
         address: Addr,
-        /// Was it a write?
+        /// Was it a write, or the read of an instruction that writes there too?
         write: bool,
+        /// Did it go by the stack segment?
+        stack: bool,
     },
     /// Instruction fetch from a page that is not mapped or not executable (RIP is the address).
     FetchFault,

@@ -267,7 +267,10 @@ impl Thread {
                 return None;
             }
         }
-        Some(Exit::MemoryFault { signal, code, address, write })
+        let region = decode_region(&GuestCode(self.engine), rip, Limits { insns: 1, segments: 1 });
+        let Some(insn) = region.insns.first() else { return Some(Exit::MemoryFault { signal, code, address, write, stack: false }) };
+        let fault = insn.fault(address, self.block.state());
+        Some(Exit::MemoryFault { signal, code, address: fault.address, write: write || fault.write, stack: fault.stack })
     }
 
     /// Executes exactly one guest instruction outside the cache.

@@ -122,25 +122,24 @@ ops! {
     LdCw waits = |s, _i, b, _h| done(control::fldcw(&mut s.x87, b as u16));
     StSw never = |s, _i, _b, _h| control::fnstsw(&s.x87) as u64;
     Wait waits = |_s, _i, _b, _h| 0;
-    StEnv never = |s, _i, _b, _h| {
+    /// FNSTENV; `i`: of 16-bit words. So in the three below.
+    StEnv never = |s, i, _b, _h| {
         let words = control::fnstenv(&mut s.x87);
-        set_image(s, 0, &words.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>());
+        set_image(s, 0, &control::environment_bytes(&words, i != 0));
         0
     };
-    LdEnv never = |s, _i, _b, _h| {
-        let bytes = image(s);
-        let words = std::array::from_fn(|k| u32::from_le_bytes([bytes[4 * k], bytes[4 * k + 1], bytes[4 * k + 2], bytes[4 * k + 3]]));
+    LdEnv never = |s, i, _b, _h| {
+        let words = control::environment(&image(s), i != 0);
         done(control::fldenv(&mut s.x87, &words))
     };
-    Save never = |s, _i, _b, _h| {
-        let bytes = control::fnsave(&mut s.x87);
+    Save never = |s, i, _b, _h| {
+        let bytes = control::fnsave(&mut s.x87, i != 0);
         set_image(s, 0, &bytes);
         0
     };
-    Rstor never = |s, _i, _b, _h| {
+    Rstor never = |s, i, _b, _h| {
         let bytes = image(s);
-        let area: [u8; 108] = std::array::from_fn(|k| bytes[k]);
-        done(control::frstor(&mut s.x87, &area))
+        done(control::frstor(&mut s.x87, &bytes, i != 0))
     };
     /// FXSAVE: MXCSR in `b`.
     FxSave never = |s, _i, b, _h| {

@@ -257,7 +257,7 @@ check!(init, "fninit", |x, _m| { fninit(x); 0 });
 check!(mmx, "movq mm1, [rdi]", |x, m| { mmx_enter(x); mmx_write(x, 1, u64::from_le_bytes(get(m))); 0 });
 check!(leave_mmx, "emms", |x, _m| { emms(x); 0 });
 check!(env, "fnstenv [rdi]; mov dword ptr [rdi+12], 0; mov dword ptr [rdi+16], 0; mov dword ptr [rdi+20], 0", |x, m| { for (i, w) in fnstenv(x).iter().enumerate() { m[4*i..4*i+4].copy_from_slice(&w.to_le_bytes()) } 0 });
-check!(save, "fnsave [rdi]; mov dword ptr [rdi+12], 0; mov dword ptr [rdi+16], 0; mov dword ptr [rdi+20], 0", |x, m| { m[..108].copy_from_slice(&fnsave(x)); 0 });
+check!(save, "fnsave [rdi]; mov dword ptr [rdi+12], 0; mov dword ptr [rdi+16], 0; mov dword ptr [rdi+20], 0", |x, m| { m[..108].copy_from_slice(&fnsave(x, false)); 0 });
 check!(sine, "fsin", 1, 100_000, |x, _m| { fsin(x); 0 });
 check!(cosine, "fcos", 1, 100_000, |x, _m| { fcos(x); 0 });
 check!(sine_cosine, "fsincos", 1, 100_000, |x, _m| { fsincos(x); 0 });

@@ -217,12 +217,15 @@ fn cmpxchg(c: &mut Ctx, insn: &Insn) {
             c.a.mov(Size::X, T[0], acc);
             c.a.cas(Width::bytes_of(bytes), T[0], src, n);
         } else {
+            // Memory is written in any case, if need be with what it holds: it must be writable.
             let differs = c.a.label();
             c.load_mem(bytes, T[0], Mem::Off(n, 0));
+            c.a.mov(Size::X, T[2], T[0]);
             unequal(c, bytes, T[3], T[0], acc);
             c.a.cbnz(size, T[3], differs);
-            c.store_mem(bytes, src, Mem::Off(n, 0));
+            c.a.mov(Size::X, T[2], src);
             c.a.bind(differs);
+            c.store_mem(bytes, T[2], Mem::Off(n, 0));
             full_barrier(c);
         }
         compare(c, bytes, T[0]);
@@ -287,12 +290,13 @@ fn cmpxchg8b(c: &mut Ctx, insn: &Insn) {
         c.a.cas(Width::X, T[0], T[1], n);
         c.a.alu(Alu::Eor, Size::X, T[2], T[2], T[0]);
     } else {
-        let differs = c.a.label();
+        let same = c.a.label();
         c.load_mem(8, T[0], Mem::Off(n, 0));
         c.a.alu(Alu::Eor, Size::X, T[2], T[2], T[0]);
-        c.a.cbnz(Size::X, T[2], differs);
+        c.a.cbz(Size::X, T[2], same);
+        c.a.mov(Size::X, T[1], T[0]);
+        c.a.bind(same);
         c.store_mem(8, T[1], Mem::Off(n, 0));
-        c.a.bind(differs);
         full_barrier(c);
     }
     write_zf(c, T[2]);
@@ -312,10 +316,14 @@ fn cmpxchg16b(c: &mut Ctx, insn: &Insn) {
     if c.order() == Order::Plain {
         let differs = c.a.label();
         c.a.ldp(T[0], T[1], n, 0);
+        c.a.mov(Size::X, T[2], T[0]);
+        c.a.mov(Size::X, T[3], T[1]);
         different(c);
         c.a.cbnz(Size::X, T[4], differs);
-        c.a.stp(gpr(3), gpr(1), n, 0);
+        c.a.mov(Size::X, T[2], gpr(3));
+        c.a.mov(Size::X, T[3], gpr(1));
         c.a.bind(differs);
+        c.a.stp(T[2], T[3], n, 0);
     } else {
         c.a.mov(Size::X, T[0], gpr(0));
         c.a.mov(Size::X, T[1], gpr(2));

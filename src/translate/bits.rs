@@ -96,16 +96,16 @@ fn bit_test(c: &mut Ctx, insn: &Insn, change: Option<Rmw>) {
         }
         return carry_from_bit(c, T[2]);
     };
-    let mut mem = c.mem(insn);
-    if constant.is_none() {
-        // A register counts bits from the operand's address on, in both directions.
-        c.read_sx(insn, 1, Size::X, T[1]);
-        c.a.lea(T[7], mem);
-        c.a.shift_imm(Shift::Asr, Size::X, T[2], T[1], bits.trailing_zeros());
-        c.a.alu_shift(Alu::Add, Size::X, T[7], T[7], T[2], Shift::Lsl, bytes.trailing_zeros());
-        c.a.alu_imm(Alu::And, Size::W, T[1], T[1], bits as u64 - 1);
-        mem = Mem::Off(T[7], 0);
-    }
+    let mem = match constant {
+        Some(_) => c.mem(insn),
+        None => {
+            // A register counts bits from the operand's address on, in both directions.
+            c.read_sx(insn, 1, Size::X, T[1]);
+            c.a.shift_imm(Shift::Asr, Size::X, T[2], T[1], bits.trailing_zeros());
+            c.a.alu_imm(Alu::And, Size::W, T[1], T[1], bits as u64 - 1);
+            c.mem_further(insn, T[2], bytes.trailing_zeros())
+        }
+    };
     match change {
         None => c.load_mem(bytes, T[0], mem),
         Some(op) if insn.lock() => {

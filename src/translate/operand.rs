@@ -62,6 +62,15 @@ impl Ctx<'_> {
         self.cut_and_add(mem, m.addr32, segment)
     }
 
+    /// The memory operand `offset` << `shift` bytes further on, as bit strings have it: the sum is cut like any address, then comes the segment.
+    pub fn mem_further(&mut self, insn: &Insn, offset: X, shift: u32) -> Mem {
+        let m = insn.memory();
+        let mem = self.effective(&m, false);
+        self.a.lea(T[7], mem);
+        self.a.alu_shift(Alu::Add, Size::X, T[7], T[7], offset, Shift::Lsl, shift);
+        self.cut_and_add(Mem::Off(T[7], 0), m.addr32, m.segment)
+    }
+
     fn cut_and_add(&mut self, mem: Mem, addr32: bool, segment: Option<u8>) -> Mem {
         let t = T[7];
         let mut mem = mem;

@@ -321,9 +321,10 @@ fn scas(c: &mut Ctx, insn: &Insn) {
 fn cmps(c: &mut Ctx, insn: &Insn) {
     let f = begin(c, insn);
     let element = |c: &mut Ctx| {
-        load_source(c, &f, T[0]);
+        // The second operand is read first: seen where both fault.
         let at = destination(c, &f);
         c.load_mem(f.bytes, T[1], at);
+        load_source(c, &f, T[0]);
         advance(c, &f, RSI);
         advance(c, &f, RDI);
     };

@@ -3,7 +3,7 @@
 use super::Row;
 use super::context::{Ctx, exception};
 use super::flags::{Test, condition};
-use crate::decode::{Insn, Mnemonic, Op};
+use crate::decode::{Code, Insn, Mnemonic, Op};
 use crate::emit::regs::*;
 use crate::emit::{Alu, Mem, Order, Shift, Size, Width};
 use crate::guest::CpuState;
@@ -125,10 +125,10 @@ pub const ROWS: &[Row] = {
             run(c, FpuOp::StSw, 0);
             c.write(i, 0, T[0]);
         }),
-        (Fnstenv, |c, i| save_image(c, i, FpuOp::StEnv, 28)),
-        (Fldenv, |c, i| load_image(c, i, FpuOp::LdEnv, 28)),
-        (Fnsave, |c, i| save_image(c, i, FpuOp::Save, 108)),
-        (Frstor, |c, i| load_image(c, i, FpuOp::Rstor, 108)),
+        (Fnstenv, |c, i| save_image(c, i, FpuOp::StEnv)),
+        (Fldenv, |c, i| load_image(c, i, FpuOp::LdEnv)),
+        (Fnsave, |c, i| save_image(c, i, FpuOp::Save)),
+        (Frstor, |c, i| load_image(c, i, FpuOp::Rstor)),
         (Fxsave, fxsave),
         (Fxsave64, fxsave),
         (Fxrstor, fxrstor),
@@ -362,9 +362,13 @@ fn copy(c: &mut Ctx, at: X, bytes: i64, to_memory: bool) {
     let order = c.order();
     let mut off = 0;
     while off < bytes {
-        let width = [16, 8, 4].into_iter().find(|w| off + w <= bytes).unwrap_or(4);
+        let width = [16, 8, 4].into_iter().find(|w| off + w <= bytes).unwrap_or(2);
         let (image, memory) = (Mem::Off(STATE, IMAGE + off), Mem::Off(at, off));
-        if to_memory {
+        if width == 2 {
+            let (from, to) = if to_memory { (image, memory) } else { (memory, image) };
+            c.load_mem(2, T[0], from);
+            c.store_mem(2, T[0], to);
+        } else if to_memory {
             c.a.load_v(width as u32, VT[0], image, Order::Plain);
             c.a.store_v(width as u32, VT[0], memory, order);
         } else {
@@ -376,22 +380,34 @@ fn copy(c: &mut Ctx, at: X, bytes: i64, to_memory: bool) {
 }
 
 /// The image is written before the unit changes: FNSAVE and FNSTENV change it, so memory is touched first.
-fn save_image(c: &mut Ctx, insn: &Insn, op: FpuOp, bytes: i64) {
+fn save_image(c: &mut Ctx, insn: &Insn, op: FpuOp) {
+    let (bytes, narrow) = image_size(insn);
     let at = c.mem_in_register(insn);
     // A write that can't be done must fault before the helper changes the unit: write back what is there.
-    for off in [0, bytes - 4] {
-        c.load_mem(4, T[0], Mem::Off(at, off));
-        c.store_mem(4, T[0], Mem::Off(at, off));
+    for off in [0, bytes - 2] {
+        c.load_mem(2, T[0], Mem::Off(at, off));
+        c.store_mem(2, T[0], Mem::Off(at, off));
     }
-    run(c, op, 0);
+    run(c, op, narrow);
     let at = c.mem_in_register(insn);
     copy(c, at, bytes, true);
 }
 
-fn load_image(c: &mut Ctx, insn: &Insn, op: FpuOp, bytes: i64) {
+fn load_image(c: &mut Ctx, insn: &Insn, op: FpuOp) {
+    let (bytes, narrow) = image_size(insn);
     let at = c.mem_in_register(insn);
     copy(c, at, bytes, false);
-    run(c, op, 0);
+    run(c, op, narrow);
+}
+
+/// Bytes of an environment's or a unit's image, and 1 if it is of 16-bit words.
+fn image_size(insn: &Insn) -> (i64, u64) {
+    match insn.code() {
+        Code::Fnstenv_m14byte | Code::Fldenv_m14byte => (14, 1),
+        Code::Fnstenv_m28byte | Code::Fldenv_m28byte => (28, 0),
+        Code::Fnsave_m94byte | Code::Frstor_m94byte => (94, 1),
+        _ => (108, 0),
+    }
 }
 
 /// Raises #GP where the operand is not on a 16-byte boundary.

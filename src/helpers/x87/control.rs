@@ -82,26 +82,37 @@ pub fn fldenv(fpu: &mut X87, image: &[u32; 7]) {
     fpu.fop = (image[4] >> 16) as u16 & 0x7ff;
     fpu.fdp = image[5] as u64;
 }
-/// The 108-byte image of FNSAVE; the unit is initialized afterwards.
-pub fn fnsave(fpu: &mut X87) -> [u8; 108] {
-    let mut image = [0; 108];
-    for (i, w) in fnstenv(fpu).iter().enumerate() {
-        image[4 * i..4 * i + 4].copy_from_slice(&w.to_le_bytes());
+/// An environment's seven words in memory; `narrow`: with an operand size of 16 bits, where there is no place for the opcode.
+pub fn environment_bytes(words: &[u32; 7], narrow: bool) -> Vec<u8> {
+    match narrow {
+        true => words.iter().enumerate().flat_map(|(i, &w)| if i == 4 { 0 } else { w as u16 }.to_le_bytes()).collect(),
+        false => words.iter().flat_map(|w| w.to_le_bytes()).collect(),
     }
+}
+/// The words of an environment in memory.
+pub fn environment(bytes: &[u8], narrow: bool) -> [u32; 7] {
+    std::array::from_fn(|i| match narrow {
+        true if i == 4 => 0,
+        true => u16::from_le_bytes([bytes[2 * i], bytes[2 * i + 1]]) as u32,
+        false => u32::from_le_bytes([bytes[4 * i], bytes[4 * i + 1], bytes[4 * i + 2], bytes[4 * i + 3]]),
+    })
+}
+/// The image of FNSAVE, 108 or (`narrow`) 94 bytes; the unit is initialized afterwards.
+pub fn fnsave(fpu: &mut X87, narrow: bool) -> Vec<u8> {
+    let mut image = environment_bytes(&fnstenv(fpu), narrow);
     for i in 0..8 {
-        let r = fpu.reg[phys(fpu, i as u8)].to_le_bytes();
-        image[28 + 10 * i..38 + 10 * i].copy_from_slice(&r[..10]);
+        image.extend(&fpu.reg[phys(fpu, i)].to_le_bytes()[..10]);
     }
     fninit(fpu);
     image
 }
-/// FRSTOR.
-pub fn frstor(fpu: &mut X87, image: &[u8; 108]) {
-    let word = |i: usize| u32::from_le_bytes([image[4 * i], image[4 * i + 1], image[4 * i + 2], image[4 * i + 3]]);
-    fldenv(fpu, &std::array::from_fn(word));
+/// FRSTOR of such an image.
+pub fn frstor(fpu: &mut X87, image: &[u8], narrow: bool) {
+    fldenv(fpu, &environment(image, narrow));
+    let registers = if narrow { 14 } else { 28 };
     for i in 0..8 {
         let mut r = [0; 16];
-        r[..10].copy_from_slice(&image[28 + 10 * i..38 + 10 * i]);
+        r[..10].copy_from_slice(&image[registers + 10 * i..registers + 10 * i + 10]);
         let p = phys(fpu, i as u8);
         fpu.reg[p] = u128::from_le_bytes(r);
     }

@@ -19,6 +19,7 @@ mod number {
     pub const DB: u64 = 1;
     pub const BP: u64 = 3;
     pub const UD: u64 = 6;
+    pub const SS: u64 = 12;
     pub const GP: u64 = 13;
     pub const PF: u64 = 14;
     pub const MF: u64 = 16;
@@ -85,7 +86,10 @@ pub fn raise_exit(task: &mut Task, exit: Exit) {
     let (rip, x87, mxcsr) = (state.rip, state.x87, fpstate::mxcsr(state));
     let at_instruction = |signal, code, number| Raised { signal, code, address: rip, number, error: 0 };
     let raised = match exit {
-        Exit::MemoryFault { signal, code, address, write } => page_fault(task, signal, code, address, if write { error::WRITE } else { 0 }),
+        Exit::MemoryFault { address, stack: true, .. } if !canonical(address.0) => {
+            Raised { signal: libc::SIGBUS, code: SI_KERNEL, address: 0, number: number::SS, error: 0 }
+        }
+        Exit::MemoryFault { signal, code, address, write, .. } => page_fault(task, signal, code, address, if write { error::WRITE } else { 0 }),
         Exit::FetchFault => {
             let mapped = task.process.mm.page(Addr(rip)).is_some();
             page_fault(task, libc::SIGSEGV, if mapped { SEGV_ACCERR } else { SEGV_MAPERR }, Addr(rip), error::FETCH)

@@ -4,6 +4,7 @@
 
 use super::case::{Case, at};
 use crate::{Result, project};
+use iced_x86::{Decoder, DecoderOptions};
 use regex::Regex;
 
 /// When a row holds.
@@ -13,8 +14,12 @@ enum When {
     Always,
     /// On hosts without FEAT_AFP.
     NoAfp,
+    /// There, and when MXCSR's FTZ is set.
+    NoAfpFlush,
     /// There, and when only one of MXCSR's FTZ and DAZ is set.
     NoAfpMixed,
+    /// When the case faults with its memory operand on both sides of a page's end.
+    Crossing,
 }
 
 /// The table, for one host.
@@ -50,6 +55,8 @@ impl Table {
         let holds = |when| match when {
             When::Always => true,
             When::NoAfp => !self.afp,
+            When::NoAfpFlush => !self.afp && mxcsr >> 15 & 1 != 0,
+            When::Crossing => crosses(case),
             When::NoAfpMixed => !self.afp && (mxcsr >> 15 & 1) != (mxcsr >> 6 & 1),
         };
         let names =
@@ -63,10 +70,22 @@ fn row(line: &str) -> Option<(When, Regex, Vec<String>)> {
     let when = match words.next()? {
         "always" => When::Always,
         "no-afp" => When::NoAfp,
+        "no-afp-flush" => When::NoAfpFlush,
+        "crossing" => When::Crossing,
         "no-afp-mixed" => When::NoAfpMixed,
         _ => return None,
     };
-    let forms = Regex::new(&format!("^(?:{})$", words.next()?)).ok()?;
+    let forms = Regex::new(&format!("(?i)^(?:{})$", words.next()?)).ok()?;
     let fields = words.next()?.split(',').map(str::to_string).collect();
     words.next().map(|_reason| (when, forms, fields))
+}
+
+/// True if the memory operand lies in two pages, one of which the case may not use.
+fn crosses(case: &Case) -> bool {
+    let record = &case.record;
+    let insn = Decoder::with_ip(64, &record.0[..at::SLOT], record.address(), DecoderOptions::AMD)
+        .into_iter()
+        .find(|insn| insn.next_ip() >= record.address() + case.len as u64);
+    let operand = insn.and_then(|insn| Some((record.effective_address(&insn)?, insn.memory_size().size() as u64)));
+    record.get32(at::NEEDS) >> 8 != 0 && operand.is_some_and(|(at, size)| at >> 12 != (at + size.max(1) - 1) >> 12)
 }

@@ -101,7 +101,6 @@ const SKIPPED: &[(&str, Skip)] = {
             Mnemonics(&[Mnemonic::Sgdt, Mnemonic::Sidt, Mnemonic::Sldt, Mnemonic::Str, Mnemonic::Smsw]),
         ),
         ("whether user mode may read counters is the kernel's decision", Features(&[RDPMC])),
-        ("instruction pointers in it are updated only for pending exceptions, by Zen", Mnemonics(&[Mnemonic::Fnstenv, Mnemonic::Fnsave])),
         ("two instructions: WAIT and another", When(|op| op.fwait())),
         ("branch with a 16-bit instruction pointer: AMD and Intel differ", Operands(NARROW_BRANCHES)),
         (

@@ -120,6 +120,12 @@ impl Generator<'_> {
                 record.set_gpr(n, ((record.gpr(n) as i64) << 17 >> 17) as u64);
             }
             Fxrstor | Fxrstor64 => self.saved_state(record),
+            Fldenv | Frstor if !self.r.one_in(6) => {
+                // All exceptions masked: an unmasked one is pending otherwise.
+                if let Some(m) = self.memory {
+                    record.set_data(m.address, &((self.r.next() as u16 & 0x1f00) | 0x7f).to_le_bytes());
+                }
+            }
             _ if is_save(self.code) => {
                 // Components that xemu offers; others are no-one's.
                 record.set_gpr(0, self.r.below(8) | record.gpr(0) << 32);

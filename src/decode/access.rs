@@ -1,0 +1,165 @@
+//! Where an instruction accesses memory: what a fault of it is to the guest, however the host reports it.
+//!
+//! Hosts report the byte that they touched first, which for an access in several parts is not x86's, and leave out the top byte of an address,
+//! or all of it. It is for faults only: nothing here is fast.
+
+use super::{Insn, Op};
+use crate::guest::{Addr, CpuState};
+use iced_x86::{Code, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register};
+
+/// A fault on memory, as the processor tells of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MemoryFault {
+    /// Its address.
+    pub address: Addr,
+    /// It is of a write, or of the read of an operand that is written too: the processor checks for writing at once.
+    pub write: bool,
+    /// The access goes by the stack segment: an address that is none is #SS, not #GP.
+    pub stack: bool,
+}
+
+/// One access: from where, how many bytes, whether it writes, and goes by the stack segment.
+#[derive(Clone, Copy)]
+struct Access {
+    start: u64,
+    bytes: u64,
+    write: bool,
+    stack: bool,
+}
+
+impl Access {
+    fn holds(&self, at: u64) -> bool {
+        at.wrapping_sub(self.start) < self.bytes
+    }
+    fn is_canonical(&self) -> bool {
+        let high = |at: u64| at as i64 >> 47;
+        let end = self.start.wrapping_add(self.bytes.max(1) - 1);
+        matches!((high(self.start), high(end)), (0, 0) | (-1, -1))
+    }
+}
+
+impl Insn {
+    /// The fault that the host reported at `at`, in state `s` from before the instruction.
+    pub fn fault(&self, at: Addr, s: &CpuState) -> MemoryFault {
+        let accesses = self.accesses(s);
+        let inside = accesses.iter().find(|a| a.is_canonical() && a.holds(at.0));
+        let outside = accesses.iter().find(|a| !a.is_canonical());
+        match (inside, outside) {
+            // The first byte in the page that is missing.
+            (Some(a), _) => MemoryFault { address: Addr(a.start.max(at.0 & !0xfff)), write: a.write, stack: a.stack },
+            (None, Some(a)) => MemoryFault { address: Addr(a.start), write: a.write, stack: a.stack },
+            (None, None) => MemoryFault { address: at, write: false, stack: false },
+        }
+    }
+
+    /// Accesses in the order in which they are made.
+    fn accesses(&self, s: &CpuState) -> Vec<Access> {
+        let based = matches!(self.raw.memory_base(), Register::RSP | Register::RBP | Register::ESP | Register::EBP);
+        let stack = based && !matches!(self.raw.segment_prefix(), Register::FS | Register::GS);
+        let memory = |&i: &u32| self.op(i) == Op::Mem;
+        let mut factory = InstructionInfoFactory::new();
+        let info = factory.info(&self.raw);
+        let explicit = (0..self.raw.op_count()).filter(memory).filter_map(|i| {
+            let narrow = self.raw.memory_base().is_gpr32() || self.raw.memory_index().is_gpr32();
+            let (start, further) = (self.raw.virtual_address(i, 0, |r, _, _| register(s, r))?, self.further(i, s));
+            let start = if narrow && further != 0 { start.wrapping_add(further) & 0xffff_ffff } else { start.wrapping_add(further) };
+            let bytes = self.raw.memory_size().size() as u64;
+            let write = !matches!(info.op_access(i), OpAccess::Read | OpAccess::CondRead);
+            Some(Access { start, bytes, write, stack: stack && self.raw.op_kind(i) == OpKind::Memory })
+        });
+        let mut all: Vec<Access> = explicit.collect();
+        if self.raw.is_stack_instruction() {
+            let moves = match self.raw.mnemonic() {
+                // Its frame is only reserved.
+                Mnemonic::Enter => if self.raw.code() == Code::Enterw_imm16_imm8 { -2 } else { -8 },
+                _ => self.raw.stack_pointer_increment(),
+            };
+            let start = s.gpr[4].wrapping_add_signed(i64::from(moves.min(0)));
+            let access = Access { start, bytes: u64::from(moves.unsigned_abs()), write: moves < 0, stack: true };
+            all.insert(if moves < 0 { all.len() } else { 0 }, access);
+        }
+        all
+    }
+
+    /// How far from its operand a bit string instruction accesses.
+    fn further(&self, i: u32, s: &CpuState) -> u64 {
+        use Mnemonic::*;
+        let number = self.raw.op_register(1);
+        if i != 0 || !matches!(self.raw.mnemonic(), Bt | Bts | Btr | Btc) || !number.is_gpr() {
+            return 0;
+        }
+        let value = s.gpr[number.full_register().number()] as i64;
+        let (value, bytes) = match number.size() {
+            2 => (i64::from(value as i16), 2),
+            4 => (i64::from(value as i32), 4),
+            _ => (value, 8),
+        };
+        (value.div_euclid(8 * bytes) * bytes) as u64
+    }
+}
+
+fn register(s: &CpuState, r: Register) -> Option<u64> {
+    match r {
+        Register::FS => Some(s.fs_base),
+        Register::GS => Some(s.gs_base),
+        Register::AL => Some(s.gpr[0] & 0xff),
+        _ if r.is_segment_register() => Some(0),
+        _ if r.is_gpr64() => Some(s.gpr[r.number()]),
+        _ if r.is_gpr32() => Some(s.gpr[r.number()] & 0xffff_ffff),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::{CodeSource, Limits, decode_region};
+    use crate::guest::Gpr;
+
+    struct Bytes(&'static [u8]);
+    impl CodeSource for Bytes {
+        fn read_code(&self, _at: Addr, buf: &mut [u8]) -> usize {
+            let n = self.0.len().min(buf.len());
+            buf[..n].copy_from_slice(&self.0[..n]);
+            n
+        }
+    }
+
+    /// What a fault reported at `at` is, where RSP, RSI and RDI are 0x10_0000, `rsi` and `rdi`.
+    fn fault(bytes: &'static [u8], at: u64, rsi: u64, rdi: u64) -> (u64, bool, bool) {
+        let mut s = CpuState::default();
+        s.set(Gpr::Rsp, 0x10_0000);
+        s.set(Gpr::Rsi, rsi);
+        s.set(Gpr::Rdi, rdi);
+        let region = decode_region(&Bytes(bytes), Addr(0x1000), Limits { insns: 1, segments: 1 });
+        let f = region.insns[0].fault(Addr(at), &s);
+        (f.address.0, f.write, f.stack)
+    }
+
+    #[test]
+    fn faults_are_x86s() {
+        const NONE: u64 = 0x7f7f_0000_0000_0000;
+        // fstp tbyte [rdi]: its upper part is stored first.
+        assert_eq!(fault(&[0xdb, 0x3f], 0x2023 + 8, 0, 0x2023), (0x2023, true, false));
+        assert_eq!(fault(&[0xdb, 0x3f], 0x3001, 0, 0x2ffc), (0x3000, true, false));
+        // add [rdi], eax: read and written.
+        assert_eq!(fault(&[0x01, 0x07], 0x2000, 0, 0x2000), (0x2000, true, false));
+        // mov eax, [rdi] without the top byte, and where the host says nothing.
+        assert_eq!(fault(&[0x8b, 0x07], 0x7f_0000_0000_0000, 0, NONE), (NONE, false, false));
+        assert_eq!(fault(&[0x8b, 0x07], 0, 0, NONE), (NONE, false, false));
+        // mov eax, [rbp + rdi], and with FS.
+        assert_eq!(fault(&[0x8b, 0x44, 0x3d, 0x00], 0, 0, NONE), (NONE, false, true));
+        assert_eq!(fault(&[0x64, 0x8b, 0x44, 0x3d, 0x00], 0, 0, NONE), (NONE, false, false));
+        // push [rsi]; call [rsp].
+        assert_eq!(fault(&[0xff, 0x36], 0xf_fff8, 0x2000, 0), (0xf_fff8, true, true));
+        assert_eq!(fault(&[0xff, 0x36], 0, NONE, 0), (NONE, false, false));
+        // movsb: the destination.
+        assert_eq!(fault(&[0xa4], 0x5000, 0x4000, 0x5000), (0x5000, true, false));
+        assert_eq!(fault(&[0xa4], 0x4000, 0x4000, 0x5000), (0x4000, false, false));
+        // pop [rdi]: both ways.
+        assert_eq!(fault(&[0x8f, 0x07], 0x10_0000, 0, 0x5000), (0x10_0000, false, true));
+        assert_eq!(fault(&[0x8f, 0x07], 0x5000, 0, 0x5000), (0x5000, true, false));
+        // bts [rdi], rsi: far away.
+        assert_eq!(fault(&[0x48, 0x0f, 0xab, 0x37], 0, !0 << 62, 0x5000), ((!0u64 << 59) + 0x5000, true, false));
+    }
+}
