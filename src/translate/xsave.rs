@@ -148,8 +148,9 @@ fn save(c: &mut Ctx, insn: &Insn, form: Form) {
     }
     let bad = fault(c);
     area(c, insn, fx, bad);
-    // The helper is called on one of two ways.
+    // The helper is called on one of two ways: before it all is as after it.
     c.canonical_carry(STATUS);
+    c.store_uppers();
     c.a.mov_imm(T[0], 0);
     let without = c.a.label();
     if !fx {
@@ -292,6 +293,7 @@ fn restore(c: &mut Ctx, insn: &Insn, fx: bool) {
     let bad = fault(c);
     let at = area(c, insn, fx, bad);
     c.canonical_carry(STATUS);
+    c.store_uppers();
     let (bv, rfbm, mxcsr, what) = (T[0], T[4], T[5], T[6]);
     requested(c, rfbm, fx);
     if fx {
@@ -323,6 +325,7 @@ fn restore(c: &mut Ctx, insn: &Insn, fx: bool) {
             }
         };
         component(c, [rfbm, what], AVX, |c| move_pairs(c, YMM, at, AVX_AT as i32, 256, false), zeros);
+        c.load_uppers();
     }
     if c.options.ordered {
         c.a.dmb_ishld();

@@ -54,7 +54,7 @@ const MILAN: (u32, u32, u32) = (25, 1, 1);
 const BRAND: &str = "xemu virtual CPU";
 
 /// The processor that is shown where none is chosen, as the option would name it.
-pub const DEFAULT: &str = "max,-xsave";
+pub const DEFAULT: &str = "max";
 
 /// All models. Signatures and features are those of QEMU (target/i386/cpu.c).
 pub const MODELS: &[Model] = &[
