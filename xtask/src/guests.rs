@@ -2,7 +2,7 @@
 //!
 //! The folder says how: `asm` and `rust` (and the demo) need rustc and rust-lld alone, `c` a C compiler for amd64, `go`
 //! the root file system.
-//! A file's directives say the rest: `link`, `variants`, `flags`, `args`, `env`, `expect`, and `host = kernel` for what an emulated host cannot do.
+//! A file's directives say the rest: `link`, `variants`, `flags`, `args`, `expect`, and `host = kernel` for what an emulated host cannot do.
 
 use crate::directives::Directives;
 use crate::rootfs::{self, Place};

@@ -54,7 +54,6 @@ fn test(context: &Context, case: &Case) -> Result<Verdict> {
         std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         // Nothing of the caller's environment may show in the output.
         command.args(guest.arguments()).env_remove("LD_LIBRARY_PATH").env("LC_ALL", "C").envs(config.variables.iter().copied()).current_dir(&folder);
-        command.envs(guest.directives.words("env").into_iter().filter_map(|v| v.split_once('=')));
         let run = run_process(command, limit);
         let _ = std::fs::remove_dir_all(&folder);
         run
