@@ -3,6 +3,7 @@
 //! Who started us decides what is read (`Invocation`): the kernel's binfmt_misc passes no options, and a setuid guest
 //! trusts no environment variable.
 
+use crate::guest::cpuid::models;
 use crate::host::file;
 use crate::host::process::Start;
 use std::ffi::OsStr;
@@ -125,6 +126,18 @@ fn add_passes(options: &mut Options, list: &str) {
     }
 }
 
+fn set_cpu(options: &mut Options, v: &[u8]) -> Result<(), String> {
+    let name = text(v)?;
+    if !WANTS_HELP.contains(&name.as_str()) {
+        models::parse(&name)?;
+    }
+    options.cpu = Some(name);
+    Ok(())
+}
+
+/// Models that are questions.
+const WANTS_HELP: [&str; 2] = ["help", "?"];
+
 macro_rules! ignored {
     ($name:literal, $arg:expr, $why:literal) => {
         Row { names: &[$name], env: &[], arg: $arg, help: $why, set: |o, _| Ok(o.ignored.push($name)) }
@@ -138,7 +151,9 @@ const TABLE: &[Row] = &[
     Row { names: &["-U"], env: &["QEMU_UNSET_ENV"], arg: Value("VAR"), help: "remove a variable for the program (comma-separated list)", set: |o, v| Ok(o.unset.extend(list(v))) },
     Row { names: &["-0"], env: &["QEMU_ARGV0"], arg: Value("ARGV0"), help: "argv[0] of the program", set: |o, v| Ok(o.argv0 = Some(v.to_vec())) },
     Row { names: &["-s"], env: &["QEMU_STACK_SIZE"], arg: Value("SIZE"), help: "size of the program's stack in bytes (K, M, G)", set: |o, v| Ok(o.stack_size = Some(number(v)?)) },
-    Row { names: &["-cpu", "--cpu"], env: &["XEMU_CPU"], arg: Value("MODEL"), help: "accepted, without effect yet: the processor shown is fixed", set: |o, v| Ok(o.cpu = Some(text(v)?)) },
+    // QEMU's variable is shared by its emulators of all machines: another machine's model says nothing here.
+    Row { names: &[], env: &["QEMU_CPU"], arg: Value("MODEL"), help: "", set: |o, v| Ok(o.cpu = text(v).ok().filter(|t| models::parse(t).is_ok())) },
+    Row { names: &["-cpu", "--cpu"], env: &["XEMU_CPU"], arg: Value("MODEL"), help: "processor shown to the program: MODEL,+FEATURE,-FEATURE ('help' lists them)", set: set_cpu },
     Row { names: &["-strace", "--strace"], env: &["XEMU_STRACE", "QEMU_STRACE"], arg: Flag, help: "log system calls", set: |o, _| Ok(o.strace = true) },
     Row { names: &["-d"], env: &["XEMU_DEBUG", "QEMU_LOG"], arg: Value("ITEM,..."), help: "log these items", set: |o, v| Ok(o.log_items = Some(text(v)?)) },
     Row { names: &["-D"], env: &["XEMU_LOG_FILE", "QEMU_LOG_FILENAME"], arg: Value("FILE"), help: "write the log to FILE instead of standard error", set: |o, v| Ok(o.log_file = Some(v.to_vec())) },
@@ -316,6 +331,9 @@ fn command_line(args: &[&[u8]], mut options: Box<Options>) -> Command {
         };
         if let Err(e) = (row.set)(&mut options, value) {
             return Command::Wrong(format!("option {shown}: {e}"));
+        }
+        if options.cpu.as_deref().is_some_and(|c| WANTS_HELP.contains(&c)) {
+            return Command::Print(models::help());
         }
     }
     let Some(&program) = args.get(at) else { return Command::Wrong("no program given (--help shows how)".into()) };

@@ -201,6 +201,13 @@ impl Insn {
         (0..self.raw.op_count()).any(|i| matches!(self.raw.op_kind(i), MemorySegESI | MemorySegEDI | MemoryESEDI))
     }
 
+    /// Does it need AVX state in XCR0? All VEX encodings do but those of general registers (BMI1, BMI2; SDM vol. 2, exception type 13).
+    pub fn needs_avx(&self) -> bool {
+        use Mnemonic::*;
+        let general = matches!(self.mnemonic(), Andn | Bextr | Blsi | Blsmsk | Blsr | Bzhi | Mulx | Pdep | Pext | Rorx | Sarx | Shlx | Shrx);
+        self.raw.code().encoding() == EncodingKind::VEX && !general
+    }
+
     /// How control leaves.
     pub fn flow(&self) -> Flow {
         match self.raw.flow_control() {

@@ -1,137 +1,241 @@
-//! What CPUID answers (AMD APM vol. 3, appendix E; Intel SDM vol. 2, CPUID): one table of features, one of other leaves.
+//! What CPUID answers (AMD APM vol. 3, appendix E; Intel SDM vol. 2, CPUID): features by [`features`], processors by [`models`], other leaves here.
 //!
 //! The hypervisor bit is clear and leaf 0x40000000 empty: programs that see one take para-virtual paths that have nothing to gain here.
-//! XSAVE is not offered (OSXSAVE clear), which also keeps AVX away: what is in [`FEATURES`] is what translation implements.
+//! A process shows one processor, chosen once before its first instruction ([`select`]).
 
-/// A result register.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(missing_docs)] // The names are the SDM's.
-pub enum Register {
-    Eax,
-    Ebx,
-    Ecx,
-    Edx,
-}
-use Register::*;
+pub mod features;
+pub mod models;
 
-/// One feature bit.
-#[derive(Clone, Copy, Debug)]
-pub struct Feature {
-    /// Name as in /proc/cpuinfo.
-    pub name: &'static str,
-    /// Leaf (subleaf 0).
-    pub leaf: u32,
-    /// Register.
-    pub register: Register,
-    /// Bit number.
-    pub bit: u32,
-}
+use features::{FeatureSet, LINUX, Register::*};
+use models::Vendor;
+use std::sync::OnceLock;
 
-macro_rules! features { ($($leaf:literal $register:ident: $($name:literal $bit:literal),+;)*) => {
-    /// Every feature bit that is set, in the order of /proc/cpuinfo's words.
-    pub const FEATURES: &[Feature] = &[$($(Feature { name: $name, leaf: $leaf, register: $register, bit: $bit }),+),*];
-} }
-features! {
-    1 Edx: "fpu" 0, "vme" 1, "de" 2, "pse" 3, "tsc" 4, "msr" 5, "pae" 6, "mce" 7, "cx8" 8, "apic" 9, "sep" 11, "mtrr" 12, "pge" 13, "mca" 14,
-        "cmov" 15, "pat" 16, "pse36" 17, "clflush" 19, "mmx" 23, "fxsr" 24, "sse" 25, "sse2" 26;
-    0x8000_0001 Edx: "syscall" 11, "nx" 20, "pdpe1gb" 26, "rdtscp" 27, "lm" 29;
-    1 Ecx: "pni" 0, "ssse3" 9, "cx16" 13, "sse4_1" 19, "sse4_2" 20, "movbe" 22, "popcnt" 23, "rdrand" 30;
-    0x8000_0001 Ecx: "lahf_lm" 0, "abm" 5, "3dnowprefetch" 8, "topoext" 22;
-    7 Ebx: "fsgsbase" 0, "bmi1" 3, "bmi2" 8, "rdseed" 18, "adx" 19, "clflushopt" 23, "clwb" 24;
-    7 Ecx: "umip" 2, "rdpid" 22;
-    0x8000_0007 Edx: "constant_tsc" 8;
-}
+/// XCR0's bits: x87, SSE and AVX state.
+pub const XCR0_X87: u64 = 1;
+/// SSE state, MXCSR with it.
+pub const XCR0_SSE: u64 = 2;
+/// AVX state: the upper halves.
+pub const XCR0_AVX: u64 = 4;
+
+/// Bytes of an XSAVE area: FXSAVE's and the header, then the AVX state.
+pub const XSAVE_LEGACY: u64 = 576;
+/// Bytes of the AVX state, which begins behind header and legacy area in both layouts.
+pub const XSAVE_AVX: u64 = 256;
 
 /// Bits of leaf 1 EDX that AMD repeats in leaf 0x80000001 EDX.
 const MIRRORED: u32 = 0x0183_f3ff;
 
-/// Family 17h, model 31h, stepping 0 (Zen 2).
-const SIGNATURE: u32 = 0x0083_0f10;
+/// Processors that share a third level cache.
+const SHARING: u32 = 8;
 
-const fn text(s: &[u8; 48], at: usize) -> u32 {
-    u32::from_le_bytes([s[at], s[at + 1], s[at + 2], s[at + 3]])
-}
-const BRAND: &[u8; 48] = &{
-    let name = b"xemu virtual CPU";
-    let mut padded = [0; 48];
-    let mut i = 0;
-    while i < name.len() {
-        padded[i] = name[i];
-        i += 1;
-    }
-    padded
-};
-const fn brand(part: usize) -> [u32; 4] {
-    [text(BRAND, 16 * part), text(BRAND, 16 * part + 4), text(BRAND, 16 * part + 8), text(BRAND, 16 * part + 12)]
+/// A processor: model and features.
+#[derive(Clone, Copy, Debug)]
+pub struct Cpu {
+    /// The model's row.
+    pub model: &'static models::Model,
+    /// Features, which may differ from the model's.
+    pub features: FeatureSet,
 }
 
-/// Leaf 0x8000001D: type (1 data, 2 code, 3 both), level, ways and sets of 64-byte lines.
-const fn cache(kind: u32, level: u32, ways: u32, sets: u32) -> [u32; 4] {
-    [kind | level << 5 | 1 << 8, (ways - 1) << 22 | 63, sets - 1, 0]
+/// Where a program runs: what some leaves tell of the processor that executes them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// Number of the processor, from 0.
+    pub index: u32,
+    /// How many there are.
+    pub count: u32,
 }
 
-const VENDOR: [u32; 3] = [u32::from_le_bytes(*b"Auth"), u32::from_le_bytes(*b"cAMD"), u32::from_le_bytes(*b"enti")];
+static CPU: OnceLock<Cpu> = OnceLock::new();
 
-/// Leaf, subleaf, EAX to EDX; what is not here is zero, and feature bits are added.
-const LEAVES: &[(u32, u32, [u32; 4])] = &[
-    (0, 0, [0xd, VENDOR[0], VENDOR[1], VENDOR[2]]),
-    // Lines of 64 bytes for CLFLUSH, one logical processor.
-    (1, 0, [SIGNATURE, 8 << 8 | 1 << 16, 0, 0]),
-    // One thread a core, one core a package: affinity tells the number of processors.
-    (0xb, 0, [0, 1, 0x100, 0]),
-    (0xb, 1, [0, 1, 0x201, 0]),
-    (0x8000_0000, 0, [0x8000_001e, VENDOR[0], VENDOR[1], VENDOR[2]]),
-    (0x8000_0001, 0, [SIGNATURE, 0, 0, 0]),
-    (0x8000_0002, 0, brand(0)),
-    (0x8000_0003, 0, brand(1)),
-    (0x8000_0004, 0, brand(2)),
-    // L1: 32 KiB, 8 ways; L2: 512 KiB, 8 ways; L3: 16 MiB, 16 ways.
-    (0x8000_0005, 0, [0, 0, 0x2008_0140, 0x2008_0140]),
-    (0x8000_0006, 0, [0, 0, 0x0200_6140, 0x0080_8140]),
-    // 48 bits of physical and linear address.
-    (0x8000_0008, 0, [0x3030, 0, 0, 0]),
-    (0x8000_001d, 0, cache(1, 1, 8, 64)),
-    (0x8000_001d, 1, cache(2, 1, 8, 64)),
-    (0x8000_001d, 2, cache(3, 2, 8, 1024)),
-    (0x8000_001d, 3, cache(3, 3, 16, 16384)),
-];
+/// Chooses the process's processor, by `-cpu`'s text. Without effect once something has asked for it.
+pub fn select(text: Option<&str>) -> Result<(), String> {
+    let (model, features) = models::parse(text.unwrap_or(models::DEFAULT))?;
+    let _ = CPU.set(Cpu { model, features });
+    Ok(())
+}
 
-/// Leaves whose answer depends on the subleaf in ECX.
-const WITH_SUBLEAF: &[u32] = &[4, 7, 0xb, 0xd, 0x8000_001d];
+/// The process's processor: the default one where none was chosen.
+pub fn cpu() -> Cpu {
+    *CPU.get_or_init(|| {
+        let (model, features) = models::parse(models::DEFAULT).unwrap_or((&models::MODELS[0], FeatureSet::ALL));
+        Cpu { model, features }
+    })
+}
 
-/// EAX, EBX, ECX and EDX for a leaf (EAX) and subleaf (ECX). Leaves that do not exist are zero.
-pub fn cpuid(leaf: u32, subleaf: u32) -> [u32; 4] {
-    let subleaf = if WITH_SUBLEAF.contains(&leaf) { subleaf } else { 0 };
-    let mut out = LEAVES.iter().find(|l| l.0 == leaf && l.1 == subleaf).map_or([0; 4], |l| l.2);
-    if subleaf == 0 {
-        for f in FEATURES.iter().filter(|f| f.leaf == leaf) {
-            out[f.register as usize] |= 1 << f.bit;
+/// A cache: type (1 data, 2 code, 3 both), level, ways, sets of 64-byte lines, processors that share it.
+struct Cache(u32, u32, u32, u32, u32);
+/// L1 of 32 KiB each, L2 of 512 KiB, L3 of 32 MiB.
+const CACHES: [Cache; 4] = [Cache(1, 1, 8, 64, 1), Cache(2, 1, 8, 64, 1), Cache(3, 2, 8, 1024, 1), Cache(3, 3, 16, 32768, SHARING)];
+
+/// Bits that hold numbers below `count`.
+fn bits(count: u32) -> u32 {
+    count.max(1).next_power_of_two().trailing_zeros()
+}
+
+impl Cpu {
+    /// XCR0: zero without XSAVE.
+    pub fn xcr0(&self) -> u64 {
+        match (self.features.has("osxsave"), self.features.has("avx")) {
+            (false, _) => 0,
+            (true, false) => XCR0_X87 | XCR0_SSE,
+            (true, true) => XCR0_X87 | XCR0_SSE | XCR0_AVX,
         }
     }
-    if leaf == 0x8000_0001 {
-        out[Edx as usize] |= cpuid(1, 0)[Edx as usize] & MIRRORED;
+
+    /// Bytes of an XSAVE area with all state that XCR0 has; of FXSAVE's alone without XSAVE.
+    pub fn xsave_size(&self) -> u64 {
+        match self.xcr0() {
+            0 => 512,
+            x if x & XCR0_AVX == 0 => XSAVE_LEGACY,
+            _ => XSAVE_LEGACY + XSAVE_AVX,
+        }
     }
-    // The subleaf is echoed beyond the last level too.
-    if leaf == 0xb {
-        out[Ecx as usize] |= subleaf & 0xff;
+
+    fn vendor(&self) -> [u32; 3] {
+        // In the order of EBX, ECX, EDX.
+        let word = |s: &[u8; 4]| u32::from_le_bytes(*s);
+        match self.model.vendor {
+            Vendor::Amd => [word(b"Auth"), word(b"cAMD"), word(b"enti")],
+            Vendor::Intel => [word(b"Genu"), word(b"ntel"), word(b"ineI")],
+        }
     }
-    out
+
+    /// Family, model and stepping as leaf 1's EAX has them.
+    fn signature(&self) -> u32 {
+        let (family, model, stepping) = self.model.signature;
+        family.min(15) << 8 | family.saturating_sub(15) << 20 | (model & 15) << 4 | (model >> 4) << 16 | stepping
+    }
+
+    fn brand(&self, part: u32) -> [u32; 4] {
+        std::array::from_fn(|word| {
+            let byte = |i: usize| self.model.brand.as_bytes().get(16 * part as usize + 4 * word + i).copied().unwrap_or(0);
+            u32::from_le_bytes([byte(0), byte(1), byte(2), byte(3)])
+        })
+    }
+
+    /// The bits that features set in a register.
+    pub fn feature_bits(&self, leaf: u32, subleaf: u32) -> [u32; 4] {
+        let mut out = [0; 4];
+        for f in self.features.iter().filter(|f| f.leaf == leaf && f.subleaf == subleaf && leaf != LINUX) {
+            out[f.register as usize] |= 1 << f.bit;
+        }
+        out
+    }
+
+    /// EAX, EBX, ECX and EDX for a leaf (EAX) and subleaf (ECX). Leaves that do not exist are zero.
+    pub fn cpuid(&self, leaf: u32, subleaf: u32, place: Place) -> [u32; 4] {
+        let amd = self.model.vendor == Vendor::Amd;
+        let vendor = self.vendor();
+        let count = place.count.max(1);
+        let subleaf = if matches!(leaf, 4 | 7 | 0xb | 0xd | 0x8000_001d) { subleaf } else { 0 };
+        let cache = |n: u32| match CACHES.get(n as usize) {
+            None => [0; 4],
+            Some(Cache(kind, level, ways, sets, sharing)) => {
+                // Intel has the number of cores' ids beside it.
+                let shared = (count.min(*sharing) - 1) << 14 | if amd { 0 } else { ((1 << bits(count)) - 1) << 26 };
+                [kind | level << 5 | 1 << 8 | shared, (ways - 1) << 22 | 63, sets - 1, 0]
+            }
+        };
+        let fixed = match (leaf, subleaf) {
+            (0, _) => [0xd, vendor[0], vendor[1], vendor[2]],
+            // Lines of 64 bytes for CLFLUSH.
+            (1, _) => [self.signature(), (place.index & 0xff) << 24 | count.min(255) << 16 | 8 << 8, 0, 0],
+            // Descriptors: "see leaf 4", prefetch of 64 bytes.
+            (2, _) if !amd => [0x00ff_f001, 0, 0, 0],
+            (4, n) if !amd => cache(n),
+            (0xb, 0) => [0, 1, 0x100, place.index],
+            (0xb, 1) => [bits(count), count, 0x201, place.index],
+            // Beyond the last level the subleaf is still echoed.
+            (0xb, n) => [0, 0, n & 0xff, place.index],
+            (0xd, 0) if self.xcr0() != 0 => [self.xcr0() as u32, self.xsave_size() as u32, self.xsave_size() as u32, 0],
+            (0xd, 1) if self.features.has("xsavec") => [0, self.xsave_size() as u32, 0, 0],
+            (0xd, 2) if self.xcr0() & XCR0_AVX != 0 => [XSAVE_AVX as u32, XSAVE_LEGACY as u32, 0, 0],
+            (0x8000_0000, _) if amd => [0x8000_001e, vendor[0], vendor[1], vendor[2]],
+            (0x8000_0000, _) => [0x8000_0008, 0, 0, 0],
+            (0x8000_0001, _) if amd => [self.signature(), 0, 0, self.feature_bits(1, 0)[Edx as usize] & MIRRORED],
+            (0x8000_0002..=0x8000_0004, _) => self.brand(leaf - 0x8000_0002),
+            // Old forms of the caches above: size, ways, lines a tag, bytes a line.
+            (0x8000_0005, _) if amd => [0, 0, 0x2008_0140, 0x2008_0140],
+            (0x8000_0006, _) if amd => [0, 0, 0x0200_6140, 0x0100_8140],
+            (0x8000_0006, _) => [0, 0, 0x0200_6040, 0],
+            // 48 bits of physical and linear address; AMD: cores less one, and the bits of their ids.
+            (0x8000_0008, _) => [0x3030, 0, if amd { bits(count) << 12 | (count - 1).min(255) } else { 0 }, 0],
+            (0x8000_001d, n) if amd => cache(n),
+            // One thread a core.
+            (0x8000_001e, _) if amd => [place.index, place.index & 0xff, 0, 0],
+            _ => [0; 4],
+        };
+        let mut out = fixed;
+        for (out, bits) in out.iter_mut().zip(self.feature_bits(leaf, subleaf)) {
+            *out |= bits;
+        }
+        out
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const FIRST: Place = Place { index: 0, count: 1 };
+
+    fn named(text: &str) -> Cpu {
+        let (model, features) = models::parse(text).unwrap();
+        Cpu { model, features }
+    }
+
     #[test]
     fn answers() {
-        assert_eq!(cpuid(0, 7)[1], 0x6874_7541);
-        assert_eq!(cpuid(1, 0)[2] >> 31, 0, "no hypervisor");
-        // x86-64-v2: CX16, LAHF, POPCNT, SSE3 to SSE4.2.
-        let v2 = 1 << 13 | 1 << 23 | 1 | 1 << 9 | 1 << 19 | 1 << 20;
-        assert_eq!(cpuid(1, 0)[2] & v2, v2);
-        assert_eq!(cpuid(0x8000_0001, 0)[2] & 1, 1);
-        assert_eq!(cpuid(0x8000_0002, 0)[0], u32::from_le_bytes(*b"xemu"));
-        assert_eq!(cpuid(0x4000_0000, 0), [0; 4]);
-        assert_eq!(cpuid(7, 1), [0; 4]);
+        let cpu = named("max");
+        let ask = |leaf, subleaf| cpu.cpuid(leaf, subleaf, FIRST);
+        assert_eq!(ask(0, 7)[1], 0x6874_7541);
+        assert_eq!(ask(1, 0)[2] >> 31, 0, "no hypervisor");
+        assert_eq!(ask(1, 0)[3], 0x178b_fbff, "what Linux shows as AT_HWCAP");
+        assert_eq!(ask(1, 0)[0], 0x00a0_0f11, "family 25, model 1, stepping 1");
+        assert_eq!(ask(0x8000_0002, 0)[0], u32::from_le_bytes(*b"xemu"));
+        assert_eq!(ask(0x4000_0000, 0), [0; 4]);
+        assert_eq!(ask(7, 1), [0; 4]);
+        assert_eq!(ask(0xd, 0), [7, 832, 832, 0]);
+        assert_eq!(ask(0xd, 1), [7, 832, 0, 0]);
+        assert_eq!(ask(0xd, 2), [256, 576, 0, 0]);
+        assert_eq!(ask(0xd, 3), [0; 4]);
+        assert_eq!(ask(0x8000_001d, 4), [0; 4]);
+        assert_eq!(ask(0xb, 5), [0, 0, 5, 0]);
+    }
+
+    #[test]
+    fn levels_are_what_glibc_wants() {
+        // sysdeps/x86/isa-level.h and dl-hwcaps: the bits of x86-64-v2 and -v3.
+        let v2 = named("v2").cpuid(1, 0, FIRST)[2];
+        let wanted = 1 << 13 | 1 << 23 | 1 | 1 << 9 | 1 << 19 | 1 << 20;
+        assert_eq!(v2 & wanted, wanted);
+        let v3 = named("v3");
+        let wanted = wanted | 1 << 12 | 1 << 22 | 1 << 26 | 1 << 27 | 1 << 28 | 1 << 29;
+        assert_eq!(v3.cpuid(1, 0, FIRST)[2] & wanted, wanted);
+        assert_eq!(v3.cpuid(7, 0, FIRST)[1] & 0x128, 0x128);
+        assert_eq!(v3.cpuid(0x8000_0001, 0, FIRST)[2] & 0x21, 0x21);
+        assert_eq!(v3.xcr0(), 7);
+        assert_eq!(named("max,-avx").xcr0(), 3);
+        assert_eq!(named("max,-xsave").xcr0(), 0);
+    }
+
+    #[test]
+    fn places() {
+        let cpu = named("max");
+        let place = Place { index: 5, count: 12 };
+        assert_eq!(cpu.cpuid(1, 0, place)[1], 5 << 24 | 12 << 16 | 0x800);
+        assert_eq!(cpu.cpuid(0xb, 1, place), [4, 12, 0x201, 5]);
+        assert_eq!(cpu.cpuid(0x8000_0008, 0, place)[2], 4 << 12 | 11);
+        assert_eq!(cpu.cpuid(0x8000_001d, 3, place)[0] >> 14, 7);
+    }
+
+    #[test]
+    fn intel() {
+        let cpu = named("Haswell");
+        assert_eq!(cpu.cpuid(0, 0, FIRST)[1], u32::from_le_bytes(*b"Genu"));
+        assert_eq!(cpu.cpuid(1, 0, FIRST)[0], 0x306c4);
+        assert_eq!(cpu.cpuid(4, 3, FIRST)[2], 32767);
+        assert_eq!(cpu.cpuid(0x8000_001d, 0, FIRST), [0; 4]);
     }
 }

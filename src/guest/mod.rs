@@ -4,8 +4,10 @@
 
 pub mod addr;
 pub mod cpuid;
+pub mod exception;
 pub mod rflags;
 pub mod state;
+pub mod xsave;
 
 pub use addr::Addr;
 pub use state::{CpuState, Gpr};

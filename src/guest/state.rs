@@ -54,7 +54,7 @@ pub struct X87 {
     pub valid: u8,
     /// TOP of stack, 0 to 7.
     pub top: u8,
-    /// Last opcode (11 bits).
+    /// Last opcode (11 bits), or [`X87::OPCODE_AT_FIP`].
     pub fop: u16,
     /// Last instruction pointer.
     pub fip: u64,
@@ -63,6 +63,8 @@ pub struct X87 {
 }
 
 impl X87 {
+    /// As `fop`: the opcode is that of the instruction at `fip`, not yet looked at.
+    pub const OPCODE_AT_FIP: u16 = 0x8000;
     /// As after FNINIT.
     pub const INIT: X87 = X87 { reg: [0; 8], control: 0x37f, status: 0, valid: 0, top: 0, fop: 0, fip: 0, fdp: 0 };
 }
@@ -129,8 +131,10 @@ pub struct CpuState {
     pub held: [[u64; 2]; 8],
     /// The x87 unit.
     pub x87: X87,
-    /// Image of FXSAVE, FNSAVE, FNSTENV between helper and translated code.
-    pub image: [[u64; 2]; 32],
+    /// Address of the x87 instruction that runs, and of its memory operand.
+    pub x87_at: [u64; 2],
+    /// Image of the x87 unit (FXSAVE, XSAVE, FNSAVE, FNSTENV) between helper and translated code.
+    pub image: [[u64; 2]; 10],
 }
 
 impl Default for CpuState {
@@ -162,7 +166,8 @@ impl Default for CpuState {
             ymm_hi: [[0; 2]; 16],
             held: [[0; 2]; 8],
             x87: X87::INIT,
-            image: [[0; 2]; 32],
+            x87_at: [0; 2],
+            image: [[0; 2]; 10],
         }
     }
 }

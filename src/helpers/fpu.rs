@@ -2,9 +2,12 @@
 
 use super::raise;
 use super::x87::{arith, compare, control, pending_exception, transcendental, transfer};
-use crate::guest::CpuState;
+use crate::guest::{Addr, CpuState};
+use crate::host::copy;
 use crate::guest::rflags::{AF, CF, OF, PF, SF, ZF};
+use crate::guest::exception;
 use crate::guest::state::X87;
+use crate::guest::xsave::X87_BYTES;
 
 macro_rules! ops { ($($(#[$doc:meta])* $name:ident $waits:ident = |$s:ident, $i:ident, $b:ident, $h:ident| $body:expr;)*) => {
     /// x87 operations; the argument (`i`) is a stack index, a constant's number or an arithmetic operation's.
@@ -14,7 +17,7 @@ macro_rules! ops { ($($(#[$doc:meta])* $name:ident $waits:ident = |$s:ident, $i:
     pub enum FpuOp { $($(#[$doc])* $name),* }
 
     type Run = fn(&mut CpuState, u8, u64, u64) -> u64;
-    const OPS: &[(bool, Run)] = &[$((stringify!($waits).len() == 5, |$s, $i, $b, $h| $body)),*];
+    const OPS: &[(bool, Run)] = &[$((stringify!($waits).as_bytes()[0] == b'w', |$s, $i, $b, $h| $body)),*];
 } }
 
 /// The value to store and whether to store it (`scratch[0]`).
@@ -29,14 +32,13 @@ fn flag(go_on: bool) -> u64 {
     go_on as u64
 }
 /// The image area as bytes.
-fn image(s: &CpuState) -> Vec<u8> {
-    s.image.iter().flatten().flat_map(|w| w.to_le_bytes()).collect()
+pub fn image(s: &CpuState) -> [u8; X87_BYTES] {
+    std::array::from_fn(|i| (s.image[i / 16][i / 8 % 2] >> (8 * (i % 8))) as u8)
 }
-fn set_image(s: &mut CpuState, at: usize, bytes: &[u8]) {
-    let mut all = image(s);
-    all[at..at + bytes.len()].copy_from_slice(bytes);
-    for (i, w) in all.chunks_exact(8).enumerate() {
-        s.image[i / 2][i % 2] = u64::from_le_bytes(w.try_into().unwrap_or_default());
+/// Sets the beginning of the image area.
+pub fn set_image(s: &mut CpuState, bytes: &[u8]) {
+    for (word, chunk) in s.image.iter_mut().flatten().zip(bytes.chunks(8)) {
+        *word = chunk.iter().rev().fold(0, |w, b| w << 8 | u64::from(*b));
     }
 }
 fn kind(i: u8) -> arith::Op {
@@ -125,8 +127,7 @@ ops! {
     /// FNSTENV; `i`: of 16-bit words. So in the three below.
     StEnv never = |s, i, _b, _h| {
         let words = control::fnstenv(&mut s.x87);
-        set_image(s, 0, &control::environment_bytes(&words, i != 0));
-        0
+        done(set_image(s, &control::environment_bytes(&words, i != 0)))
     };
     LdEnv never = |s, i, _b, _h| {
         let words = control::environment(&image(s), i != 0);
@@ -134,44 +135,61 @@ ops! {
     };
     Save never = |s, i, _b, _h| {
         let bytes = control::fnsave(&mut s.x87, i != 0);
-        set_image(s, 0, &bytes);
-        0
+        done(set_image(s, &bytes))
     };
     Rstor never = |s, i, _b, _h| {
         let bytes = image(s);
         done(control::frstor(&mut s.x87, &bytes, i != 0))
     };
-    /// FXSAVE: MXCSR in `b`.
-    FxSave never = |s, _i, b, _h| {
-        let mut area = [0; 160];
-        control::fxsave(&s.x87, &mut area);
-        area[24..28].copy_from_slice(&(b as u32).to_le_bytes());
-        area[28..32].copy_from_slice(&0x2_ffffu32.to_le_bytes());
-        set_image(s, 0, &area);
-        let xmm: Vec<u8> = s.xmm.iter().flatten().flat_map(|w| w.to_le_bytes()).collect();
-        set_image(s, 160, &xmm);
-        0
-    };
-    /// FXRSTOR: the new MXCSR.
-    FxRstor never = |s, _i, _b, _h| {
-        let bytes = image(s);
-        let area: [u8; 160] = std::array::from_fn(|k| bytes[k]);
-        control::fxrstor(&mut s.x87, &area);
-        for n in 0..16 {
-            s.xmm[n] = s.image[10 + n];
-        }
-        u32::from_le_bytes([bytes[24], bytes[25], bytes[26], bytes[27]]) as u64
-    };
 }
 
-/// Runs operation `code & 0xff` with argument `code >> 8`.
+/// Bits of [`run`]'s code: the instruction is noted as the last one (FIP; control instructions are not), with a memory operand (FDP).
+pub const NOTED: u64 = 1 << 16;
+/// See [`NOTED`].
+pub const WITH_DATA: u64 = 1 << 17;
+
+/// Runs operation `code & 0xff` with argument `code >> 8`; `x87_at` holds the instruction's pointers where it is noted.
 pub fn run(s: &mut CpuState, code: u64, bits: u64, high: u64) -> u64 {
     let (waits, f) = OPS[(code & 0xff) as usize];
     if waits && pending_exception(&s.x87) {
-        raise(s, crate::translate::exception::X87);
+        raise(s, exception::X87);
         return 0;
     }
-    f(s, (code >> 8) as u8, bits, high)
+    if code & NOTED == 0 {
+        if matches!(code & 0xff, SAVES_ENV | SAVES_ALL) {
+            opcode(&mut s.x87);
+        }
+        return f(s, (code >> 8) as u8, bits, high);
+    }
+    s.x87.fip = s.x87_at[0];
+    s.x87.fop = X87::OPCODE_AT_FIP;
+    if code & WITH_DATA != 0 {
+        s.x87.fdp = s.x87_at[1];
+    }
+    let result = f(s, (code >> 8) as u8, bits, high);
+    // FXSAVE and signal frames have the opcode of what is pending.
+    if pending_exception(&s.x87) {
+        opcode(&mut s.x87);
+    }
+    result
+}
+
+const SAVES_ENV: u64 = FpuOp::StEnv as u64;
+const SAVES_ALL: u64 = FpuOp::Save as u64;
+
+/// Looks at the last instruction's opcode, if that was not yet done: the bytes behind its prefixes.
+fn opcode(x87: &mut X87) {
+    if x87.fop != X87::OPCODE_AT_FIP {
+        return;
+    }
+    let mut bytes = [0u8; 15];
+    // It may be the last one on its page.
+    let read = (2..=15).rev().find(|n| copy::read_bytes(Addr(x87.fip), &mut bytes[..*n]).is_ok());
+    let escape = bytes[..read.unwrap_or(0)].iter().position(|b| b & 0xf8 == 0xd8);
+    x87.fop = match escape {
+        Some(at) if at < 14 => u16::from(bytes[at] & 7) << 8 | u16::from(bytes[at + 1]),
+        _ => 0,
+    };
 }
 
 const _: () = assert!(std::mem::size_of::<X87>() == 160);

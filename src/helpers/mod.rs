@@ -18,6 +18,7 @@ mod silicon;
 pub mod softfloat;
 pub mod x87;
 mod system;
+mod xsave;
 
 pub use system::fpcr_for;
 
@@ -75,8 +76,13 @@ helpers! {
     Processor = system::processor;
     /// LAR, LSL, VERR, VERW: selector, which (0-3); 1 in `scratch[0]` if it succeeds.
     Descriptor = system::descriptor;
-    /// LDMXCSR: value, host has FEAT_AFP; FPCR to be written as result.
-    LoadMxcsr = system::load_mxcsr;
+    /// The x87 unit's part of FXSAVE's area to the image: 64-bit pointers; whether the unit is in use.
+    SaveX87 = xsave::save_x87;
+    /// FXRSTOR, XRSTOR, LDMXCSR: x87 (1 requested, 2 from the image, 4 with 64-bit pointers), MXCSR, host has FEAT_AFP; FPCR to be written as result, and in
+    /// `scratch[0]` whether MXCSR is new.
+    RestoreX87 = xsave::restore;
+    /// XGETBV: ECX, MXCSR.
+    Xgetbv = xsave::xgetbv;
     /// AES, SHA, PCLMULQDQ: operation, constant; operands and result in `scratch`.
     Crypto = crypto::run;
     /// PCMPxSTRx: control; operands in `scratch`.
@@ -85,9 +91,9 @@ helpers! {
     Estimate = estimate::run;
 }
 
-pub use fpu::FpuOp;
+pub use fpu::{FpuOp, NOTED, WITH_DATA};
 
-/// Raises an exception (`translate::exception` code) at the current instruction; the helper must return at once after it.
+/// Raises an exception (`guest::exception`) at the current instruction; the helper must return at once after it.
 pub fn raise(s: &mut CpuState, code: u64) {
     s.exit_kind = crate::emit::stubs::kind::EXCEPTION;
     s.scratch[0] = code;

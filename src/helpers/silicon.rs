@@ -2,6 +2,7 @@
 use super::softfloat::F80;
 use super::x87::{arith::*, compare::*, control::*, pop, transcendental::*, transfer::*};
 use crate::guest::state::X87;
+use crate::guest::xsave::Pointers;
 use std::arch::asm;
 
 struct Rng(u64);
@@ -106,16 +107,15 @@ macro_rules! native {
         let mut out = [0u8; 160];
         out.copy_from_slice(&area.0[..160]);
         let mut y = X87::INIT;
-        fxrstor(&mut y, &out);
+        y.restore(&out, Pointers::Wide);
         (y.fip, y.fdp, y.fop) = (0, 0, 0);
         (y, rax)
     }};
 }
 
 fn image(x: &X87, base: &[u8]) -> [u8; 160] {
-    let mut out = [0; 160];
-    out.copy_from_slice(&base[..160]);
-    fxsave(x, &mut out);
+    let mut out = x.save(Pointers::Wide);
+    out[24..32].copy_from_slice(&base[24..32]);
     out
 }
 

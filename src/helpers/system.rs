@@ -1,10 +1,27 @@
 //! Instructions that ask about the machine, and MXCSR.
 
-use crate::guest::cpuid;
+use crate::guest::cpuid::{self, Place};
 use crate::guest::{CpuState, Gpr};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The processor that runs us, for the leaves that tell of it, and how many this process may use.
+fn place(leaf: u32) -> Place {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    if !matches!(leaf, 1 | 4 | 0xb | 0x8000_0008 | 0x8000_001d | 0x8000_001e) {
+        return Place { index: 0, count: 1 };
+    }
+    let mut count = COUNT.load(Ordering::Relaxed);
+    if count == 0 {
+        count = crate::host::process::processors() as u32;
+        COUNT.store(count, Ordering::Relaxed);
+    }
+    let index = crate::host::processor::current().0;
+    Place { index, count: count.max(index + 1) }
+}
 
 pub fn cpuid(s: &mut CpuState, _: u64, _: u64, _: u64) -> u64 {
-    let [a, b, c, d] = cpuid::cpuid(s.get(Gpr::Rax) as u32, s.get(Gpr::Rcx) as u32);
+    let leaf = s.get(Gpr::Rax) as u32;
+    let [a, b, c, d] = cpuid::cpu().cpuid(leaf, s.get(Gpr::Rcx) as u32, place(leaf));
     for (r, v) in [(Gpr::Rax, a), (Gpr::Rbx, b), (Gpr::Rcx, c), (Gpr::Rdx, d)] {
         s.set(r, v as u64);
     }
@@ -53,13 +70,6 @@ pub fn fpcr_for(mxcsr: u32, afp: bool) -> u64 {
     let rounding = (rounding & 1) << 1 | rounding >> 1;
     let flush = if afp { 1 << 1 | daz | ftz << 24 } else { (daz | ftz) << 24 };
     (rounding << 22 | flush) as u64
-}
-
-/// LDMXCSR of a value whose reserved bits are zero.
-pub fn load_mxcsr(s: &mut CpuState, value: u64, afp: u64, _: u64) -> u64 {
-    s.mxcsr = value as u32;
-    s.guest_fpcr = fpcr_for(value as u32, afp != 0);
-    s.guest_fpcr
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ fn own_entry(path: &[u8], pid: i32) -> Option<&[u8]> {
 /// Contents for a file that the guest opens, if it is one of those that xemu answers.
 pub fn intercept_open(task: &Task, path: &[u8]) -> Option<Vec<u8>> {
     match path {
-        b"/proc/cpuinfo" => return Some(cpuinfo::text(host::processors())),
+        b"/proc/cpuinfo" => return Some(cpuinfo::text(&crate::guest::cpuid::cpu(), host::processors())),
         b"/proc/sys/kernel/arch" => return Some(b"x86_64\n".to_vec()),
         _ => {}
     }

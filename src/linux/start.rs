@@ -6,12 +6,12 @@ use super::signal::SigHand;
 use super::process::{Limits, Own, Places, Process};
 use super::stack::{self, Contents, at};
 use super::task::Task;
-use super::{run, vdso};
+use super::{run, signal, vdso};
 use crate::debug;
 use crate::emit::Features;
 use crate::engine::{self, Engine};
 use crate::guest::addr::PAGE_SIZE;
-use crate::guest::{Addr, Gpr};
+use crate::guest::{Addr, Gpr, cpuid};
 use crate::host::file::{self, Fd};
 use crate::host::process::{self as host, Start};
 use crate::host::{copy, reserved};
@@ -33,14 +33,10 @@ pub struct Job {
     pub exec_name: Option<Vec<u8>>,
 }
 
-/// CPUID.1:EDX, as AT_HWCAP shows it.
-const HWCAP: u64 = 0x178b_fbff;
-/// AT_HWCAP2: FSGSBASE may be used (HWCAP2_FSGSBASE).
-const HWCAP2: u64 = 2;
+/// AT_HWCAP2: FSGSBASE may be used.
+const HWCAP2_FSGSBASE: u64 = 2;
 /// Ticks a second (AT_CLKTCK).
 const CLOCK_TICKS: u64 = 100;
-/// Size of a signal frame with AVX state (AT_MINSIGSTKSZ).
-const MIN_SIGNAL_STACK: u64 = 1776;
 const ADDR_NO_RANDOMIZE: u64 = 0x4_0000;
 /// The stack's size where its limit says "unlimited": address space only, memory is used as it is touched.
 const UNLIMITED_STACK: u64 = 256 << 20;
@@ -71,6 +67,7 @@ pub fn start(start: &Start, job: Job) -> ! {
 
 fn prepare(start: &Start, job: Job) -> Result<Task, LoadError> {
     let mut options = job.options;
+    cpuid::select(options.cpu.as_deref()).map_err(LoadError::Option)?;
     let own = Own::find(start.exec_name(), options.own_fd.take());
     let exec_name = job.exec_name.unwrap_or_else(|| job.program.clone());
     let program = loader::resolve(&job.program, job.args, options.prefix.as_deref(), job.fd.map(Fd))?;
@@ -145,6 +142,7 @@ fn engine_options(start: &Start, options: &crate::options::Options) -> Result<en
         t.switches.disable("dead-flags").map_err(LoadError::Option)?;
     }
     t.strict_align = options.strict_align;
+    t.xcr0 = cpuid::cpu().xcr0();
     t.unsafe_fast_nan = options.unsafe_fast_nan;
     if let Some(size) = options.cache_size {
         e.cache_size = size;
@@ -220,10 +218,11 @@ fn auxiliary(start: &Start, loaded: &Loaded, vdso: Addr) -> Vec<(u64, u64)> {
     let (uid, gid) = host::real_ids();
     let (euid, egid) = host::effective_ids();
     let id = |kind: u64, value: u32| (kind, start.aux(kind).unwrap_or(value as u64));
+    let cpu = cpuid::cpu();
     vec![
         (at::SYSINFO_EHDR, vdso.0),
-        (at::MINSIGSTKSZ, MIN_SIGNAL_STACK),
-        (at::HWCAP, HWCAP),
+        (at::MINSIGSTKSZ, signal::min_stack()),
+        (at::HWCAP, u64::from(cpu.feature_bits(1, 0)[3])),
         (at::PAGESZ, PAGE_SIZE),
         (at::CLKTCK, CLOCK_TICKS),
         (at::PHDR, loaded.headers.0),
@@ -238,7 +237,7 @@ fn auxiliary(start: &Start, loaded: &Loaded, vdso: Addr) -> Vec<(u64, u64)> {
         id(at::EGID, egid),
         (at::SECURE, start.aux(at::SECURE).unwrap_or(0)),
         (at::RANDOM, 0),
-        (at::HWCAP2, HWCAP2),
+        (at::HWCAP2, if cpu.features.has("fsgsbase") { HWCAP2_FSGSBASE } else { 0 }),
         (at::EXECFN, 0),
         (at::PLATFORM, 0),
     ]

@@ -19,19 +19,7 @@ pub enum Carry {
     Direct,
 }
 
-/// Exception codes as translated code hands them to `Stub::Exception`.
-pub mod exception {
-    #![allow(missing_docs)] // The SDM's names.
-    pub const DIVIDE: u64 = 0;
-    pub const DEBUG: u64 = 1;
-    pub const BREAKPOINT: u64 = 3;
-    pub const UNDEFINED: u64 = 6;
-    pub const GENERAL_PROTECTION: u64 = 13;
-    pub const X87: u64 = 16;
-    pub const SIMD: u64 = 19;
-    /// INT n: `INTERRUPT + n`.
-    pub const INTERRUPT: u64 = 0x100;
-}
+pub use crate::guest::exception;
 
 type ColdCode<'a> = Box<dyn FnOnce(&mut Ctx<'a>) + 'a>;
 

@@ -42,6 +42,7 @@ mod table;
 mod uppers;
 mod vector;
 mod x87;
+mod xsave;
 
 #[cfg(test)]
 mod tests;
@@ -52,11 +53,12 @@ pub use uppers::Held;
 use crate::decode::{End, Flags, Flow, NO_FLAGS, Region};
 use crate::emit::{Asm, Features, Order};
 use crate::guest::Addr;
+use crate::guest::cpuid::{XCR0_AVX, XCR0_SSE, XCR0_X87};
 use crate::optimize::Switches;
 use std::collections::BTreeSet;
 
 /// What translation depends on besides the guest's bytes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// What the host offers.
     pub features: Features,
@@ -68,8 +70,24 @@ pub struct Options {
     pub misaligned: BTreeSet<u64>,
     /// Misaligned 16-byte SSE operands raise #GP as on hardware (`--strict-align`).
     pub strict_align: bool,
+    /// XCR0 of the processor that is shown: without XSAVE zero, and what needs it raises #UD.
+    pub xcr0: u64,
     /// NaN operands and results are not given x86's payload and sign (`--unsafe-fast-nan`).
     pub unsafe_fast_nan: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            features: Features::default(),
+            switches: Switches::default(),
+            ordered: false,
+            misaligned: BTreeSet::new(),
+            strict_align: false,
+            xcr0: XCR0_X87 | XCR0_SSE | XCR0_AVX,
+            unsafe_fast_nan: false,
+        }
+    }
 }
 
 /// Where translated code can be entered.
@@ -164,6 +182,7 @@ fn block(c: &mut Ctx, index: usize) {
         c.index = at;
         c.begin_insn(insn);
         match table::handler(insn) {
+            Some(_) if c.options.xcr0 & XCR0_AVX == 0 && insn.needs_avx() => c.undefined(insn),
             Some(handler) => handler(c, insn),
             None => c.undefined(insn),
         }

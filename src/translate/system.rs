@@ -3,15 +3,16 @@
 use super::Row;
 use super::atomic::write_zf;
 use super::context::{Ctx, exception};
-use crate::decode::{Insn, Mnemonic, Op};
+use crate::decode::{Insn, Mnemonic, Op, STATUS};
 use crate::emit::regs::*;
-use crate::emit::{Alu, Asm, Mem, Order, Shift, Size, Width};
+use crate::emit::{Alu, Asm, Label, Mem, Order, Shift, Size, Width};
 use crate::guest::CpuState;
+use crate::guest::xsave::MXCSR_MASK;
 use crate::helpers::Id;
 use std::mem::offset_of;
 
 macro_rules! rows { (privileged: $($privileged:ident)*; hints: $($hint:ident)*; $($rest:tt)*) => {
-    /// Mnemonics of this family. What is nowhere gets #UD: XGETBV and XSETBV (OSXSAVE is clear), SYSENTER, MONITOR, MWAIT, virtualisation, UD0 to UD2.
+    /// Mnemonics of this family. What is nowhere gets #UD: SYSENTER, MONITOR, MWAIT, virtualisation, UD0 to UD2.
     pub const ROWS: &[Row] = {
         use Mnemonic::*;
         &[$(($privileged, general_protection),)* $(($hint, |_, _| {}),)* $($rest)*]
@@ -47,6 +48,7 @@ rows! {
     (Verw, |c, i| descriptor(c, i, 3)),
     (Ldmxcsr, ldmxcsr),
     (Stmxcsr, stmxcsr),
+    (Xsetbv, |c, i| if c.options.xcr0 == 0 { c.undefined(i) } else { general_protection(c, i) }),
 }
 
 fn general_protection(c: &mut Ctx, _insn: &Insn) {
@@ -147,38 +149,79 @@ fn descriptor(c: &mut Ctx, insn: &Insn, which: u64) {
     }
 }
 
-/// LDMXCSR. FPSR's sticky bits are cleared: those of the value are kept in the state.
-pub fn ldmxcsr(c: &mut Ctx, insn: &Insn) {
-    let mem = c.mem(insn);
-    c.load_mem(4, T[1], mem);
-    let bad = c.cold(|c| c.raise(exception::GENERAL_PROTECTION));
-    c.a.shift_imm(Shift::Lsr, Size::W, T[2], T[1], 16);
-    c.a.cbnz(Size::W, T[2], bad);
-    c.a.mov_imm(T[2], c.options.features.afp as u64);
-    c.helper(Id::LoadMxcsr);
-    c.a.write_fpcr(T[0]);
-    c.a.write_fpsr(ZR);
+/// #GP (at `bad`) where reserved bits of an MXCSR value are set: all above 15 but the mask of misalignment faults.
+pub(super) fn reserved_mxcsr(c: &mut Ctx, value: X, t: X, bad: Label) {
+    c.a.shift_imm(Shift::Lsr, Size::W, t, value, 16);
+    c.a.alu_imm(Alu::And, Size::W, t, t, !(MXCSR_MASK >> 16) as u64 & 0xffff_ffff);
+    c.a.cbnz(Size::W, t, bad);
 }
 
-/// STMXCSR: the state's value, and what has happened since: FPSR's IOC DZC OFC UFC IXC (0 to 4) are IE ZE OE UE PE (0, 2 to 5).
-pub fn stmxcsr(c: &mut Ctx, insn: &Insn) {
-    c.a.read_fpsr(T[1]);
+/// MXCSR's bits that FPCR depends on: DAZ, rounding, FTZ.
+const CONTROL: u64 = 1 << 6 | 3 << 13 | 1 << 15;
+
+/// Sets MXCSR to `value`, whose reserved bits are zero; a set bit 63: it stays. FPSR's sticky bits are cleared: those of the value are kept in the state.
+/// The helper is called only where FPCR may change, or where bit 0 of `x87` is set: then it restores that unit as T1 says. Uses T1 to T3.
+pub(super) fn set_mxcsr(c: &mut Ctx, value: X, x87: Option<X>) {
+    c.canonical_carry(STATUS);
+    let done = c.a.label();
+    let field = c.field(offset_of!(CpuState, mxcsr));
+    let slow = c.cold(move |c| {
+        if x87.is_none() {
+            c.a.mov_imm(T[1], 0);
+        }
+        c.a.mov(Size::X, T[2], value);
+        c.a.mov_imm(T[3], c.options.features.afp as u64);
+        c.helper(Id::RestoreX87);
+        c.load_field(T[1], offset_of!(CpuState, scratch));
+        c.a.cbz(Size::X, T[1], done);
+        c.a.write_fpcr(T[0]);
+        c.a.write_fpsr(ZR);
+        c.a.b(done);
+    });
+    if let Some(x87) = x87 {
+        c.a.tbnz(x87, 0, slow);
+        c.a.tbnz(value, 63, done);
+    }
+    c.a.load(Width::W, T[2], field, Order::Plain);
+    c.a.alu(Alu::Eor, Size::W, T[2], T[2], value);
+    c.a.alu_imm(Alu::And, Size::W, T[2], T[2], CONTROL);
+    c.a.cbnz(Size::W, T[2], slow);
+    c.a.store(Width::W, value, field, Order::Plain);
+    c.a.write_fpsr(ZR);
+    c.a.bind(done);
+}
+
+pub fn ldmxcsr(c: &mut Ctx, insn: &Insn) {
+    let mem = c.mem(insn);
+    c.load_mem(4, T[5], mem);
+    let bad = c.cold(|c| c.raise(exception::GENERAL_PROTECTION));
+    reserved_mxcsr(c, T[5], T[2], bad);
+    set_mxcsr(c, T[5], None);
+}
+
+/// MXCSR to `d`: the state's value, and what has happened since: FPSR's IOC DZC OFC UFC IXC (0 to 4) are IE ZE OE UE PE (0, 2 to 5).
+pub(super) fn read_mxcsr(c: &mut Ctx, d: X, [s, t, u]: [X; 3]) {
+    c.a.read_fpsr(s);
     let mxcsr = c.field(offset_of!(CpuState, mxcsr));
-    c.a.load(Width::W, T[0], mxcsr, Order::Plain);
-    c.a.ubfx(Size::W, T[2], T[1], 1, 4);
+    c.a.load(Width::W, d, mxcsr, Order::Plain);
+    c.a.ubfx(Size::W, t, s, 1, 4);
     if c.options.features.afp {
         // FPCR.AH: IDC (7) is DE (1).
-        c.a.ubfx(Size::W, T[3], T[1], 7, 1);
-        c.a.alu_shift(Alu::Orr, Size::W, T[0], T[0], T[3], Shift::Lsl, 1);
+        c.a.ubfx(Size::W, u, s, 7, 1);
+        c.a.alu_shift(Alu::Orr, Size::W, d, d, u, Shift::Lsl, 1);
     } else {
         // A result that FTZ makes zero is inexact to x86; the host's flushing sets UFC alone.
-        c.a.ubfx(Size::W, T[3], T[0], 15, 1);
-        c.a.alu_shift(Alu::And, Size::W, T[3], T[3], T[1], Shift::Lsr, 3);
-        c.a.alu_shift(Alu::Orr, Size::W, T[2], T[2], T[3], Shift::Lsl, 3);
+        c.a.ubfx(Size::W, u, d, 15, 1);
+        c.a.alu_shift(Alu::And, Size::W, u, u, s, Shift::Lsr, 3);
+        c.a.alu_shift(Alu::Orr, Size::W, t, t, u, Shift::Lsl, 3);
     }
-    c.a.alu_imm(Alu::And, Size::W, T[1], T[1], 1);
-    c.a.alu_shift(Alu::Orr, Size::W, T[1], T[1], T[2], Shift::Lsl, 2);
-    c.a.alu(Alu::Orr, Size::W, T[0], T[0], T[1]);
+    c.a.alu_imm(Alu::And, Size::W, s, s, 1);
+    c.a.alu_shift(Alu::Orr, Size::W, s, s, t, Shift::Lsl, 2);
+    c.a.alu(Alu::Orr, Size::W, d, d, s);
+}
+
+pub fn stmxcsr(c: &mut Ctx, insn: &Insn) {
+    read_mxcsr(c, T[0], [T[1], T[2], T[3]]);
     let mem = c.mem(insn);
     c.store_mem(4, T[0], mem);
 }

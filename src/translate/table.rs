@@ -18,6 +18,7 @@ const FAMILIES: &[&[Row]] = &[
     super::string::ROWS,
     super::system::ROWS,
     super::x87::ROWS,
+    super::xsave::ROWS,
     super::sse_move::ROWS,
     super::sse_int::LANES,
     super::sse_int::ROWS,

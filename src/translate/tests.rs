@@ -35,6 +35,24 @@ fn check(bytes: &[u8], options: &Options) {
     assert!(result.is_ok(), "{bytes:02x?}");
 }
 
+/// What is not offered without AVX state or XSAVE raises #UD; BMI's VEX encodings do not need it.
+#[test]
+fn masked_state_raises() {
+    let undefined = |bytes: &[u8], xcr0: u64| {
+        let region = decode_region(&Bytes(bytes), Addr(BASE), Limits { insns: 1, segments: 1 });
+        let emitted = translate(&region, &Options { xcr0, ..Options::default() });
+        // The instruction is an exit and nothing else: it is left by its third word.
+        emitted.exits.first().is_some_and(|e| e.kind == super::ExitKind::Exception && e.host == 12)
+    };
+    let (vaddps, xsave, xgetbv, andn): (&[u8], &[u8], &[u8], &[u8]) =
+        (&[0xc5, 0xec, 0x58, 0xc1], &[0x0f, 0xae, 0x20], &[0x0f, 0x01, 0xd0], &[0xc4, 0xe2, 0x60, 0xf2, 0xc1]);
+    for (bytes, at) in [(vaddps, [7, 3, 0]), (xsave, [7, 3, 0]), (xgetbv, [7, 3, 0]), (andn, [7, 3, 0])] {
+        let got = at.map(|xcr0| undefined(bytes, xcr0));
+        let avx = bytes == vaddps;
+        assert_eq!(got, if bytes == andn { [false; 3] } else { [false, avx, true] }, "{bytes:02x?}");
+    }
+}
+
 /// A sequence of numbers that is the same in every run.
 struct Random(u64);
 

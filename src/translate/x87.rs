@@ -1,14 +1,14 @@
 //! x87: memory operands move in translated code, everything else happens in the helper `Fpu`.
 
 use super::Row;
-use super::context::{Ctx, exception};
+use super::context::Ctx;
 use super::flags::{Test, condition};
 use crate::decode::{Code, Insn, Mnemonic, Op};
 use crate::emit::regs::*;
-use crate::emit::{Alu, Mem, Order, Shift, Size, Width};
+use crate::emit::{Alu, Mem, Order, Size, Width};
 use crate::guest::CpuState;
 use crate::guest::state::X87;
-use crate::helpers::{FpuOp, Id};
+use crate::helpers::{FpuOp, Id, NOTED, WITH_DATA};
 use std::mem::offset_of;
 
 /// Mnemonics of this family.
@@ -129,16 +129,26 @@ pub const ROWS: &[Row] = {
         (Fldenv, |c, i| load_image(c, i, FpuOp::LdEnv)),
         (Fnsave, |c, i| save_image(c, i, FpuOp::Save)),
         (Frstor, |c, i| load_image(c, i, FpuOp::Rstor)),
-        (Fxsave, fxsave),
-        (Fxsave64, fxsave),
-        (Fxrstor, fxrstor),
-        (Fxrstor64, fxrstor),
     ]
 };
 
-/// Runs an operation; operand bits in T2 and T3.
+/// Runs an operation; operand bits in T2 and T3. All but control instructions leave their pointers for FNSTENV (SDM vol. 1, 8.1.8).
 fn run(c: &mut Ctx, op: FpuOp, argument: u64) {
-    c.a.mov_imm(T[1], op as u64 | argument << 8);
+    let mut code = op as u64 | argument << 8;
+    use FpuOp::*;
+    if !matches!(op, Pop | Init | ClearEx | LdCw | StSw | Wait | StEnv | LdEnv | Save | Rstor) {
+        let insn = c.region.insns[c.index];
+        code |= NOTED;
+        c.a.guest_address(T[4], c.at.0);
+        c.store_field(T[4], offset_of!(CpuState, x87_at));
+        if insn.has_memory() {
+            code |= WITH_DATA;
+            let mem = c.mem(&insn);
+            c.a.lea(T[4], mem);
+            c.store_field(T[4], offset_of!(CpuState, x87_at) + 8);
+        }
+    }
+    c.a.mov_imm(T[1], code);
     c.helper(Id::Fpu);
 }
 
@@ -408,50 +418,4 @@ fn image_size(insn: &Insn) -> (i64, u64) {
         Code::Fnsave_m94byte | Code::Frstor_m94byte => (94, 1),
         _ => (108, 0),
     }
-}
-
-/// Raises #GP where the operand is not on a 16-byte boundary.
-fn aligned(c: &mut Ctx, at: X) {
-    let bad = c.cold(|c| c.raise(exception::GENERAL_PROTECTION));
-    c.a.alu_imm(Alu::And, Size::X, T[0], at, 15);
-    c.a.cbnz(Size::X, T[0], bad);
-}
-
-/// MXCSR as STMXCSR would give it, in T2.
-fn mxcsr(c: &mut Ctx) {
-    c.a.read_fpsr(T[1]);
-    c.a.load(Width::W, T[2], Mem::Off(STATE, offset_of!(CpuState, mxcsr) as i64), Order::Plain);
-    c.a.ubfx(Size::W, T[3], T[1], 1, 4);
-    c.a.alu_imm(Alu::And, Size::W, T[1], T[1], 1);
-    c.a.alu_shift(Alu::Orr, Size::W, T[1], T[1], T[3], Shift::Lsl, 2);
-    c.a.alu(Alu::Orr, Size::W, T[2], T[2], T[1]);
-}
-
-/// Bytes of the FXSAVE area that are written; the rest is software's.
-const FX_BYTES: i64 = 416;
-
-fn fxsave(c: &mut Ctx, insn: &Insn) {
-    let at = c.mem_in_register(insn);
-    aligned(c, at);
-    mxcsr(c);
-    run(c, FpuOp::FxSave, 0);
-    let at = c.mem_in_register(insn);
-    copy(c, at, FX_BYTES, true);
-}
-
-fn fxrstor(c: &mut Ctx, insn: &Insn) {
-    let at = c.mem_in_register(insn);
-    aligned(c, at);
-    // Reserved MXCSR bits: #GP, before anything changes.
-    let bad = c.cold(|c| c.raise(exception::GENERAL_PROTECTION));
-    c.load_mem(4, T[1], Mem::Off(at, 24));
-    c.a.shift_imm(Shift::Lsr, Size::W, T[2], T[1], 16);
-    c.a.cbnz(Size::W, T[2], bad);
-    copy(c, at, FX_BYTES, false);
-    run(c, FpuOp::FxRstor, 0);
-    c.a.mov(Size::X, T[1], T[0]);
-    c.a.mov_imm(T[2], c.options.features.afp as u64);
-    c.helper(Id::LoadMxcsr);
-    c.a.write_fpcr(T[0]);
-    c.a.write_fpsr(ZR);
 }

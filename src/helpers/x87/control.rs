@@ -18,7 +18,7 @@ pub fn fldcw(fpu: &mut X87, v: u16) {
 }
 /// FNSTSW: the status word with TOP.
 pub fn fnstsw(fpu: &X87) -> u16 {
-    fpu.status | (fpu.top as u16) << 11
+    fpu.status_word()
 }
 fn set_status(fpu: &mut X87, v: u16) {
     fpu.top = (v >> 11 & 7) as u8;
@@ -115,36 +115,6 @@ pub fn frstor(fpu: &mut X87, image: &[u8], narrow: bool) {
         r[..10].copy_from_slice(&image[registers + 10 * i..registers + 10 * i + 10]);
         let p = phys(fpu, i as u8);
         fpu.reg[p] = u128::from_le_bytes(r);
-    }
-}
-
-/// The x87 part of FXSAVE64's area: bytes 0-23 and the registers at 32-159. MXCSR (24-31) is left to the caller.
-pub fn fxsave(fpu: &X87, area: &mut [u8; 160]) {
-    area[0..2].copy_from_slice(&fpu.control.to_le_bytes());
-    area[2..4].copy_from_slice(&fnstsw(fpu).to_le_bytes());
-    area[4] = fpu.valid;
-    area[5] = 0;
-    area[6..8].copy_from_slice(&(fpu.fop & 0x7ff).to_le_bytes());
-    area[8..16].copy_from_slice(&fpu.fip.to_le_bytes());
-    area[16..24].copy_from_slice(&fpu.fdp.to_le_bytes());
-    for i in 0..8 {
-        let v = F80::from_bits(fpu.reg[phys(fpu, i as u8)]).bits();
-        area[32 + 16 * i..48 + 16 * i].copy_from_slice(&v.to_le_bytes());
-    }
-}
-/// FXRSTOR64's x87 part.
-pub fn fxrstor(fpu: &mut X87, area: &[u8; 160]) {
-    let half = |i: usize| u16::from_le_bytes([area[i], area[i + 1]]);
-    let long = |i: usize| (0..8).fold(0u64, |v, k| v | (area[i + k] as u64) << (8 * k));
-    fpu.control = half(0) & 0x1f3f | 0x40;
-    set_status(fpu, half(2));
-    fpu.valid = area[4];
-    fpu.fop = half(6) & 0x7ff;
-    fpu.fip = long(8);
-    fpu.fdp = long(16);
-    for i in 0..8 {
-        let p = phys(fpu, i as u8);
-        fpu.reg[p] = (half(40 + 16 * i) as u128) << 64 | long(32 + 16 * i) as u128;
     }
 }
 

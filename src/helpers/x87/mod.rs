@@ -67,8 +67,7 @@ pub fn pop(fpu: &mut X87) {
 
 /// Sets ES and B from flags and masks.
 pub(super) fn summarize(fpu: &mut X87) {
-    let unmasked = fpu.status & !fpu.control & 0x3f != 0;
-    fpu.status = fpu.status & !(ES | B) | if unmasked { ES | B } else { 0 };
+    fpu.summarize();
 }
 
 /// Records what an operation reported. False: an unmasked exception leaves operands as they were.

@@ -1,34 +1,51 @@
-//! The vector and x87 state of a signal frame: FXSAVE's 512 bytes (Intel SDM vol. 1, 10.5.1).
+//! The vector and x87 state of a signal frame: XSAVE's area with the kernel's marks (arch/x86/kernel/fpu/signal.c, arch/x86/include/uapi/asm/sigcontext.h),
+//! or FXSAVE's where XSAVE is not offered.
 
-use crate::guest::CpuState;
-use crate::guest::state::{MXCSR_INIT, X87};
+use crate::guest::{Addr, cpuid};
+use crate::guest::state::{CpuState, MXCSR_INIT, X87};
+use crate::guest::xsave::*;
+use crate::host::copy::{self, Fault};
 use crate::host::fp;
 
-/// Size in bytes.
-pub const SIZE: usize = 512;
-
-/// The MXCSR bits that may be set (MXCSR_MASK): without the misaligned-exception bit of AMD.
-const MXCSR_MASK: u32 = 0xffff;
-
-const FCW: usize = 0;
-const FSW: usize = 2;
-const FTW: usize = 4;
-const FOP: usize = 6;
-const FIP: usize = 8;
-const FDP: usize = 16;
-const MXCSR: usize = 24;
-const MASK: usize = 28;
-const ST: usize = 32;
-const XMM: usize = 160;
-
+/// Bytes of FXSAVE's area.
+const FX_BYTES: usize = 512;
+/// struct _fpx_sw_bytes in what FXSAVE leaves to software: magic1, extended_size, xfeatures, xstate_size.
+const SW_AT: usize = 464;
+/// FP_XSTATE_MAGIC1: XSAVE's area follows.
+const MAGIC1: u32 = 0x4650_5853;
+/// FP_XSTATE_MAGIC2, behind the area.
+const MAGIC2: u32 = 0x4650_5845;
+const MAGIC2_BYTES: usize = 4;
+/// XFEATURE_MASK_FPSSE.
+const FPSSE: u64 = 3;
+/// Room for everything.
+const ROOM: usize = END + MAGIC2_BYTES;
 /// FPCR.AH: set from the start where the host has FEAT_AFP.
 const ALTERNATE: u64 = 2;
+/// MXCSR's UE, PE and FTZ.
+const UE: u32 = 1 << 4;
+const PE: u32 = 1 << 5;
+const FTZ: u32 = 1 << 15;
+
+/// Bytes of the area, and the alignment that it has on the stack.
+pub fn size() -> u64 {
+    let cpu = cpuid::cpu();
+    cpu.xsave_size() + if cpu.xcr0() != 0 { MAGIC2_BYTES as u64 } else { 0 }
+}
+/// See [`size`].
+pub const ALIGNMENT: u64 = 64;
 
 /// MXCSR, with the sticky flags that the host holds.
 pub fn mxcsr(s: &CpuState) -> u32 {
-    // DE is there with FPCR.AH only.
+    // DE is there with FPCR.AH only; without it a result that FTZ makes zero sets UE alone, and is inexact to x86 (as STMXCSR's translation has it).
     const DE: u32 = 2;
-    s.mxcsr | fp::sticky() & if s.guest_fpcr & ALTERNATE != 0 { !0 } else { !DE }
+    let alternate = s.guest_fpcr & ALTERNATE != 0;
+    let mut flags = fp::sticky();
+    if !alternate {
+        flags &= !DE;
+        flags |= if flags & UE != 0 && s.mxcsr & FTZ != 0 { PE } else { 0 };
+    }
+    s.mxcsr | flags
 }
 
 /// Sets MXCSR: from now on all sticky flags are those of `value`.
@@ -38,50 +55,106 @@ pub fn set_mxcsr(s: &mut CpuState, value: u32) {
     fp::clear_sticky();
 }
 
-/// Saves the state.
-pub fn save(s: &CpuState) -> [u8; SIZE] {
-    let mut area = [0u8; SIZE];
+/// Writes the state to `at`, which is aligned.
+pub fn save(s: &CpuState, at: u64) -> Result<(), Fault> {
+    let xcr0 = cpuid::cpu().xcr0();
+    let mxcsr = mxcsr(s);
+    let size = size() as usize;
+    let mut area = [0u8; ROOM];
     let mut put = |at: usize, bytes: &[u8]| area[at..at + bytes.len()].copy_from_slice(bytes);
-    let x = &s.x87;
-    put(FCW, &x.control.to_le_bytes());
-    put(FSW, &(x.status | (x.top as u16 & 7) << 11).to_le_bytes());
-    put(FTW, &[x.valid]);
-    put(FOP, &(x.fop & 0x7ff).to_le_bytes());
-    put(FIP, &x.fip.to_le_bytes());
-    put(FDP, &x.fdp.to_le_bytes());
-    put(MXCSR, &mxcsr(s).to_le_bytes());
-    put(MASK, &MXCSR_MASK.to_le_bytes());
-    for i in 0..8 {
-        put(ST + 16 * i, &x.reg[(x.top as usize + i) & 7].to_le_bytes()[..10]);
+    put(0, &s.x87.save(Pointers::Wide));
+    put(MXCSR_AT, &mxcsr.to_le_bytes());
+    put(MXCSR_AT + 4, &MXCSR_MASK.to_le_bytes());
+    let mut put_all = |at: usize, registers: &[[u64; 2]; 16]| {
+        for (i, word) in registers.iter().flatten().enumerate() {
+            put(at + 8 * i, &word.to_le_bytes());
+        }
+    };
+    put_all(XMM_AT, &s.xmm);
+    if xcr0 != 0 {
+        if xcr0 & cpuid::XCR0_AVX != 0 {
+            put_all(AVX_AT, &s.ymm_hi);
+        }
+        let xstate = (size - MAGIC2_BYTES) as u32;
+        put(SW_AT, &MAGIC1.to_le_bytes());
+        put(SW_AT + 4, &(size as u32).to_le_bytes());
+        put(SW_AT + 8, &xcr0.to_le_bytes());
+        put(SW_AT + 16, &xstate.to_le_bytes());
+        // As XSAVE sees what is in use; x87 and SSE are always there, for programs that change them and do not know the header.
+        put(HEADER_AT, &(xinuse(s, xcr0, MXCSR_INIT) | FPSSE).to_le_bytes());
+        put(size - MAGIC2_BYTES, &MAGIC2.to_le_bytes());
     }
-    for (i, [low, high]) in s.xmm.iter().enumerate() {
-        put(XMM + 16 * i, &low.to_le_bytes());
-        put(XMM + 16 * i + 8, &high.to_le_bytes());
-    }
-    area
+    copy::write_bytes(Addr(at), &area[..size])
 }
 
-/// Restores the state.
-pub fn restore(s: &mut CpuState, area: &[u8; SIZE]) {
-    let word = |at: usize| u16::from_le_bytes([area[at], area[at + 1]]);
-    let quad = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| area[at + i]));
-    let top = (word(FSW) >> 11 & 7) as u8;
-    let x = &mut s.x87;
-    x.control = word(FCW);
-    x.status = word(FSW) & !(7 << 11);
-    x.top = top;
-    x.valid = area[FTW];
-    x.fop = word(FOP) & 0x7ff;
-    x.fip = quad(FIP);
-    x.fdp = quad(FDP);
-    for i in 0..8 {
-        let at = ST + 16 * i;
-        x.reg[(top as usize + i) & 7] = u128::from(quad(at)) | u128::from(word(at + 8)) << 64;
+/// What a frame's area holds, by its marks: the components to restore from it, and whether by XRSTOR. Anything odd: FXSAVE's area alone
+/// (check_xstate_in_sigframe).
+fn marks(at: u64, area: &[u8; FX_BYTES], xcr0: u64) -> Result<Option<u64>, Fault> {
+    let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| area[at + i]));
+    let xfeatures = u64::from(word(SW_AT + 8)) | u64::from(word(SW_AT + 12)) << 32;
+    let (extended, xstate) = (word(SW_AT + 4), word(SW_AT + 16));
+    if xcr0 == 0 || word(SW_AT) != MAGIC1 || (xstate as usize) < AVX_AT || u64::from(xstate) > size() - MAGIC2_BYTES as u64 || xstate > extended {
+        return Ok(None);
     }
-    for (i, x) in s.xmm.iter_mut().enumerate() {
-        *x = [quad(XMM + 16 * i), quad(XMM + 16 * i + 8)];
+    let magic2 = copy::read::<u32>(Addr(at.wrapping_add(u64::from(xstate))))?;
+    Ok((magic2 == MAGIC2).then_some(xfeatures & xcr0))
+}
+
+/// Why a frame's area can not be restored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bad;
+
+/// Restores the state from the area at `at`. Components that the frame does not have become initial.
+pub fn restore(s: &mut CpuState, at: u64) -> Result<(), Bad> {
+    let bad = |_: Fault| Bad;
+    let xcr0 = cpuid::cpu().xcr0();
+    let mut area = [0u8; END];
+    let mut fx = [0u8; FX_BYTES];
+    copy::read_bytes(Addr(at), &mut fx).map_err(bad)?;
+    area[..FX_BYTES].copy_from_slice(&fx);
+    let wanted = marks(at, &fx, xcr0).map_err(bad)?;
+    let quad = |area: &[u8; END], at: usize| u64::from_le_bytes(std::array::from_fn(|i| area[at + i]));
+    // What XRSTOR finds, of what is asked for; what is neither is initial.
+    let (asked, found) = match wanted {
+        None => (FPSSE, FPSSE),
+        Some(asked) => {
+            let end = if xcr0 & cpuid::XCR0_AVX != 0 { END } else { AVX_AT };
+            copy::read_bytes(Addr(at + FX_BYTES as u64), &mut area[FX_BYTES..end]).map_err(bad)?;
+            let header: [u64; 8] = std::array::from_fn(|i| quad(&area, HEADER_AT + 8 * i));
+            (asked, asked & check_header(&header, xcr0)?)
+        }
+    };
+    let compacted = wanted.is_some() && quad(&area, HEADER_AT + 8) & COMPACTED != 0;
+    let new_mxcsr = match compacted {
+        false if asked & 6 != 0 => Some(quad(&area, MXCSR_AT) as u32),
+        true if asked & 2 != 0 => Some(if found & 2 != 0 { quad(&area, MXCSR_AT) as u32 } else { MXCSR_INIT }),
+        _ => None,
+    };
+    if new_mxcsr.unwrap_or(MXCSR_INIT) & !MXCSR_MASK != 0 {
+        return Err(Bad);
     }
-    set_mxcsr(s, quad(MXCSR) as u32 & MXCSR_MASK);
+    let unit: [u8; X87_BYTES] = std::array::from_fn(|i| area[i]);
+    s.x87 = X87::INIT;
+    if found & 1 != 0 {
+        s.x87.restore(&unit, Pointers::Wide);
+    }
+    let read_all = |at: usize, bit: u64| -> [[u64; 2]; 16] {
+        std::array::from_fn(|n| std::array::from_fn(|half| if found & bit != 0 { quad(&area, at + 16 * n + 8 * half) } else { 0 }))
+    };
+    s.xmm = read_all(XMM_AT, 2);
+    s.ymm_hi = read_all(AVX_AT, 4);
+    set_mxcsr(s, new_mxcsr.unwrap_or(MXCSR_INIT));
+    Ok(())
+}
+
+/// XRSTOR's checks of the header, as translated code makes them (`translate::xsave`): XSTATE_BV.
+fn check_header(header: &[u64; 8], xcr0: u64) -> Result<u64, Bad> {
+    let [bv, xcomp, ..] = *header;
+    let good = match xcomp & COMPACTED != 0 {
+        false => xcomp | header[2] == 0,
+        true => (xcomp & !(xcr0 | COMPACTED)) | (bv & !xcomp) == 0 && header[2..].iter().all(|w| *w == 0),
+    };
+    if bv & !xcr0 == 0 && good { Ok(bv) } else { Err(Bad) }
 }
 
 /// The state that a handler starts with, and that a frame without an area restores.
@@ -97,19 +170,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_area_restores_what_it_saved() {
-        let mut s = CpuState::default();
-        s.x87 = X87 { control: 0x27f, status: 0x4700, valid: 0xc1, top: 6, fop: 0x123, fip: 0x1000, fdp: 0x2000, ..X87::INIT };
-        for (i, r) in s.x87.reg.iter_mut().enumerate() {
-            *r = 0x3fff_8000_0000_0000_0000 + i as u128;
-        }
-        for (i, x) in s.xmm.iter_mut().enumerate() {
-            *x = [i as u64, !(i as u64)];
-        }
-        let area = save(&s);
-        let mut t = CpuState::default();
-        restore(&mut t, &area);
-        assert_eq!((t.x87, t.xmm), (s.x87, s.xmm));
-        assert_eq!(u16::from_le_bytes([area[FSW], area[FSW + 1]]), 0x4700 | 6 << 11);
+    fn headers() {
+        assert_eq!(check_header(&[7, 0, 0, 9, 0, 0, 0, 0], 7), Ok(7), "the standard form does not look at these");
+        assert_eq!(check_header(&[7, 0, 1, 0, 0, 0, 0, 0], 7), Err(Bad));
+        assert_eq!(check_header(&[8, 0, 0, 0, 0, 0, 0, 0], 7), Err(Bad));
+        assert_eq!(check_header(&[4, 0, 0, 0, 0, 0, 0, 0], 3), Err(Bad));
+        assert_eq!(check_header(&[3, COMPACTED | 7, 0, 0, 0, 0, 0, 0], 7), Ok(3));
+        assert_eq!(check_header(&[7, COMPACTED | 3, 0, 0, 0, 0, 0, 0], 7), Err(Bad));
+        assert_eq!(check_header(&[3, COMPACTED | 7, 0, 0, 0, 0, 0, 1], 7), Err(Bad));
     }
 }

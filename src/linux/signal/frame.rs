@@ -2,7 +2,7 @@
 
 use super::{AUTODISARM, Action, AltStack, Handler, fpstate, sa};
 use crate::guest::rflags::{AC, AF, CF, DF, OF, PF, RF, SF, TF, ZF};
-use crate::guest::{Addr, CpuState, Gpr};
+use crate::guest::{Addr, CpuState, Gpr, cpuid};
 use crate::host::copy::{self, Fault};
 use crate::host::signals::{SigInfo, signo};
 use crate::host::sys::Errno;
@@ -20,7 +20,8 @@ const UC_STACK: usize = UC + 2;
 const UC_MCONTEXT: usize = UC + 5;
 const UC_SIGMASK: usize = UC_MCONTEXT + 32;
 const INFO: usize = UC_SIGMASK + 1;
-/// uc_flags: SS is in the frame, and restored as it stands there.
+/// uc_flags: XSAVE's area is in the frame; SS is, and is restored as it stands there.
+const FP_XSTATE: u64 = 1;
 const SIGCONTEXT_SS: u64 = 2;
 const STRICT_RESTORE_SS: u64 = 4;
 /// struct sigcontext: registers in this order, then RIP and RFLAGS.
@@ -57,6 +58,14 @@ const RESTORED: u64 = AC | OF | DF | TF | SF | ZF | AF | PF | CF | RF;
 
 type Words = [u64; SIZE / 8];
 
+/// Stack that a frame takes at most, for AT_MINSIGSTKSZ: as the kernel counts it, a 32-bit program's frame (struct sigframe_ia32, with FSAVE's area) and all
+/// padding (init_sigframe_size).
+pub fn min_stack() -> u64 {
+    const IA32_FRAME: u64 = 736;
+    const FSAVE: u64 = 112;
+    (IA32_FRAME + 15 + fpstate::size() + FSAVE + 63).next_multiple_of(16)
+}
+
 /// Where the frame and its floating point area go.
 fn place(task: &mut Task, action: &Action) -> Result<(u64, u64), Fault> {
     let sp = task.thread.state().get(Gpr::Rsp);
@@ -67,7 +76,7 @@ fn place(task: &mut Task, action: &Action) -> Result<(u64, u64), Fault> {
     if entering {
         at = alt.sp.wrapping_add(alt.size);
     }
-    let fp = at.wrapping_sub(fpstate::SIZE as u64) & !63;
+    let fp = at.wrapping_sub(fpstate::size()) & !(fpstate::ALIGNMENT - 1);
     // As if the handler had been called: RSP + 8 is a multiple of 16.
     let frame = (fp.wrapping_sub(SIZE as u64) & !15).wrapping_sub(8);
     if (nested || entering) && !alt.contains(frame) {
@@ -87,7 +96,7 @@ pub fn push(task: &mut Task, action: &Action, info: &SigInfo, mask: u64) -> Resu
     let s = task.thread.state();
     let mut words: Words = [0; SIZE / 8];
     words[PRETCODE] = action.restorer;
-    words[UC_FLAGS] = SIGCONTEXT_SS | STRICT_RESTORE_SS;
+    words[UC_FLAGS] = SIGCONTEXT_SS | STRICT_RESTORE_SS | if cpuid::cpu().xcr0() != 0 { FP_XSTATE } else { 0 };
     words[UC_STACK..UC_STACK + 3].copy_from_slice(&[alt.sp, alt.flags as u64, alt.size]);
     let context = &mut words[UC_MCONTEXT..UC_SIGMASK];
     for (word, r) in context.iter_mut().zip(ORDER) {
@@ -107,7 +116,7 @@ pub fn push(task: &mut Task, action: &Action, info: &SigInfo, mask: u64) -> Resu
     }
     words[UC_SIGMASK] = mask;
     words[INFO..].copy_from_slice(info);
-    copy::write(Addr(fp), fpstate::save(s))?;
+    fpstate::save(s, fp)?;
     copy::write(Addr(frame), words)?;
 
     enter(s, handler, frame, signo(info));
@@ -140,10 +149,6 @@ pub fn sigreturn(task: &mut Task) -> Result<(), Errno> {
     let frame = Addr(task.thread.state().get(Gpr::Rsp).wrapping_sub(8));
     let words = copy::read::<Words>(frame).map_err(efault)?;
     let context = &words[UC_MCONTEXT..UC_SIGMASK];
-    let area = match context[FPSTATE] {
-        0 => None,
-        at => Some(copy::read::<[u8; fpstate::SIZE]>(Addr(at)).map_err(efault)?),
-    };
     let s = task.thread.state();
     for (word, r) in context.iter().zip(ORDER) {
         s.set(r, *word);
@@ -151,9 +156,13 @@ pub fn sigreturn(task: &mut Task) -> Result<(), Errno> {
     s.rip = context[RIP];
     let flags = s.rflags() & !RESTORED | context[EFLAGS] & RESTORED;
     s.set_rflags(flags);
-    match area {
-        Some(area) => fpstate::restore(s, &area),
-        None => fpstate::reset(s),
+    match context[FPSTATE] {
+        0 => fpstate::reset(s),
+        at if fpstate::restore(s, at).is_err() => {
+            fpstate::reset(s);
+            return Err(Errno(libc::EFAULT));
+        }
+        _ => {}
     }
     let sp = s.get(Gpr::Rsp);
     let alt = AltStack { sp: words[UC_STACK], size: words[UC_STACK + 2], flags: words[UC_STACK + 1] as u32 };
@@ -186,6 +195,14 @@ impl super::Signals {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_least_stack_is_the_kernels() {
+        // Debian 12 on a processor with AVX and without AVX-512.
+        let (model, features) = cpuid::models::parse("max").unwrap();
+        assert_eq!(736 + 15 + cpuid::Cpu { model, features }.xsave_size() + 4 + 112 + 63, 1762);
+        assert_eq!(min_stack() % 16, 0);
+    }
 
     #[test]
     fn the_frame_is_laid_out_as_the_kernel_does() {

@@ -12,7 +12,7 @@ mod fpstate;
 
 pub use actions::{Action, Handler, SigHand, sa};
 pub use exception::raise_exit;
-pub use frame::sigreturn;
+pub use frame::{min_stack, sigreturn};
 
 use super::task::Task;
 use crate::guest::{Addr, Gpr};
