@@ -24,13 +24,11 @@ impl Suite {
         tools::need_file(KEYRING, "debian-archive-keyring")?;
         let dir = project::target("apt").join(name);
         let suite = Self { config: dir.join("apt.conf"), archives: dir.join("debs") };
-        if dir.join("ready").exists() {
-            return Ok(suite);
-        }
         for sub in ["state/lists/partial", "cache/archives/partial", "debs"] {
             fs::create_dir_all(dir.join(sub)).map_err(|e| format!("{}: {e}", dir.display()))?;
         }
         let write = |path: PathBuf, text: String| fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()));
+        // Written each time: the paths in it are wrong once the project's folder has moved.
         write(dir.join("state/status"), String::new())?;
         write(dir.join("sources.list"), format!("deb [signed-by={KEYRING}] {} {name} main\n", mirror()?))?;
         let d = dir.display();
@@ -43,6 +41,9 @@ impl Suite {
                  APT::Install-Recommends \"false\"; Acquire::Languages \"none\"; APT::Sandbox::User \"root\";\n"
             ),
         )?;
+        if dir.join("ready").exists() {
+            return Ok(suite);
+        }
         suite.apt(&["update", "-q"], &dir)?;
         write(dir.join("ready"), String::new())?;
         Ok(suite)

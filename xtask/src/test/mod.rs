@@ -3,6 +3,7 @@
 //! Each suite is one module that returns results; this one prints them and counts. The closing line is
 //! `N passed, N failed`, with `, N skipped` when a declared gap or a missing tool kept a test from running.
 
+mod binfmt;
 mod cargo;
 mod gaps;
 mod guest;
@@ -33,7 +34,8 @@ cargo xtask test [OPTIONS]
 type Suite = (&'static str, fn(&Context) -> Result<()>);
 
 /// In the order in which they run: the cheap ones first.
-const SUITES: &[Suite] = &[("unit", cargo::unit), ("semantics", semantics::run), ("guests", guest::run), ("programs", programs::run)];
+const SUITES: &[Suite] =
+    &[("unit", cargo::unit), ("semantics", semantics::run), ("guests", guest::run), ("binfmt", binfmt::run), ("programs", programs::run)];
 
 /// What every suite gets.
 pub struct Context {
