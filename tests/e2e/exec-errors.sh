@@ -1,5 +1,6 @@
 # What execve refuses, as the shell tells it (126 and 127), and the errno itself.
 #@ where = namespace vm
+#@ long-vm = each of its programs takes a machine in a machine half a second
 #@ run = guest
 exec 2>&1
 try() { "$@"; echo "= $?"; }

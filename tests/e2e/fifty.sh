@@ -1,5 +1,6 @@
 # Fifty commands, pipes and subshells: what a day's shell work starts. Only what does not change from run to run is printed.
 #@ where = namespace vm
+#@ long-vm = each of its programs takes a machine in a machine half a second
 #@ run = guest
 uname -m
 echo "$0 $#" | tr a-z A-Z

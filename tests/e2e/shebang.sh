@@ -1,5 +1,6 @@
 # `#!` lines: chains, arguments, interpreters that are scripts, found by a relative path, with an empty environment; what $0 is in each.
 #@ where = namespace vm
+#@ long-vm = each of its programs takes a machine in a machine half a second
 #@ run = guest
 printf '#!/bin/sh\necho sh "$0" "$@"\n' > a
 printf '#!./a one argument\n' > b

@@ -77,6 +77,16 @@ impl Suite {
         Ok(())
     }
 
+    /// The first alternative of each package that `package` (`name:arch`) depends on, in its newest version.
+    pub fn depends(&self, package: &str) -> Result<Vec<String>> {
+        let _guard = LOCK.lock().expect("no panic while fetching");
+        let output = Command::new("apt-cache").args(["show", "--no-all-versions", package]).env("APT_CONFIG", &self.config).output();
+        let text = output.map_err(|e| format!("apt-cache: {e}"))?.stdout;
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let list = text.lines().find_map(|l| l.strip_prefix("Depends: ")).unwrap_or_default();
+        Ok(list.split(',').filter_map(|d| d.split_whitespace().next()).map(str::to_string).collect())
+    }
+
     /// Unpacks packages with everything that they depend on over `dir`; no maintainer script runs.
     pub fn unpack_closure(&self, arch: &str, packages: &[&str], dir: &Path) -> Result<()> {
         let _guard = LOCK.lock().expect("no panic while fetching");

@@ -22,7 +22,7 @@ has() {
 }
 
 # guest COMMAND...: inside the root file system.
-guest() { chroot "$ROOT" "$@"; }
+guest() { PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin chroot "$ROOT" "$@"; }
 
 # guest_as ID COMMAND...: the same as another user, without capabilities.
 guest_as() {
@@ -34,4 +34,18 @@ guest_as() {
 report() {
     echo "$passed passed, $failed failed"
     [ "$failed" = 0 ]
+}
+
+# Puts the node's own tools where programs in the root file system see them: /tmp/native/busybox, and a shell. (Only a virtual machine needs it.)
+install_tools() {
+    mkdir "$ROOT/tmp/native"
+    cp /bin/busybox "$ROOT/tmp/native/busybox"
+    ln "$ROOT/tmp/native/busybox" "$ROOT/tmp/native/sh"
+}
+
+# direct_as USER COMMAND...: as a user that the root file system knows, started by a program that is not emulated.
+direct_as() {
+    local user=$1
+    shift
+    chroot "$ROOT" /tmp/native/busybox su -p -s /tmp/native/sh "$user" -c "$*"
 }

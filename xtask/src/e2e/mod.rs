@@ -4,8 +4,11 @@
 //! the default run of `cargo xtask test` can count on. `vm` is an ARM64 kernel of its own. `cargo xtask e2e` runs both; nothing here ever registers
 //! anything in the machine's own instance.
 
+mod archive;
+mod kernel;
 pub mod namespace;
 pub mod scenario;
+pub mod vm;
 
 use crate::{Result, apt, project};
 use std::ffi::OsString;
@@ -24,7 +27,7 @@ pub fn main(mut args: Vec<OsString>) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if args.iter().all(|a| a != "--only") {
-        args.extend(["--only", "binfmt"].map(OsString::from));
+        args.extend(["--only", "binfmt,vm"].map(OsString::from));
     }
     args.push("--long".into());
     crate::test::main(args)

@@ -4,6 +4,7 @@
 //! native one; or `node`, outside of it, by the node's shell after tests/e2e/lib/node.sh, reporting each check in a line `ok - WHAT` or `not ok - WHAT`.
 //! `flags`: those of the registration (F if absent). `command`: what runs a guest script (`SCRIPT` is replaced). `expect = differs`: the output must not
 //! be the native one. `needs`: guests of fixtures/guests. `limit`: seconds.
+//! `long-vm`: why it runs in the machine only with `--long`, or rotated.
 
 use crate::directives::Directives;
 use crate::process::Outcome;

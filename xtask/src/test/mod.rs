@@ -10,6 +10,7 @@ mod guest;
 mod native;
 mod programs;
 mod semantics;
+mod vm;
 
 use crate::emulator::Emulator;
 use crate::{Result, parallel, project};
@@ -35,7 +36,7 @@ type Suite = (&'static str, fn(&Context) -> Result<()>);
 
 /// In the order in which they run: the cheap ones first.
 const SUITES: &[Suite] =
-    &[("unit", cargo::unit), ("semantics", semantics::run), ("guests", guest::run), ("binfmt", binfmt::run), ("programs", programs::run)];
+    &[("unit", cargo::unit), ("semantics", semantics::run), ("guests", guest::run), ("binfmt", binfmt::run), ("vm", vm::run), ("programs", programs::run)];
 
 /// What every suite gets.
 pub struct Context {
