@@ -16,7 +16,7 @@ done
 [ -z "$(ls /modules)" ] || say "not loaded: $(ls /modules)"
 say "kernel $(uname -r), pages of $(awk '/^KernelPageSize/ { print $2; exit }' /proc/self/smaps) KiB"
 mount -t cgroup2 none /sys/fs/cgroup
-mkdir /payload /results /amd64
+mkdir /payload /results /amd64 /tmp
 tar -xf /dev/vdb -C /payload || say "no payload"
 if [ -e /dev/vda ] && mount -t ext4 /dev/vda /amd64; then
     rmdir /amd64/lost+found
