@@ -1,5 +1,6 @@
 # Job control, pipes of real sizes, signals to groups, and what a shell learns of its children.
 #@ where = vm
+#@ long-vm = each of its programs takes a machine in a machine half a second
 #@ run = guest
 exec 2>&1
 set -m

@@ -1,5 +1,6 @@
 # An emulated program that makes namespaces, as containers' tools do.
 #@ where = vm
+#@ long-vm = each of its programs takes a machine in a machine half a second
 #@ run = node
 $NODE/xemu binfmt install >/dev/null; rm $NODE/xemu
 # (Not in a chroot: the kernel makes no user namespaces there. So the root file system becomes the root of a mount namespace.)
@@ -11,7 +12,7 @@ whole() {
 same "users, pids, mounts" "$(whole 0 unshare -Urmpf --mount-proc sh -c 'id -u; echo $$; ls /proc | grep -c "^[0-9]*$"; cat /proc/self/uid_map | tr -s " "' 2>&1 | tr '\n' ' ')" "0 1 3  0 0 1 "
 same "as another user" "$(whole 1000 unshare -Ur sh -c 'id -u; cat /proc/self/setgroups' 2>&1 | tr '\n' ' ')" "0 deny "
 same "host name" "$(whole 0 unshare -u sh -c 'hostname inside 2>/dev/null || echo inside >/proc/sys/kernel/hostname; uname -n')" inside
-same "file system" "$(whole 0 unshare -m busybox sh -c 'mount -t tmpfs none /mnt && echo there >/mnt/file && cat /mnt/file; chroot / /bin/echo rooted' 2>&1 | tr '\n' ' ')" "there rooted "
+same "file system" "$(whole 0 unshare -m busybox sh -c 'mount -t tmpfs none /tmp && echo there >/tmp/file && cat /tmp/file; chroot / /bin/echo rooted' 2>&1 | tr '\n' ' ')" "there rooted "
 same "network" "$(whole 0 unshare -n sh -c 'grep -c : /proc/net/dev')" 1
 same "process 1 ends the rest" "$(whole 0 unshare -pf --kill-child sh -c 'sleep 60 & sleep 60 & echo over' 2>&1)" over
 same "enter" "$(whole 0 unshare -uf sh -c 'echo other >/proc/sys/kernel/hostname; sleep 60 & nsenter -t $! -u uname -n; kill $!' 2>&1)" other

@@ -4,6 +4,7 @@
 //! native one; or `node`, outside of it, by the node's shell after tests/e2e/lib/node.sh, reporting each check in a line `ok - WHAT` or `not ok - WHAT`.
 //! `flags`: those of the registration (F if absent). `command`: what runs a guest script (`SCRIPT` is replaced). `expect = differs`: the output must not
 //! be the native one. `needs`: guests of fixtures/guests. `limit`: seconds.
+//! `kernel`: the flavour of the machine's kernel, if it is not the usual one.
 //! `long-vm`: why it runs in the machine only with `--long`, or rotated.
 
 use crate::directives::Directives;
@@ -60,6 +61,11 @@ impl Scenario {
     /// Flags of the registration.
     pub fn flags(&self) -> &str {
         self.directives.get("flags").unwrap_or("F")
+    }
+
+    /// The flavour of Debian's kernel that it wants.
+    pub fn kernel(&self) -> &str {
+        self.directives.get("kernel").unwrap_or("cloud-arm64")
     }
 
     /// Whether the output must not be the native one.

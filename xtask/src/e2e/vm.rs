@@ -57,10 +57,10 @@ fn tail(console: &str) -> String {
     lines[lines.len().saturating_sub(25)..].join("\n")
 }
 
-/// Boots the kernel of this flavour and runs `scripts` one after the other. `name` tells its files from another machine's.
-pub fn run_scripts(name: &str, flavour: &str, xemu: &Path, scripts: &[Scenario]) -> Result<Finished> {
+/// Boots the kernel of this flavour and runs `scripts` one after the other.
+pub fn run_scripts(flavour: &str, xemu: &Path, scripts: &[Scenario]) -> Result<Finished> {
     tools::need_program("qemu-system-aarch64", "qemu-system-arm")?;
-    let folder = Folder(project::target("e2e/vm").join(format!("{name}-{}", std::process::id())));
+    let folder = Folder(project::target("e2e/vm").join(format!("{flavour}-{}", std::process::id())));
     let dir = folder.0.clone();
     let failed = |e: std::io::Error| format!("{}: {e}", dir.display());
     fs::create_dir_all(&dir).map_err(failed)?;

@@ -1,4 +1,4 @@
-//! xemu as the interpreter of a real ARM64 kernel: the scripts of `tests/e2e` with `where = vm`, all in one boot.
+//! xemu as the interpreter of a real ARM64 kernel: the scripts of `tests/e2e` with `where = vm`, all of a kernel in one boot.
 
 use super::guest::differs_from;
 use super::native::expected;
@@ -33,11 +33,17 @@ pub fn run(context: &Context) -> Result<()> {
     }
     let root = rootfs::ensure("amd64")?;
     let xemu = context.emulator().program.first().ok_or("no xemu")?;
-    let finished = vm::run_scripts("default", "cloud-arm64", Path::new(xemu), &wanted)?;
-    if context.options.show {
-        println!("{}", finished.console);
+    let mut kernels: Vec<&str> = wanted.iter().map(Scenario::kernel).collect();
+    kernels.sort();
+    kernels.dedup();
+    for kernel in kernels {
+        let scripts: Vec<Scenario> = wanted.iter().filter(|s| s.kernel() == kernel).cloned().collect();
+        let finished = vm::run_scripts(kernel, Path::new(xemu), &scripts)?;
+        if context.options.show {
+            println!("{}", finished.console);
+        }
+        context.run_all(&scripts, name, |s| test(context, &root, &finished, s).unwrap_or_else(Verdict::Failed));
     }
-    context.run_all(&wanted, name, |s| test(context, &root, &finished, s).unwrap_or_else(Verdict::Failed));
     Ok(())
 }
 
