@@ -14,12 +14,12 @@ pub extern "C" fn main(_argc: i32, argv: *const *const u8) -> i32 {
     let start = unsafe { Start::read(argv) };
     match options::parse(&start) {
         Command::Run { program, args, options, fd } => {
-            // Under the kernel a script's name is in our own AT_EXECFN; as a command it is what was typed.
+            // Under the kernel a script's name is in our own AT_EXECFN (an emulated host puts our own there); as a command it is what was typed.
             for name in &options.ignored {
                 eprintln!("xemu: option {name} has no meaning here and is ignored");
             }
             let kernel = options::invocation(&start) != Invocation::Command;
-            let exec_name = if kernel { start.exec_name().map(|n| n.to_vec()) } else { None };
+            let exec_name = start.exec_name().filter(|n| kernel && start.args.first() != Some(n)).map(|n| n.to_vec());
             xemu::linux::start(&start, xemu::linux::Job { program, args, options: *options, fd, exec_name })
         }
         Command::Tool(tool, args) => match xemu::commands::run(tool, &args) {

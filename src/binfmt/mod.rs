@@ -23,7 +23,7 @@ const MASK: &str = r"\xff\xff\xff\xff\xff\xfe\xfe\x00\xff\xff\xff\xff\xff\xff\xf
 /// keep their credentials.
 const FLAGS: &str = "POCF";
 
-const USAGE: &str = "usage: xemu binfmt install [--replace-qemu] [--flags POCF] | uninstall | status";
+const USAGE: &str = "usage: xemu binfmt install [--replace-qemu] [--flags POCF] [--path FILE] | uninstall | status";
 
 /// The command.
 pub fn command(args: &[String]) -> Result<String, String> {
@@ -32,15 +32,17 @@ pub fn command(args: &[String]) -> Result<String, String> {
         ["install", rest @ ..] => {
             let mut replace = false;
             let mut flags = FLAGS.to_string();
+            let mut path = None;
             let mut rest = rest.iter();
             while let Some(word) = rest.next() {
                 match *word {
                     "--replace-qemu" => replace = true,
                     "--flags" => flags = check_flags(rest.next().ok_or(USAGE)?)?,
+                    "--path" => path = Some(check_path(rest.next().ok_or(USAGE)?)?),
                     _ => return Err(USAGE.into()),
                 }
             }
-            install(Path::new(MOUNT), &own_path()?, &flags, replace)
+            install(Path::new(MOUNT), &path.map_or_else(own_path, Ok)?, &flags, replace)
         }
         ["uninstall"] => uninstall(Path::new(MOUNT)),
         ["status"] => status(Path::new(MOUNT)),
@@ -50,6 +52,12 @@ pub fn command(args: &[String]) -> Result<String, String> {
 
 fn check_flags(flags: &str) -> Result<String, String> {
     if flags.chars().all(|c| "POCF".contains(c)) { Ok(flags.to_string()) } else { Err(format!("'{flags}': flags are letters of {FLAGS}")) }
+}
+
+/// Another name of xemu to be registered, a link for instance: it tells the kernel's invocations from ours (options::invocation).
+fn check_path(path: &str) -> Result<PathBuf, String> {
+    let absolute = Path::new(path);
+    if absolute.is_absolute() && absolute.is_file() { Ok(absolute.into()) } else { Err(format!("'{path}': not a file's absolute path")) }
 }
 
 /// The file that the kernel is to run. It is opened at registration (F) and may be deleted after.
@@ -187,6 +195,7 @@ mod tests {
     fn refuses_what_the_kernel_would() {
         assert!(registration(Path::new("/a:b"), FLAGS).is_err());
         assert!(check_flags("FX").is_err());
+        assert!(check_path("relative").is_err() && check_path("/nonexistent/xemu").is_err());
         assert!(command(&["install".into(), "--nonsense".into()]).is_err());
     }
 }

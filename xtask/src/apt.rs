@@ -24,13 +24,11 @@ impl Suite {
         tools::need_file(KEYRING, "debian-archive-keyring")?;
         let dir = project::target("apt").join(name);
         let suite = Self { config: dir.join("apt.conf"), archives: dir.join("debs") };
-        if dir.join("ready").exists() {
-            return Ok(suite);
-        }
         for sub in ["state/lists/partial", "cache/archives/partial", "debs"] {
             fs::create_dir_all(dir.join(sub)).map_err(|e| format!("{}: {e}", dir.display()))?;
         }
         let write = |path: PathBuf, text: String| fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()));
+        // Written each time: the paths in it are wrong once the project's folder has moved.
         write(dir.join("state/status"), String::new())?;
         write(dir.join("sources.list"), format!("deb [signed-by={KEYRING}] {} {name} main\n", mirror()?))?;
         let d = dir.display();
@@ -43,6 +41,9 @@ impl Suite {
                  APT::Install-Recommends \"false\"; Acquire::Languages \"none\"; APT::Sandbox::User \"root\";\n"
             ),
         )?;
+        if dir.join("ready").exists() {
+            return Ok(suite);
+        }
         suite.apt(&["update", "-q"], &dir)?;
         write(dir.join("ready"), String::new())?;
         Ok(suite)
@@ -74,6 +75,16 @@ impl Suite {
             unpack(&debs(&place), dir)?;
         }
         Ok(())
+    }
+
+    /// The first alternative of each package that `package` (`name:arch`) depends on, in its newest version.
+    pub fn depends(&self, package: &str) -> Result<Vec<String>> {
+        let _guard = LOCK.lock().expect("no panic while fetching");
+        let output = Command::new("apt-cache").args(["show", "--no-all-versions", package]).env("APT_CONFIG", &self.config).output();
+        let text = output.map_err(|e| format!("apt-cache: {e}"))?.stdout;
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let list = text.lines().find_map(|l| l.strip_prefix("Depends: ")).unwrap_or_default();
+        Ok(list.split(',').filter_map(|d| d.split_whitespace().next()).map(str::to_string).collect())
     }
 
     /// Unpacks packages with everything that they depend on over `dir`; no maintainer script runs.

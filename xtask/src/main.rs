@@ -5,6 +5,7 @@
 mod apt;
 mod bench;
 mod directives;
+mod e2e;
 mod emulator;
 mod fuzz;
 mod guests;
@@ -24,6 +25,7 @@ cargo xtask COMMAND
   test [OPTIONS]            everything that says whether xemu works; `test --help` lists the options
   bench [OPTIONS]           executed AArch64 instructions, compared with native arm64 builds
   fuzz-isa [OPTIONS]        every instruction form on this processor and under xemu, compared
+  e2e [OPTIONS]             xemu as the kernel's interpreter: in a private binfmt_misc, and on an ARM64 kernel
   guests                    build the guest programs of fixtures/guests into target/guests
   rootfs [amd64|arm64]      fetch the Debian root file systems that tests and benchmarks use";
 
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         "test" => test::main(args),
         "bench" => bench::main(args),
         "fuzz-isa" => fuzz::main(args),
+        "e2e" => e2e::main(args),
         "guests" => guests::main(args),
         "rootfs" => rootfs::main(args),
         "help" | "--help" | "-h" => {

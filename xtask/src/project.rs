@@ -20,6 +20,9 @@ pub fn target(sub: &str) -> PathBuf {
 /// True where guests run natively and xemu needs an emulator itself.
 pub const HOST_IS_X86: bool = cfg!(target_arch = "x86_64");
 
+/// Debian's name for the machine that we run on.
+pub const HOST_ARCH: &str = if HOST_IS_X86 { "amd64" } else { "arm64" };
+
 /// `cargo` as the one that started us.
 pub fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -126,10 +126,15 @@ impl<'a> Place<'a> {
             command.arg(from).arg(to);
         }
         command.arg("--").args(prefix).args(args);
-        command.env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-        command.env("HOME", "/tmp/home").env("LC_ALL", "C.UTF-8").env("TZ", "UTC").env("TERM", "dumb").env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONHASHSEED", "0");
+        set_environment(&mut command);
         Ok(command)
     }
+}
+
+/// The fixed environment of programs in a root file system.
+pub fn set_environment(command: &mut Command) {
+    command.env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    command.env("HOME", "/tmp/home").env("LC_ALL", "C.UTF-8").env("TZ", "UTC").env("TERM", "dumb").env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONHASHSEED", "0");
 }
 
 /// Entry of the command.

@@ -106,7 +106,7 @@ impl Signals {
         self.inbox.abandon();
     }
 
-    /// In the child of a fork: nothing is pending there.
+    /// In the child of a fork, which begins with all signals blocked: nothing is pending there but what was sent to itself, and the kernel has that.
     pub fn forked(&mut self) {
         while self.inbox.take().is_some() {}
         self.held = [None; 2];

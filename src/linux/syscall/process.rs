@@ -2,7 +2,7 @@
 
 use crate::guest::{Addr, Gpr};
 use crate::host::copy::{self, Fault};
-use crate::host::process as host;
+use crate::host::{process as host, signals};
 use crate::host::spawn::lends_memory;
 use crate::host::sys::Errno;
 use crate::linux::{exec, thread};
@@ -87,11 +87,17 @@ fn announce(task: &Task, how: u64, parent_tid: u64, child_tid: u64, pidfd: u64) 
 /// Forks by `fork`, with the locks held that the child must find free, and makes the child's task.
 fn split(task: &mut Task, child: Child, fork: impl FnOnce() -> Result) -> Result {
     let process = &task.process;
-    let pid = process.engine.with_locks_held(|| {
+    // What is sent to the child before it has thrown away its copy of our inbox stays with the kernel.
+    let before = signals::block_all();
+    let made = process.engine.with_locks_held(|| {
         let _actions = task.sighand.lock();
         let _limits = process.hold();
         process.mm.with_lock_held(fork)
-    })?;
+    });
+    if made != Ok(0) {
+        signals::set_mask(before);
+    }
+    let pid = made?;
     if pid == 0 {
         task.forked(host::tid());
         task.clear_child_tid = Addr(child.child_tid);

@@ -3,6 +3,7 @@
 //! Each suite is one module that returns results; this one prints them and counts. The closing line is
 //! `N passed, N failed`, with `, N skipped` when a declared gap or a missing tool kept a test from running.
 
+mod binfmt;
 mod cargo;
 mod configs;
 mod gaps;
@@ -11,6 +12,7 @@ mod mutants;
 mod native;
 mod programs;
 mod semantics;
+mod vm;
 
 use crate::emulator::Emulator;
 use crate::{Result, parallel, project};
@@ -37,7 +39,15 @@ cargo xtask test [OPTIONS]
 type Suite = (&'static str, fn(&Context) -> Result<()>);
 
 /// In the order in which they run: the cheap ones first.
-const SUITES: &[Suite] = &[("unit", cargo::unit), ("semantics", semantics::run), ("guests", guest::run), ("mutants", mutants::run), ("programs", programs::run)];
+const SUITES: &[Suite] = &[
+    ("unit", cargo::unit),
+    ("semantics", semantics::run),
+    ("guests", guest::run),
+    ("mutants", mutants::run),
+    ("binfmt", binfmt::run),
+    ("vm", vm::run),
+    ("programs", programs::run),
+];
 
 /// What every suite gets.
 pub struct Context {
