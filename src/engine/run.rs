@@ -1,6 +1,6 @@
 //! A guest thread: the loop around translated code.
 
-use super::cache::{Cache, Left, Target};
+use super::cache::{Cache, Fate, Left, Target};
 use super::stop::Seat;
 use super::{Engine, Exception, Exit, GuestCode};
 use crate::decode::{Limits, decode_region};
@@ -258,7 +258,7 @@ impl Thread {
             if !known {
                 self.engine.stopped(|cache| {
                     cache.options_mut().misaligned.insert(rip.0);
-                    cache.invalidate(rip, 1);
+                    cache.invalidate(rip, 1, Fate::Forget);
                 });
                 return None;
             }
@@ -280,17 +280,15 @@ impl Thread {
         if self.seat.forget.swap(false, Ordering::SeqCst) {
             self.forget();
         }
-        let mut region = decode_region(&GuestCode(engine), rip, Limits { insns: 1, segments: 1 });
-        optimize::liveness(&mut region, &GuestCode(engine));
         let target = loop {
             let mut cache = engine.cache();
+            let source = GuestCode { pages: engine.pages, cache: &cache };
+            let mut region = decode_region(&source, rip, Limits { insns: 1, segments: 1 });
+            optimize::liveness(&mut region, &source);
             let emitted = translate::translate(&region, cache.options());
             // No page is protected for it, and nobody else finds it.
-            match cache.insert(&region, emitted, |_| Vec::new()) {
-                Some(target) => {
-                    cache.forget_target(rip);
-                    break target;
-                }
+            match cache.insert_once(&region, emitted) {
+                Some(target) => break target,
                 None => {
                     drop(cache);
                     engine.stopped(Cache::flush);
@@ -312,15 +310,6 @@ impl Drop for Thread {
 impl Engine {
     /// The translation of `rip`, made now if there is none; `None` if its bytes can not be fetched.
     pub(super) fn target(&'static self, rip: Addr) -> Option<Target> {
-        if let Some(t) = self.cache().lookup(rip) {
-            return Some(t);
-        }
-        let source = GuestCode(self);
-        let mut region = decode_region(&source, rip, self.limits);
-        if region.insns.is_empty() {
-            return None;
-        }
-        optimize::liveness(&mut region, &source);
         let pages = self.pages;
         let ways = |page: Addr| {
             let Some(info) = pages.page(page) else { return Vec::new() };
@@ -332,13 +321,30 @@ impl Engine {
         };
         loop {
             let mut cache = self.cache();
-            // Another thread may have been faster.
             if let Some(t) = cache.lookup(rip) {
                 return Some(t);
             }
+            if let Some(sleeper) = cache.sleeper(rip) {
+                cache.protect(&sleeper.placed.sources, ways);
+                if sleeper.is_current(&GuestCode { pages, cache: &cache }) {
+                    return Some(cache.wake(sleeper));
+                }
+            }
+            // Bytes count that were read after their pages were protected: a thread may be writing there now.
+            let region = loop {
+                let source = GuestCode { pages, cache: &cache };
+                let mut region = decode_region(&source, rip, self.limits);
+                if region.insns.is_empty() {
+                    return None;
+                }
+                optimize::liveness(&mut region, &source);
+                if cache.protect(&region.sources, ways) {
+                    break region;
+                }
+            };
             let emitted = translate::translate(&region, cache.options());
             let copy = self.observer.map(|_| emitted.clone());
-            if let Some(target) = cache.insert(&region, emitted, ways) {
+            if let Some(target) = cache.insert(&region, emitted) {
                 drop(cache);
                 if let (Some(observe), Some(emitted)) = (self.observer, copy) {
                     observe(&region, &emitted, target.host);
