@@ -43,7 +43,7 @@ impl Asleep {
 
 /// 128 bits that tell contents apart: each step is a bijection of what was before, so one changed word is always seen, and several cancel with
 /// a chance of 2^-64 or less. None if a byte can not be read.
-fn digest(sources: &[(Addr, u64)], read: impl Fn(Addr, &mut [u8]) -> bool) -> Option<u128> {
+pub(super) fn digest(sources: &[(Addr, u64)], read: impl Fn(Addr, &mut [u8]) -> bool) -> Option<u128> {
     const FACTOR: u128 = 0xda94_2042_e4dd_58b5_9e37_79b9_7f4a_7c15;
     let mut sum = 0u128;
     let mut buf = [0u8; 256];

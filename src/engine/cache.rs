@@ -1,6 +1,7 @@
 //! Translated regions: where they lie, where they can be entered, what links to what, and which guest pages they came from.
 
 use super::asleep::{Asleep, Sleeper};
+use super::heat::Heat;
 use crate::decode::{Flags, Region};
 use crate::emit::patch_branch;
 use crate::guest::{Addr, addr::PAGE_SIZE};
@@ -19,6 +20,8 @@ pub(super) struct Target {
     pub host: u64,
     /// Flags that the code may read.
     pub live_in: Flags,
+    /// May be linked to and remembered: it stays until it is invalidated. Else the engine is asked at each entry.
+    pub lasting: bool,
     /// Region, by the host address of its start.
     region: u64,
 }
@@ -78,6 +81,8 @@ pub(super) struct Cache {
     /// Guest pages that we made read-only because code was translated from them, or from the pages listed here: other views of the same memory.
     protected: FxHashMap<u64, Vec<u64>>,
     asleep: Asleep,
+    /// Pages that are not protected although there is code on them.
+    pub heat: Heat,
 }
 
 impl Cache {
@@ -92,6 +97,7 @@ impl Cache {
             generation: 0,
             protected: FxHashMap::default(),
             asleep: Asleep::default(),
+            heat: Heat::default(),
         }
     }
 
@@ -144,7 +150,7 @@ impl Cache {
         for page in pages_of(&placed.sources) {
             self.by_page.entry(page.0).or_default().insert(host);
         }
-        let target = |(_, offset, live_in): (Addr, u32, Flags)| Target { host: host + offset as u64, live_in, region: host };
+        let target = |(_, offset, live_in): (Addr, u32, Flags)| Target { host: host + offset as u64, live_in, lasting: true, region: host };
         for e in &placed.entries {
             // The first translation of an address stays: others may be linked to it.
             self.targets.entry(e.0.0).or_insert(target(*e));
@@ -156,11 +162,11 @@ impl Cache {
         target(first)
     }
 
-    /// Places a translation that is for one run only: nothing finds it.
+    /// Places a translation that nothing finds.
     pub fn insert_once(&mut self, region: &Region, emitted: Emitted) -> Option<Target> {
         let host = self.arena.place(&emitted.code)?;
         let first = &emitted.entries[0];
-        let target = Target { host: host + first.host as u64, live_in: first.live_in, region: host };
+        let target = Target { host: host + first.host as u64, live_in: first.live_in, lasting: false, region: host };
         let len = emitted.code.len() as u64;
         let placed = Placed { len, entries: Vec::new(), sources: region.sources.clone(), origins: emitted.origins, exits: emitted.exits, held: emitted.held, incoming: Vec::new() };
         self.regions.insert(host, placed);
@@ -230,6 +236,14 @@ impl Cache {
         !keys_in(&self.by_page, &range).is_empty() || !keys_in(&self.protected, &range).is_empty()
     }
 
+    /// The guest, or the kernel for it, writes a protected page at time `now`.
+    pub fn note_write(&mut self, page: Addr, now: u64) {
+        for elsewhere in self.protected.get(&page.0).into_iter().flatten() {
+            self.heat.written(Addr(*elsewhere), now);
+        }
+        self.heat.written(page, now);
+    }
+
     pub fn has_protected_pages(&self) -> bool {
         !self.protected.is_empty()
     }
@@ -286,6 +300,7 @@ impl Cache {
         self.regions.clear();
         self.by_page.clear();
         self.asleep.clear();
+        self.heat.flush();
         for (page, _) in self.protected.drain() {
             protection::writable(Addr(page));
         }
@@ -294,7 +309,7 @@ impl Cache {
 }
 
 /// The pages of byte ranges, each once.
-fn pages_of(sources: &[(Addr, u64)]) -> Vec<Addr> {
+pub(super) fn pages_of(sources: &[(Addr, u64)]) -> Vec<Addr> {
     let mut pages: Vec<Addr> = Vec::new();
     for &(start, len) in sources {
         let mut page = start.page();

@@ -7,6 +7,7 @@
 mod asleep;
 mod cache;
 mod exit;
+mod heat;
 mod run;
 mod stop;
 
@@ -160,7 +161,10 @@ impl Engine {
         if !self.cache().is_protected(at) {
             return false;
         }
-        self.stopped(|cache| cache.invalidate(at.page(), PAGE_SIZE, Fate::Sleep));
+        self.stopped(|cache| {
+            cache.note_write(at.page(), host::processor::time_of_process());
+            cache.invalidate(at.page(), PAGE_SIZE, Fate::Sleep);
+        });
         true
     }
 

@@ -1,9 +1,10 @@
 //! A guest thread: the loop around translated code.
 
-use super::cache::{Cache, Fate, Left, Target};
+use super::asleep::digest;
+use super::cache::{Cache, Fate, Left, Target, pages_of};
 use super::stop::Seat;
 use super::{Engine, Exception, Exit, GuestCode};
-use crate::decode::{Limits, decode_region};
+use crate::decode::{CodeSource, Limits, decode_region};
 use crate::emit::stubs::kind;
 use crate::guest::state::nzcv;
 use crate::guest::{Addr, CpuState, Gpr};
@@ -181,7 +182,7 @@ impl Thread {
                     self.block.release();
                     return None;
                 }
-                if let Some(target) = engine.target(Addr(first))
+                if let Some(target) = engine.target(Addr(first)).filter(|t| t.lasting)
                     && !self.seat.forget.load(Ordering::SeqCst)
                     && engine.cache().options().switches.on(Opt::InlineLookup)
                 {
@@ -207,7 +208,7 @@ impl Thread {
 
     /// Translates what a direct exit leads to, and makes it branch there.
     fn link(&mut self, left: &Left) {
-        let Some(target) = self.engine.target(left.site.guest) else { return };
+        let Some(target) = self.engine.target(left.site.guest).filter(|t| t.lasting) else { return };
         let mut cache = self.engine.cache();
         // Neither may have gone meanwhile; another region that took the exit's place is right too if it has the same exit there.
         let left = match cache.generation() == left.generation {
@@ -283,7 +284,7 @@ impl Thread {
         let target = loop {
             let mut cache = engine.cache();
             let source = GuestCode { pages: engine.pages, cache: &cache };
-            let mut region = decode_region(&source, rip, Limits { insns: 1, segments: 1 });
+            let mut region = decode_region(&source, rip, Limits { insns: 1, segments: 1, short: true });
             optimize::liveness(&mut region, &source);
             let emitted = translate::translate(&region, cache.options());
             // No page is protected for it, and nobody else finds it.
@@ -324,7 +325,13 @@ impl Engine {
             if let Some(t) = cache.lookup(rip) {
                 return Some(t);
             }
-            if let Some(sleeper) = cache.sleeper(rip) {
+            if cache.heat.is_hot(rip.page()) {
+                drop(cache);
+                return self.checked_target(rip);
+            }
+            if let Some(sleeper) = cache.sleeper(rip)
+                && !cache.heat.any(&pages_of(&sleeper.placed.sources))
+            {
                 cache.protect(&sleeper.placed.sources, ways);
                 if sleeper.is_current(&GuestCode { pages, cache: &cache }) {
                     return Some(cache.wake(sleeper));
@@ -338,6 +345,10 @@ impl Engine {
                     return None;
                 }
                 optimize::liveness(&mut region, &source);
+                if cache.heat.any(&pages_of(&region.sources)) {
+                    drop(cache);
+                    return self.checked_target(rip);
+                }
                 if cache.protect(&region.sources, ways) {
                     break region;
                 }
@@ -352,6 +363,38 @@ impl Engine {
                 return Some(target);
             }
             // Full: everything goes, and the code that is needed comes back by itself.
+            drop(cache);
+            self.stopped(Cache::flush);
+        }
+    }
+    /// [`Engine::target`] where pages are hot: a translation that holds now, for one entry.
+    fn checked_target(&'static self, rip: Addr) -> Option<Target> {
+        let limits = Limits { segments: 1, short: true, ..self.limits };
+        loop {
+            let mut cache = self.cache();
+            let source = GuestCode { pages: self.pages, cache: &cache };
+            if let Some(target) = cache.heat.checked(rip, &source) {
+                cache.heat.entered(&[rip.page()]);
+                return Some(target);
+            }
+            let decode = || {
+                let mut region = decode_region(&source, rip, limits);
+                optimize::liveness(&mut region, &source);
+                let sum = digest(&region.sources, |at, buf| source.read_code(at, buf) == buf.len());
+                (region, sum)
+            };
+            // Threads may be writing there: what was read between two equal digests is what they are of.
+            let (before, (region, sum)) = (decode(), decode());
+            if region.insns.is_empty() {
+                return None;
+            }
+            let Some(sum) = sum.filter(|_| before.1 == sum && before.0.sources == region.sources) else { continue };
+            let emitted = translate::translate(&region, cache.options());
+            if let Some(target) = cache.insert_once(&region, emitted) {
+                cache.heat.entered(&pages_of(&region.sources));
+                cache.heat.keep(rip, target, region.sources, sum);
+                return Some(target);
+            }
             drop(cache);
             self.stopped(Cache::flush);
         }
