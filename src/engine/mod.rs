@@ -19,6 +19,7 @@ use crate::emit::stubs;
 use crate::guest::{Addr, addr::PAGE_SIZE};
 use crate::host::arena::Arena;
 use crate::host::{self, copy};
+use crate::optimize::Opt;
 use crate::translate;
 use cache::{Cache, Fate};
 use std::sync::{Mutex, MutexGuard, OnceLock};
@@ -79,6 +80,8 @@ pub struct Engine {
     stubs: [u64; 16],
     /// FPCR of a guest after reset.
     fpcr: u64,
+    /// [`Opt::InlineLookup`] is on.
+    inline_lookup: bool,
 }
 
 static ENGINE: OnceLock<Engine> = OnceLock::new();
@@ -96,6 +99,7 @@ impl Engine {
             enter: arena.enter_stub(),
             fpcr: crate::helpers::fpcr_for(crate::guest::state::MXCSR_INIT, options.translate.features.afp),
             stubs: arena.stub_addresses(),
+            inline_lookup: options.translate.switches.on(Opt::InlineLookup),
             cache: Mutex::new(Cache::new(arena, options.translate)),
             stop: Stop::default(),
         };

@@ -10,7 +10,7 @@ use crate::guest::state::nzcv;
 use crate::guest::{Addr, CpuState, Gpr};
 use crate::host::sys::Errno;
 use crate::host::thread::{Brake, ThreadBlock};
-use crate::optimize::{self, Opt};
+use crate::optimize;
 use crate::translate::{self, Carry, ExitKind, Held, exception};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +20,25 @@ pub struct Thread {
     engine: &'static Engine,
     block: ThreadBlock,
     seat: Arc<Seat>,
+    /// Places where translated code left for a system call, by their return address: looked for here before the cache is asked. Like the inline
+    /// table it is emptied when code may have gone.
+    places: Box<[Place; PLACES]>,
+    /// The last write fault that nobody's protection explained: instruction, address and [`Cache::generation`].
+    unexplained: Option<(Addr, Addr, u64)>,
 }
+
+/// Entries of [`Thread::places`].
+const PLACES: usize = 64;
+
+/// What the cache says of a place: see [`Left`].
+#[derive(Clone, Copy)]
+struct Place {
+    at: u64,
+    guest: Addr,
+    carry: Carry,
+}
+
+const NOWHERE: Place = Place { at: 0, guest: Addr(0), carry: Carry::Direct };
 
 /// Asks a thread to leave [`Thread::run`], from a signal handler or another thread.
 #[derive(Clone)]
@@ -47,7 +65,7 @@ impl Thread {
         let brake: Brake = block.brake();
         let seat = Arc::new(Seat { brake, running: AtomicBool::new(false), forget: AtomicBool::new(false), interrupt: AtomicBool::new(false) });
         engine.stop.join(seat.clone());
-        Ok(Thread { engine, block, seat })
+        Ok(Thread { engine, block, seat, places: Box::new([NOWHERE; PLACES]), unexplained: None })
     }
 
     /// The guest's registers.
@@ -88,24 +106,39 @@ impl Thread {
                 return Exit::Interrupt;
             }
             let rip = Addr(self.block.state().rip);
-            let target = match self.engine.target(rip) {
-                Some(t) => t,
+            // Where the inline table knows the way the engine's lock is not needed.
+            let host = match self.block.recall(rip.0).or_else(|| self.way(rip)) {
+                Some(host) => host,
                 None => return Exit::FetchFault,
             };
-            if let Some(exit) = self.enter(target) {
+            if let Some(exit) = self.enter(host) {
                 return exit;
             }
         }
     }
 
+    /// Host code for `rip`, for the inline table too.
+    fn way(&mut self, rip: Addr) -> Option<u64> {
+        let target = self.engine.target(rip)?;
+        self.remember(rip, target);
+        Some(target.host)
+    }
+
+    /// Enters a target into the inline table, if it may be there.
+    fn remember(&mut self, guest: Addr, target: Target) {
+        if target.lasting && !self.seat.forget.load(Ordering::SeqCst) && self.engine.inline_lookup {
+            self.block.remember(guest.0, target.host);
+        }
+    }
+
     /// Runs from one entry until translated code leaves; `None`: go on at RIP.
-    fn enter(&mut self, target: Target) -> Option<Exit> {
+    fn enter(&mut self, host: u64) -> Option<Exit> {
         if !self.engine.stop.try_enter(&self.seat) {
             self.engine.stop.wait();
             return None;
         }
         if self.seat.forget.swap(false, Ordering::SeqCst) {
-            // What `target` says may be gone too.
+            // What `host` leads to may be gone too.
             self.seat.running.store(false, Ordering::SeqCst);
             self.forget();
             return None;
@@ -114,7 +147,7 @@ impl Thread {
             self.seat.running.store(false, Ordering::SeqCst);
             return None;
         }
-        self.block.enter(self.engine.enter, target.host);
+        self.block.enter(self.engine.enter, host);
         let place = self.place();
         // From here on the code that was left may go away.
         self.seat.running.store(false, Ordering::SeqCst);
@@ -125,6 +158,7 @@ impl Thread {
     fn forget(&mut self) {
         self.block.release();
         self.block.forget_all();
+        self.places.fill(NOWHERE);
     }
 
     /// Brings a carry left in the other polarity into canonical form.
@@ -141,6 +175,12 @@ impl Thread {
             s.shadow_sp = s.shadow_top;
         }
         let (exit, at) = (s.exit_kind, s.exit_arg);
+        let known = self.places[(at >> 2) as usize % PLACES];
+        if exit == kind::SYSCALL && known.at == at {
+            self.settle(known.carry);
+            self.block.state().rip = known.guest.0;
+            return None;
+        }
         let cache = self.engine.cache();
         let left = if matches!(exit, kind::FAULT | kind::POLL) { None } else { cache.exit(at) };
         let (guest, carry, held) = match &left {
@@ -153,6 +193,9 @@ impl Thread {
             None => cache.origin(at).expect("host code belongs to a region"),
         };
         drop(cache);
+        if exit == kind::SYSCALL {
+            self.places[(at >> 2) as usize % PLACES] = Place { at, guest, carry };
+        }
         self.settle(carry);
         let s = self.block.state();
         s.rip = guest.0;
@@ -182,11 +225,8 @@ impl Thread {
                     self.block.release();
                     return None;
                 }
-                if let Some(target) = engine.target(Addr(first)).filter(|t| t.lasting)
-                    && !self.seat.forget.load(Ordering::SeqCst)
-                    && engine.cache().options().switches.on(Opt::InlineLookup)
-                {
-                    self.block.remember(first, target.host);
+                if let Some(target) = engine.target(Addr(first)) {
+                    self.remember(Addr(first), target);
                 }
                 None
             }
@@ -254,6 +294,14 @@ impl Thread {
                 return self.step(rip);
             }
         }
+        if signal == libc::SIGSEGV && write && self.engine.pages.page(address).is_some_and(|p| p.writable) {
+            // Another thread may have lifted the protection while this one was on its way here: if anything changed since, it is tried again.
+            let now = Some((rip, address, self.engine.cache().generation()));
+            if self.unexplained != now {
+                self.unexplained = now;
+                return None;
+            }
+        }
         if signal == libc::SIGBUS && code == libc::BUS_ADRALN {
             let known = self.engine.cache().options().misaligned.contains(&rip.0);
             if !known {
@@ -298,7 +346,7 @@ impl Thread {
                 }
             }
         };
-        self.enter(target)
+        self.enter(target.host)
     }
 }
 
