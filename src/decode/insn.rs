@@ -208,6 +208,13 @@ impl Insn {
         self.raw.code().encoding() == EncodingKind::VEX && !general
     }
 
+    /// May it write memory? True for some that only read.
+    pub fn may_store(&self) -> bool {
+        use Mnemonic::*;
+        let registers = matches!(self.raw.op0_kind(), OpKind::Register | OpKind::Immediate8 | OpKind::Immediate16 | OpKind::Immediate32 | OpKind::Immediate8to64);
+        self.raw.op_count() != 0 && !registers || matches!(self.mnemonic(), Push | Pushf | Pushfq | Enter | Xchg)
+    }
+
     /// How control leaves.
     pub fn flow(&self) -> Flow {
         match self.raw.flow_control() {

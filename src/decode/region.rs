@@ -23,11 +23,13 @@ pub struct Limits {
     pub insns: usize,
     /// Straight pieces.
     pub segments: usize,
+    /// End behind the first instruction that may store or branch.
+    pub short: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { insns: 128, segments: 8 }
+        Limits { insns: 128, segments: 8, short: false }
     }
 }
 
@@ -152,9 +154,11 @@ fn sweep(source: &dyn CodeSource, start: Addr, limits: Limits, region: &mut Regi
             region.insns.push(insn);
             let flow = insn.flow();
             joins = flow != Flow::Next;
-            match flow {
-                Flow::Next | Flow::Conditional(_) | Flow::Call(_) | Flow::CallIndirect | Flow::Syscall => {}
-                _ => return Stop::Flow,
+            if !matches!(flow, Flow::Next | Flow::Conditional(_) | Flow::Call(_) | Flow::CallIndirect | Flow::Syscall) {
+                return Stop::Flow;
+            }
+            if limits.short && (joins || insn.may_store()) {
+                return Stop::At(at);
             }
         }
     }

@@ -1,14 +1,17 @@
 //! Translated regions: where they lie, where they can be entered, what links to what, and which guest pages they came from.
 
+use super::asleep::{Asleep, Sleeper};
+use super::heat::Heat;
 use crate::decode::{Flags, Region};
 use crate::emit::patch_branch;
 use crate::guest::{Addr, addr::PAGE_SIZE};
 use crate::host::arena::Arena;
-use crate::host::protection;
+use crate::host::{copy, protection};
 use crate::optimize::Opt;
 use crate::translate::{Carry, Emitted, ExitKind, ExitSite, Held, Options, Origin};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Where translated code for a guest address can be entered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,17 +20,21 @@ pub(super) struct Target {
     pub host: u64,
     /// Flags that the code may read.
     pub live_in: Flags,
+    /// May be linked to and remembered: it stays until it is invalidated. Else the engine is asked at each entry.
+    pub lasting: bool,
     /// Region, by the host address of its start.
     region: u64,
 }
 
-struct Placed {
+pub(super) struct Placed {
     len: u64,
-    entries: Vec<Addr>,
+    /// Entry points: guest address, offset in the code, flags that are read. The first is the region's own.
+    entries: Vec<(Addr, u32, Flags)>,
+    /// Guest bytes that it was made from.
+    pub sources: Vec<(Addr, u64)>,
     origins: Vec<Origin>,
     exits: Vec<ExitSite>,
     held: Held,
-    pages: Vec<Addr>,
     /// Words elsewhere that were patched to branch here.
     incoming: Vec<Patched>,
 }
@@ -53,6 +60,15 @@ pub(super) struct Left {
     pub generation: u64,
 }
 
+/// What becomes of translations whose source may change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fate {
+    /// The source is still what it was: they sleep, and wake if it turns out not to have changed.
+    Sleep,
+    /// They are of no use any more.
+    Forget,
+}
+
 /// All translations of the process.
 pub(super) struct Cache {
     arena: Arena,
@@ -64,6 +80,9 @@ pub(super) struct Cache {
     generation: u64,
     /// Guest pages that we made read-only because code was translated from them, or from the pages listed here: other views of the same memory.
     protected: FxHashMap<u64, Vec<u64>>,
+    asleep: Asleep,
+    /// Pages that are not protected although there is code on them.
+    pub heat: Heat,
 }
 
 impl Cache {
@@ -77,6 +96,8 @@ impl Cache {
             by_page: FxHashMap::default(),
             generation: 0,
             protected: FxHashMap::default(),
+            asleep: Asleep::default(),
+            heat: Heat::default(),
         }
     }
 
@@ -95,50 +116,71 @@ impl Cache {
         self.targets.get(&guest.0).copied()
     }
 
-    /// Places a translation; `None` if the arena is full. `ways`: the pages by which the guest may write a page of its sources.
-    pub fn insert(&mut self, region: &Region, emitted: Emitted, ways: impl Fn(Addr) -> Vec<Addr>) -> Option<Target> {
-        let host = self.arena.place(&emitted.code)?;
-        let mut pages: Vec<Addr> = Vec::new();
-        for &(start, len) in &region.sources {
-            let mut page = start.page();
-            while page < start.plus(len) {
-                if !pages.contains(&page) {
-                    pages.push(page);
-                }
-                page = page.plus(PAGE_SIZE);
-            }
-        }
-        for page in &pages {
-            self.by_page.entry(page.0).or_default().insert(host);
-            for way in ways(*page) {
-                if !self.protected.contains_key(&way.0) && !protection::read_only(way) {
+    /// Write-protects what the guest may write of the pages of `sources`; false if one was not protected yet, so that their bytes must be read
+    /// again. `ways`: the pages by which the guest may write a page.
+    pub fn protect(&mut self, sources: &[(Addr, u64)], ways: impl Fn(Addr) -> Vec<Addr>) -> bool {
+        let mut all = true;
+        for page in pages_of(sources) {
+            for way in ways(page) {
+                let known = self.protected.contains_key(&way.0);
+                if !known && !protection::read_only(way) {
                     continue;
                 }
+                all &= known;
                 let elsewhere = self.protected.entry(way.0).or_default();
-                if way != *page && !elsewhere.contains(&page.0) {
+                if way != page && !elsewhere.contains(&page.0) {
                     elsewhere.push(page.0);
                 }
             }
         }
-        let mut entries = Vec::with_capacity(emitted.entries.len());
-        for e in &emitted.entries {
-            let target = Target { host: host + e.host as u64, live_in: e.live_in, region: host };
-            // The first translation of an address stays: others may be linked to it.
-            self.targets.entry(e.guest.0).or_insert(target);
-            entries.push(e.guest);
+        all
+    }
+
+    /// Places a translation; `None` if the arena is full. Its sources are [protected](Cache::protect) since before they were read.
+    pub fn insert(&mut self, region: &Region, emitted: Emitted) -> Option<Target> {
+        let host = self.arena.place(&emitted.code)?;
+        let entries = emitted.entries.iter().map(|e| (e.guest, e.host, e.live_in)).collect();
+        let sources = region.sources.clone();
+        let len = emitted.code.len() as u64;
+        Some(self.enlist(host, Placed { len, entries, sources, origins: emitted.origins, exits: emitted.exits, held: emitted.held, incoming: Vec::new() }))
+    }
+
+    /// Makes a region findable.
+    fn enlist(&mut self, host: u64, placed: Placed) -> Target {
+        for page in pages_of(&placed.sources) {
+            self.by_page.entry(page.0).or_default().insert(host);
         }
-        let first = emitted.entries[0];
-        let target = Target { host: host + first.host as u64, live_in: first.live_in, region: host };
+        let target = |(_, offset, live_in): (Addr, u32, Flags)| Target { host: host + offset as u64, live_in, lasting: true, region: host };
+        for e in &placed.entries {
+            // The first translation of an address stays: others may be linked to it.
+            self.targets.entry(e.0.0).or_insert(target(*e));
+        }
+        let first = placed.entries[0];
         // The region's own entry was asked for because there was none.
-        self.targets.insert(first.guest.0, target);
-        let placed = Placed { len: emitted.code.len() as u64, entries, origins: emitted.origins, exits: emitted.exits, held: emitted.held, pages, incoming: Vec::new() };
+        self.targets.insert(first.0.0, target(first));
+        self.regions.insert(host, placed);
+        target(first)
+    }
+
+    /// Places a translation that nothing finds.
+    pub fn insert_once(&mut self, region: &Region, emitted: Emitted) -> Option<Target> {
+        let host = self.arena.place(&emitted.code)?;
+        let first = &emitted.entries[0];
+        let target = Target { host: host + first.host as u64, live_in: first.live_in, lasting: false, region: host };
+        let len = emitted.code.len() as u64;
+        let placed = Placed { len, entries: Vec::new(), sources: region.sources.clone(), origins: emitted.origins, exits: emitted.exits, held: emitted.held, incoming: Vec::new() };
         self.regions.insert(host, placed);
         Some(target)
     }
 
-    /// Takes an address out of the lookup: its code is for one run only.
-    pub fn forget_target(&mut self, guest: Addr) {
-        self.targets.remove(&guest.0);
+    /// A translation of `guest` that sleeps, if there is one: it is the caller's.
+    pub fn sleeper(&mut self, guest: Addr) -> Option<Sleeper> {
+        self.asleep.take(guest)
+    }
+
+    /// Puts a sleeping translation back into use. Its sources are [protected](Cache::protect), and since then found to be what they were.
+    pub fn wake(&mut self, sleeper: Sleeper) -> Target {
+        self.enlist(sleeper.host, sleeper.placed)
     }
 
     fn region_of(&self, host: u64) -> Option<(u64, &Placed)> {
@@ -190,15 +232,16 @@ impl Cache {
 
     /// Is anything translated from this range, or protected in it?
     pub fn touches(&self, start: Addr, len: u64) -> bool {
-        let known = self.by_page.len() + self.protected.len();
-        if known == 0 {
-            return false;
+        let range = range_of(start, len);
+        !keys_in(&self.by_page, &range).is_empty() || !keys_in(&self.protected, &range).is_empty()
+    }
+
+    /// The guest, or the kernel for it, writes a protected page at time `now`.
+    pub fn note_write(&mut self, page: Addr, now: u64) {
+        for elsewhere in self.protected.get(&page.0).into_iter().flatten() {
+            self.heat.written(Addr(*elsewhere), now);
         }
-        let (first, end) = (start.page().0, start.plus(len).page_up().0);
-        if (end - first) / PAGE_SIZE > known as u64 {
-            return self.by_page.keys().chain(self.protected.keys()).any(|p| (first..end).contains(p));
-        }
-        (first..end).step_by(PAGE_SIZE as usize).any(|p| self.by_page.contains_key(&p) || self.protected.contains_key(&p))
+        self.heat.written(page, now);
     }
 
     pub fn has_protected_pages(&self) -> bool {
@@ -208,39 +251,45 @@ impl Cache {
         self.protected.contains_key(&at.page().0)
     }
 
-    /// Removes every region translated from this range or from other views of its protected pages, and our write protection of its pages.
-    /// No thread is in translated code.
-    pub fn invalidate(&mut self, start: Addr, len: u64) {
+    /// Takes every region translated from this range or from other views of its protected pages out of use, and lifts our write protection of
+    /// its pages. No thread is in translated code.
+    pub fn invalidate(&mut self, start: Addr, len: u64, fate: Fate) {
         self.generation += 1;
-        let (first, end) = (start.page().0, start.plus(len).page_up().0);
-        let mut pages: Vec<u64> = self.by_page.keys().copied().filter(|p| (first..end).contains(p)).collect();
-        let lifted: Vec<u64> = self.protected.keys().copied().filter(|p| (first..end).contains(p)).collect();
-        for page in lifted {
-            pages.extend(self.protected.remove(&page).unwrap_or_default());
-            protection::writable(Addr(page));
+        let range = range_of(start, len);
+        let mut pages = keys_in(&self.by_page, &range);
+        let lifted = keys_in(&self.protected, &range);
+        for page in &lifted {
+            pages.extend(self.protected.remove(page).unwrap_or_default());
         }
         for page in pages {
             for host in self.by_page.remove(&page).unwrap_or_default() {
-                self.remove(host);
+                self.remove(host, fate);
             }
+        }
+        for page in lifted {
+            protection::writable(Addr(page));
         }
     }
 
-    fn remove(&mut self, host: u64) {
-        let Some(placed) = self.regions.remove(&host) else { return };
-        for guest in placed.entries {
+    fn remove(&mut self, host: u64, fate: Fate) {
+        let Some(mut placed) = self.regions.remove(&host) else { return };
+        for (guest, ..) in &placed.entries {
             if self.targets.get(&guest.0).is_some_and(|t| t.region == host) {
                 self.targets.remove(&guest.0);
             }
         }
-        for p in placed.incoming {
+        for p in placed.incoming.drain(..) {
             // A region that linked here may itself be gone: its words are not used any more, and not yet reused.
             self.arena.patch(p.at, p.original);
         }
-        for page in placed.pages {
+        for page in pages_of(&placed.sources) {
             if let Some(set) = self.by_page.get_mut(&page.0) {
                 set.remove(&host);
             }
+        }
+        if fate == Fate::Sleep {
+            let first = placed.entries[0].0;
+            self.asleep.put(first, host, placed, |at, buf| copy::read_bytes(at, buf).is_ok());
         }
     }
 
@@ -250,9 +299,39 @@ impl Cache {
         self.targets.clear();
         self.regions.clear();
         self.by_page.clear();
+        self.asleep.clear();
+        self.heat.flush();
         for (page, _) in self.protected.drain() {
             protection::writable(Addr(page));
         }
         self.arena.reset();
     }
+}
+
+/// The pages of byte ranges, each once.
+pub(super) fn pages_of(sources: &[(Addr, u64)]) -> Vec<Addr> {
+    let mut pages: Vec<Addr> = Vec::new();
+    for &(start, len) in sources {
+        let mut page = start.page();
+        while page < start.plus(len) {
+            if !pages.contains(&page) {
+                pages.push(page);
+            }
+            page = page.plus(PAGE_SIZE);
+        }
+    }
+    pages
+}
+
+/// Whole pages that hold a range.
+fn range_of(start: Addr, len: u64) -> Range<u64> {
+    start.page().0..start.plus(len).page_up().0
+}
+
+/// The pages of `range` that are keys of `map`: looked for in whichever is smaller.
+fn keys_in<V>(map: &FxHashMap<u64, V>, range: &Range<u64>) -> Vec<u64> {
+    if (range.end.saturating_sub(range.start)) / PAGE_SIZE > map.len() as u64 {
+        return map.keys().copied().filter(|p| range.contains(p)).collect();
+    }
+    range.clone().step_by(PAGE_SIZE as usize).filter(|p| map.contains_key(p)).collect()
 }

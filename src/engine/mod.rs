@@ -4,8 +4,10 @@
 
 #![forbid(unsafe_code)]
 
+mod asleep;
 mod cache;
 mod exit;
+mod heat;
 mod run;
 mod stop;
 
@@ -17,8 +19,9 @@ use crate::emit::stubs;
 use crate::guest::{Addr, addr::PAGE_SIZE};
 use crate::host::arena::Arena;
 use crate::host::{self, copy};
+use crate::optimize::Opt;
 use crate::translate;
-use cache::Cache;
+use cache::{Cache, Fate};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use stop::Stop;
 
@@ -77,6 +80,8 @@ pub struct Engine {
     stubs: [u64; 16],
     /// FPCR of a guest after reset.
     fpcr: u64,
+    /// [`Opt::InlineLookup`] is on.
+    inline_lookup: bool,
 }
 
 static ENGINE: OnceLock<Engine> = OnceLock::new();
@@ -94,6 +99,7 @@ impl Engine {
             enter: arena.enter_stub(),
             fpcr: crate::helpers::fpcr_for(crate::guest::state::MXCSR_INIT, options.translate.features.afp),
             stubs: arena.stub_addresses(),
+            inline_lookup: options.translate.switches.on(Opt::InlineLookup),
             cache: Mutex::new(Cache::new(arena, options.translate)),
             stop: Stop::default(),
         };
@@ -124,12 +130,21 @@ impl Engine {
         make_child()
     }
 
-    /// Forgets all translations of guest bytes in `start .. start + len`: to be called before their mapping or protection changes.
+    /// Takes translations of guest bytes in `start .. start + len` out of use: to be called before their mapping, protection or contents change.
+    pub fn about_to_change(&self, start: Addr, len: u64) {
+        self.invalidate_to(start, len, Fate::Sleep);
+    }
+
+    /// Forgets all translations of guest bytes in `start .. start + len`: they may be others already.
     pub fn invalidate(&self, start: Addr, len: u64) {
+        self.invalidate_to(start, len, Fate::Forget);
+    }
+
+    fn invalidate_to(&self, start: Addr, len: u64, fate: Fate) {
         if !self.cache().touches(start, len) {
             return;
         }
-        self.stopped(|cache| cache.invalidate(start, len));
+        self.stopped(|cache| cache.invalidate(start, len, fate));
     }
 
     /// Lifts our write protection from the pages of a range that the kernel is about to write.
@@ -150,7 +165,10 @@ impl Engine {
         if !self.cache().is_protected(at) {
             return false;
         }
-        self.stopped(|cache| cache.invalidate(at.page(), PAGE_SIZE));
+        self.stopped(|cache| {
+            cache.note_write(at.page(), host::processor::time_of_process());
+            cache.invalidate(at.page(), PAGE_SIZE, Fate::Sleep);
+        });
         true
     }
 
@@ -172,14 +190,17 @@ impl Engine {
 }
 
 /// Guest code as the decoder reads it: only what the guest may execute.
-struct GuestCode<'a>(&'a Engine);
+struct GuestCode<'a> {
+    pages: &'a dyn Pages,
+    cache: &'a Cache,
+}
 
 impl CodeSource for GuestCode<'_> {
     fn read_code(&self, at: Addr, buf: &mut [u8]) -> usize {
         let mut have = 0;
         while have < buf.len() {
             let pc = at.plus(have as u64);
-            let executable = self.0.pages.page(pc).is_some_and(|p| p.executable);
+            let executable = self.pages.page(pc).is_some_and(|p| p.executable);
             let n = ((PAGE_SIZE - pc.0 % PAGE_SIZE) as usize).min(buf.len() - have);
             if !executable || copy::read_bytes(pc, &mut buf[have..have + n]).is_err() {
                 break;
@@ -189,6 +210,6 @@ impl CodeSource for GuestCode<'_> {
         have
     }
     fn is_translated(&self, at: Addr) -> bool {
-        self.0.cache().lookup(at).is_some()
+        self.cache.lookup(at).is_some()
     }
 }

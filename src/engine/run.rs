@@ -1,15 +1,16 @@
 //! A guest thread: the loop around translated code.
 
-use super::cache::{Cache, Left, Target};
+use super::asleep::digest;
+use super::cache::{Cache, Fate, Left, Target, pages_of};
 use super::stop::Seat;
 use super::{Engine, Exception, Exit, GuestCode};
-use crate::decode::{Limits, decode_region};
+use crate::decode::{CodeSource, Limits, decode_region};
 use crate::emit::stubs::kind;
 use crate::guest::state::nzcv;
 use crate::guest::{Addr, CpuState, Gpr};
 use crate::host::sys::Errno;
 use crate::host::thread::{Brake, ThreadBlock};
-use crate::optimize::{self, Opt};
+use crate::optimize;
 use crate::translate::{self, Carry, ExitKind, Held, exception};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +20,25 @@ pub struct Thread {
     engine: &'static Engine,
     block: ThreadBlock,
     seat: Arc<Seat>,
+    /// Places where translated code left for a system call, by their return address: looked for here before the cache is asked. Like the inline
+    /// table it is emptied when code may have gone.
+    places: Box<[Place; PLACES]>,
+    /// The last write fault that nobody's protection explained: instruction, address and [`Cache::generation`].
+    unexplained: Option<(Addr, Addr, u64)>,
 }
+
+/// Entries of [`Thread::places`].
+const PLACES: usize = 64;
+
+/// What the cache says of a place: see [`Left`].
+#[derive(Clone, Copy)]
+struct Place {
+    at: u64,
+    guest: Addr,
+    carry: Carry,
+}
+
+const NOWHERE: Place = Place { at: 0, guest: Addr(0), carry: Carry::Direct };
 
 /// Asks a thread to leave [`Thread::run`], from a signal handler or another thread.
 #[derive(Clone)]
@@ -46,7 +65,7 @@ impl Thread {
         let brake: Brake = block.brake();
         let seat = Arc::new(Seat { brake, running: AtomicBool::new(false), forget: AtomicBool::new(false), interrupt: AtomicBool::new(false) });
         engine.stop.join(seat.clone());
-        Ok(Thread { engine, block, seat })
+        Ok(Thread { engine, block, seat, places: Box::new([NOWHERE; PLACES]), unexplained: None })
     }
 
     /// The guest's registers.
@@ -87,24 +106,39 @@ impl Thread {
                 return Exit::Interrupt;
             }
             let rip = Addr(self.block.state().rip);
-            let target = match self.engine.target(rip) {
-                Some(t) => t,
+            // Where the inline table knows the way the engine's lock is not needed.
+            let host = match self.block.recall(rip.0).or_else(|| self.way(rip)) {
+                Some(host) => host,
                 None => return Exit::FetchFault,
             };
-            if let Some(exit) = self.enter(target) {
+            if let Some(exit) = self.enter(host) {
                 return exit;
             }
         }
     }
 
+    /// Host code for `rip`, for the inline table too.
+    fn way(&mut self, rip: Addr) -> Option<u64> {
+        let target = self.engine.target(rip)?;
+        self.remember(rip, target);
+        Some(target.host)
+    }
+
+    /// Enters a target into the inline table, if it may be there.
+    fn remember(&mut self, guest: Addr, target: Target) {
+        if target.lasting && !self.seat.forget.load(Ordering::SeqCst) && self.engine.inline_lookup {
+            self.block.remember(guest.0, target.host);
+        }
+    }
+
     /// Runs from one entry until translated code leaves; `None`: go on at RIP.
-    fn enter(&mut self, target: Target) -> Option<Exit> {
+    fn enter(&mut self, host: u64) -> Option<Exit> {
         if !self.engine.stop.try_enter(&self.seat) {
             self.engine.stop.wait();
             return None;
         }
         if self.seat.forget.swap(false, Ordering::SeqCst) {
-            // What `target` says may be gone too.
+            // What `host` leads to may be gone too.
             self.seat.running.store(false, Ordering::SeqCst);
             self.forget();
             return None;
@@ -113,7 +147,7 @@ impl Thread {
             self.seat.running.store(false, Ordering::SeqCst);
             return None;
         }
-        self.block.enter(self.engine.enter, target.host);
+        self.block.enter(self.engine.enter, host);
         let place = self.place();
         // From here on the code that was left may go away.
         self.seat.running.store(false, Ordering::SeqCst);
@@ -124,6 +158,7 @@ impl Thread {
     fn forget(&mut self) {
         self.block.release();
         self.block.forget_all();
+        self.places.fill(NOWHERE);
     }
 
     /// Brings a carry left in the other polarity into canonical form.
@@ -140,6 +175,12 @@ impl Thread {
             s.shadow_sp = s.shadow_top;
         }
         let (exit, at) = (s.exit_kind, s.exit_arg);
+        let known = self.places[(at >> 2) as usize % PLACES];
+        if exit == kind::SYSCALL && known.at == at {
+            self.settle(known.carry);
+            self.block.state().rip = known.guest.0;
+            return None;
+        }
         let cache = self.engine.cache();
         let left = if matches!(exit, kind::FAULT | kind::POLL) { None } else { cache.exit(at) };
         let (guest, carry, held) = match &left {
@@ -152,6 +193,9 @@ impl Thread {
             None => cache.origin(at).expect("host code belongs to a region"),
         };
         drop(cache);
+        if exit == kind::SYSCALL {
+            self.places[(at >> 2) as usize % PLACES] = Place { at, guest, carry };
+        }
         self.settle(carry);
         let s = self.block.state();
         s.rip = guest.0;
@@ -181,11 +225,8 @@ impl Thread {
                     self.block.release();
                     return None;
                 }
-                if let Some(target) = engine.target(Addr(first))
-                    && !self.seat.forget.load(Ordering::SeqCst)
-                    && engine.cache().options().switches.on(Opt::InlineLookup)
-                {
-                    self.block.remember(first, target.host);
+                if let Some(target) = engine.target(Addr(first)) {
+                    self.remember(Addr(first), target);
                 }
                 None
             }
@@ -207,7 +248,7 @@ impl Thread {
 
     /// Translates what a direct exit leads to, and makes it branch there.
     fn link(&mut self, left: &Left) {
-        let Some(target) = self.engine.target(left.site.guest) else { return };
+        let Some(target) = self.engine.target(left.site.guest).filter(|t| t.lasting) else { return };
         let mut cache = self.engine.cache();
         // Neither may have gone meanwhile; another region that took the exit's place is right too if it has the same exit there.
         let left = match cache.generation() == left.generation {
@@ -253,12 +294,20 @@ impl Thread {
                 return self.step(rip);
             }
         }
+        if signal == libc::SIGSEGV && write && self.engine.pages.page(address).is_some_and(|p| p.writable) {
+            // Another thread may have lifted the protection while this one was on its way here: if anything changed since, it is tried again.
+            let now = Some((rip, address, self.engine.cache().generation()));
+            if self.unexplained != now {
+                self.unexplained = now;
+                return None;
+            }
+        }
         if signal == libc::SIGBUS && code == libc::BUS_ADRALN {
             let known = self.engine.cache().options().misaligned.contains(&rip.0);
             if !known {
                 self.engine.stopped(|cache| {
                     cache.options_mut().misaligned.insert(rip.0);
-                    cache.invalidate(rip, 1);
+                    cache.invalidate(rip, 1, Fate::Forget);
                 });
                 return None;
             }
@@ -267,7 +316,8 @@ impl Thread {
                 return None;
             }
         }
-        let region = decode_region(&GuestCode(self.engine), rip, Limits { insns: 1, segments: 1 });
+        let source = GuestCode { pages: self.engine.pages, cache: &self.engine.cache() };
+        let region = decode_region(&source, rip, Limits { insns: 1, segments: 1, short: true });
         let Some(insn) = region.insns.first() else { return Some(Exit::MemoryFault { signal, code, address, write, stack: false }) };
         let fault = insn.fault(address, self.block.state());
         Some(Exit::MemoryFault { signal, code, address: fault.address, write: write || fault.write, stack: fault.stack })
@@ -280,17 +330,15 @@ impl Thread {
         if self.seat.forget.swap(false, Ordering::SeqCst) {
             self.forget();
         }
-        let mut region = decode_region(&GuestCode(engine), rip, Limits { insns: 1, segments: 1 });
-        optimize::liveness(&mut region, &GuestCode(engine));
         let target = loop {
             let mut cache = engine.cache();
+            let source = GuestCode { pages: engine.pages, cache: &cache };
+            let mut region = decode_region(&source, rip, Limits { insns: 1, segments: 1, short: true });
+            optimize::liveness(&mut region, &source);
             let emitted = translate::translate(&region, cache.options());
             // No page is protected for it, and nobody else finds it.
-            match cache.insert(&region, emitted, |_| Vec::new()) {
-                Some(target) => {
-                    cache.forget_target(rip);
-                    break target;
-                }
+            match cache.insert_once(&region, emitted) {
+                Some(target) => break target,
                 None => {
                     drop(cache);
                     engine.stopped(Cache::flush);
@@ -299,7 +347,7 @@ impl Thread {
                 }
             }
         };
-        self.enter(target)
+        self.enter(target.host)
     }
 }
 
@@ -312,15 +360,6 @@ impl Drop for Thread {
 impl Engine {
     /// The translation of `rip`, made now if there is none; `None` if its bytes can not be fetched.
     pub(super) fn target(&'static self, rip: Addr) -> Option<Target> {
-        if let Some(t) = self.cache().lookup(rip) {
-            return Some(t);
-        }
-        let source = GuestCode(self);
-        let mut region = decode_region(&source, rip, self.limits);
-        if region.insns.is_empty() {
-            return None;
-        }
-        optimize::liveness(&mut region, &source);
         let pages = self.pages;
         let ways = |page: Addr| {
             let Some(info) = pages.page(page) else { return Vec::new() };
@@ -332,13 +371,40 @@ impl Engine {
         };
         loop {
             let mut cache = self.cache();
-            // Another thread may have been faster.
             if let Some(t) = cache.lookup(rip) {
                 return Some(t);
             }
+            if cache.heat.is_hot(rip.page()) {
+                drop(cache);
+                return self.checked_target(rip);
+            }
+            if let Some(sleeper) = cache.sleeper(rip)
+                && !cache.heat.any(&pages_of(&sleeper.placed.sources))
+            {
+                cache.protect(&sleeper.placed.sources, ways);
+                if sleeper.is_current(&GuestCode { pages, cache: &cache }) {
+                    return Some(cache.wake(sleeper));
+                }
+            }
+            // Bytes count that were read after their pages were protected: a thread may be writing there now.
+            let region = loop {
+                let source = GuestCode { pages, cache: &cache };
+                let mut region = decode_region(&source, rip, self.limits);
+                if region.insns.is_empty() {
+                    return None;
+                }
+                optimize::liveness(&mut region, &source);
+                if cache.heat.any(&pages_of(&region.sources)) {
+                    drop(cache);
+                    return self.checked_target(rip);
+                }
+                if cache.protect(&region.sources, ways) {
+                    break region;
+                }
+            };
             let emitted = translate::translate(&region, cache.options());
             let copy = self.observer.map(|_| emitted.clone());
-            if let Some(target) = cache.insert(&region, emitted, ways) {
+            if let Some(target) = cache.insert(&region, emitted) {
                 drop(cache);
                 if let (Some(observe), Some(emitted)) = (self.observer, copy) {
                     observe(&region, &emitted, target.host);
@@ -346,6 +412,38 @@ impl Engine {
                 return Some(target);
             }
             // Full: everything goes, and the code that is needed comes back by itself.
+            drop(cache);
+            self.stopped(Cache::flush);
+        }
+    }
+    /// [`Engine::target`] where pages are hot: a translation that holds now, for one entry.
+    fn checked_target(&'static self, rip: Addr) -> Option<Target> {
+        let limits = Limits { segments: 1, short: true, ..self.limits };
+        loop {
+            let mut cache = self.cache();
+            let source = GuestCode { pages: self.pages, cache: &cache };
+            if let Some(target) = cache.heat.checked(rip, &source) {
+                cache.heat.entered(&[rip.page()]);
+                return Some(target);
+            }
+            let decode = || {
+                let mut region = decode_region(&source, rip, limits);
+                optimize::liveness(&mut region, &source);
+                let sum = digest(&region.sources, |at, buf| source.read_code(at, buf) == buf.len());
+                (region, sum)
+            };
+            // Threads may be writing there: what was read between two equal digests is what they are of.
+            let (before, (region, sum)) = (decode(), decode());
+            if region.insns.is_empty() {
+                return None;
+            }
+            let Some(sum) = sum.filter(|_| before.1 == sum && before.0.sources == region.sources) else { continue };
+            let emitted = translate::translate(&region, cache.options());
+            if let Some(target) = cache.insert_once(&region, emitted) {
+                cache.heat.entered(&pages_of(&region.sources));
+                cache.heat.keep(rip, target, region.sources, sum);
+                return Some(target);
+            }
             drop(cache);
             self.stopped(Cache::flush);
         }

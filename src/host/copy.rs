@@ -34,16 +34,29 @@ fn lifted(at: Addr) -> bool {
     hook != 0 && unsafe { std::mem::transmute::<usize, fn(Addr) -> bool>(hook) }(at)
 }
 
+/// Most bytes that the copy loop moves at a time.
+const PIECE: usize = 32;
+
 #[cfg(target_arch = "aarch64")]
 mod raw {
     std::arch::global_asm!(
         // x0 destination, x1 source, x2 length; returns the number of bytes not copied.
-        // No state lives anywhere but in x0-x3, so the handler can resume at the fixup with x2 as it stands.
+        // x0 to x2 change only when a piece is copied, so the handler can resume at the fixup with x2 as it stands.
         ".globl xemu_copy_start, xemu_copy_fixup, xemu_copy_end, xemu_copy",
         ".hidden xemu_copy_start, xemu_copy_fixup, xemu_copy_end, xemu_copy",
         ".p2align 4",
         "xemu_copy:",
         "xemu_copy_start:",
+        "5: subs x7, x2, #32",
+        "b.lo 1f",
+        "ldp x3, x4, [x1]",
+        "ldp x5, x6, [x1, #16]",
+        "stp x3, x4, [x0]",
+        "stp x5, x6, [x0, #16]",
+        "add x1, x1, #32",
+        "add x0, x0, #32",
+        "mov x2, x7",
+        "b 5b",
         "1: cmp x2, #8",
         "b.lo 2f",
         "ldr x3, [x1]",
@@ -109,9 +122,17 @@ pub fn write_bytes(to: Addr, from: &[u8]) -> Result<(), Fault> {
         }
         done = from.len() - left;
         let at = to.plus(done as u64);
-        // An unaligned 8-byte store may fault on its second page.
-        if !lifted(at) && !lifted(at.plus(left.min(8) as u64 - 1)) {
-            return Err(Fault(at));
+        // A piece may fault on its second page.
+        if lifted(at) || lifted(at.plus(left.min(PIECE) as u64 - 1)) {
+            continue;
+        }
+        // By bytes: to where the fault is. Or another thread has lifted the protection meanwhile.
+        for byte in &rest[rest.len() - left..][..left.min(PIECE)] {
+            // SAFETY: as above.
+            if unsafe { raw::xemu_copy(to.plus(done as u64).0 as *mut u8, byte, 1) } != 0 {
+                return Err(Fault(to.plus(done as u64)));
+            }
+            done += 1;
         }
     }
 }

@@ -117,6 +117,15 @@ impl ThreadBlock {
         }
     }
 
+    /// The host address that the inline table has for `guest`.
+    pub fn recall(&self, guest: u64) -> Option<u64> {
+        let index = guest & (LOOKUP_ENTRIES as u64 - 1);
+        let at = (self.base + LOOKUP + 16 * index) as *const u64;
+        // SAFETY: as in `remember`.
+        let (key, host) = unsafe { (at.read(), at.add(1).read()) };
+        (key == guest).then_some(host)
+    }
+
     /// Empties the inline table and the shadow stack: no host address of translated code is left in the block.
     pub fn forget_all(&mut self) {
         // SAFETY: this thread's own table.

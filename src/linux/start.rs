@@ -168,7 +168,7 @@ fn engine_options(start: &Start, options: &crate::options::Options) -> Result<en
     }
     e.observer = debug::observer(dump);
     if options.single {
-        e.limits = crate::decode::Limits { insns: 1, segments: 1 };
+        e.limits = crate::decode::Limits { insns: 1, segments: 1, short: false };
     }
     Ok(e)
 }

@@ -87,12 +87,12 @@ impl Suite {
         Ok(list.split(',').filter_map(|d| d.split_whitespace().next()).map(str::to_string).collect())
     }
 
-    /// Unpacks packages with everything that they depend on over `dir`; no maintainer script runs.
-    pub fn unpack_closure(&self, arch: &str, packages: &[&str], dir: &Path) -> Result<()> {
+    /// Unpacks packages with everything that they depend on over `dir`; no maintainer script runs. What was fetched is kept under `name`.
+    pub fn unpack_closure(&self, name: &str, arch: &str, packages: &[&str], dir: &Path) -> Result<()> {
         let _guard = LOCK.lock().expect("no panic while fetching");
         fs::create_dir_all(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
         let names: Vec<String> = packages.iter().map(|p| format!("{p}:{arch}")).collect();
-        let cache = self.archives.join(format!("closure-{arch}"));
+        let cache = self.archives.join(format!("closure-{name}"));
         fs::create_dir_all(cache.join("partial")).map_err(|e| format!("{}: {e}", cache.display()))?;
         let option = format!("Dir::Cache::archives={}", cache.display());
         let arch_option = format!("APT::Architecture={arch}");

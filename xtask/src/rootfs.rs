@@ -17,6 +17,14 @@ const AMD64: &[&str] = &[
     "musl-dev", "openssl", "patch", "perl", "procps", "python3", "sed", "sqlite3", "tar", "util-linux", "xxd", "xz-utils", "zstd",
 ];
 
+/// What the one named `world` holds: amd64 servers and runtimes, apart from the rest because they are large and their tests mostly long.
+const WORLD: &[&str] = &[
+    "apache2-utils", "apt", "base-files", "base-passwd", "bash", "ca-certificates", "coreutils", "curl", "dash", "debianutils", "diffutils", "dpkg", "erlang-base", "etcd-server",
+    "findutils", "gcc", "golang-go", "grep", "hostname", "iproute2", "libc-bin", "libc6-dev", "libjemalloc2", "libtcmalloc-minimal4t64", "luajit", "make",
+    "mariadb-server", "memcached", "nginx", "nodejs", "openjdk-21-jdk-headless", "perl", "php8.4-cli", "php8.4-opcache", "postgresql-17", "procps", "prometheus-node-exporter", "python3",
+    "redis-server", "redis-tools", "rsyslog", "ruby", "sed", "sudo", "tar", "util-linux", "valkey-server",
+];
+
 /// What the arm64 one holds: the native builds that benchmarks compare with.
 const ARM64: &[&str] = &["base-files", "bash", "coreutils", "gzip", "libc-bin", "perl-base", "python3", "sqlite3"];
 
@@ -26,23 +34,25 @@ const FIRST: &str = "base-files";
 /// Folders that enter.sh mounts something over.
 const MOUNT_POINTS: &[&str] = &["proc", "dev", "tmp", ".xemu", ".cases", ".guests"];
 
-/// The root file system of `arch` (amd64 or arm64), made if it is not there or its package list has changed.
-pub fn ensure(arch: &str) -> Result<PathBuf> {
-    let packages = match arch {
+/// The root file system `name` (amd64, arm64 or world), made if it is not there or its package list has changed.
+pub fn ensure(name: &str) -> Result<PathBuf> {
+    let arch = if name == "world" { "amd64" } else { name };
+    let packages = match name {
         "amd64" => AMD64.to_vec(),
+        "world" => WORLD.to_vec(),
         // The Go compiler that makes guests is the native one.
         "arm64" if !project::HOST_IS_X86 => [ARM64, &["golang-go"]].concat(),
         "arm64" => ARM64.to_vec(),
-        _ => return Err(format!("no root file system for {arch:?}")),
+        _ => return Err(format!("no root file system {name:?}")),
     };
-    let dir = project::target(&format!("rootfs-{arch}"));
+    let dir = project::target(&format!("rootfs-{name}"));
     let stamp = dir.join(".packages");
     let wanted = packages.join(" ");
     if fs::read_to_string(&stamp).is_ok_and(|t| t == wanted) {
         return Ok(dir);
     }
-    eprintln!("xtask: fetching a Debian 13 root file system for {arch}");
-    let new = project::target(&format!("rootfs-{arch}.new"));
+    eprintln!("xtask: fetching a Debian 13 root file system: {name}");
+    let new = project::target(&format!("rootfs-{name}.new"));
     for old in [&new, &dir] {
         if old.exists() {
             fs::remove_dir_all(old).map_err(|e| format!("{}: {e}", old.display()))?;
@@ -50,7 +60,7 @@ pub fn ensure(arch: &str) -> Result<PathBuf> {
     }
     let suite = apt::Suite::new("trixie")?;
     suite.unpack(&[&format!("{FIRST}:{arch}")], &new)?;
-    suite.unpack_closure(arch, &packages, &new)?;
+    suite.unpack_closure(name, arch, &packages, &new)?;
     finish(&new).map_err(|e| format!("{}: {e}", new.display()))?;
     if arch == "amd64" && project::HOST_IS_X86 {
         compile_python(&new)?;

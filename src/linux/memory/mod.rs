@@ -179,17 +179,15 @@ impl Mm {
     /// Changes what lies in `span`: tells the engine, then runs `change` under the lock.
     fn change<T>(&self, span: Span, change: impl FnOnce(&mut Inner) -> T) -> T {
         let len = span.end.saturating_sub(span.start);
-        let tell = || {
-            if let Some(engine) = self.engine.get()
-                && len != 0
-            {
-                engine.invalidate(Addr(span.start), len);
-            }
-        };
-        tell();
+        let engine = self.engine.get().filter(|_| len != 0);
+        if let Some(engine) = engine {
+            engine.about_to_change(Addr(span.start), len);
+        }
         let result = change(&mut self.write());
-        if self.threaded.load(Ordering::Acquire) {
-            tell();
+        if let Some(engine) = engine
+            && self.threaded.load(Ordering::Acquire)
+        {
+            engine.invalidate(Addr(span.start), len);
         }
         result
     }

@@ -16,7 +16,7 @@ const NATIVE_LIMIT: Duration = Duration::from_secs(60);
 pub fn run(context: &Context) -> Result<()> {
     let name = |s: &Scenario| format!("binfmt/{}", s.stem);
     let mut wanted = scenario::list("namespace")?;
-    wanted.retain(|s| context.wants(&name(s), None));
+    wanted.retain(|s| context.wants(&name(s), false));
     if wanted.is_empty() || context.options.list {
         wanted.iter().for_each(|s| println!("{}", name(s)));
         return Ok(());

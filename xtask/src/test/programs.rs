@@ -1,7 +1,7 @@
 //! Whole programs in a Debian root file system: the scripts of `tests/programs`, each run natively and under xemu.
 //!
 //! Directives of a script: `command` (what runs the script, /bin/bash if absent; `SCRIPT` and `EACH` are replaced),
-//! `each` (run once per word, given as the first argument), `long` (only with --long, or rotated: why), `limit` (seconds
+//! `each` (run once per word, given as the first argument), `root` (the root file system, amd64 if absent), `long` (only with --long, or rotated: why), `limit` (seconds
 //! under xemu), `needs` (a guest of fixtures/guests), `expect = differs` (the output must not be the native one).
 
 use super::guest::differs_from;
@@ -41,16 +41,21 @@ pub fn run(context: &Context) -> Result<()> {
     }
     // The long ones first, so that no single one is waited for at the end.
     cases.sort_by_key(|c| !c.long);
-    let root = rootfs::ensure("amd64")?;
+    let mut places: Vec<(String, Inside)> = Vec::new();
     for case in &cases {
+        if !places.iter().any(|p| p.0 == case.root()) {
+            places.push((case.root().to_string(), Inside::prepare(rootfs::ensure(case.root())?, context.emulator())?));
+        }
         for need in case.directives.words("needs") {
             let folder = need.split('/').next().unwrap_or_default();
             let guest = guests::list(folder)?.into_iter().find(|g| g.name == need).ok_or(format!("{}: no guest {need}", case.name))?;
             guest.build()?;
         }
     }
-    let inside = Inside::prepare(&root, context.emulator())?;
-    context.run_all(&cases, |case| case.name.clone(), |case| test(context, &inside, case).unwrap_or_else(Verdict::Failed));
+    context.run_all(&cases, |case| case.name.clone(), |case| {
+        let inside = &places.iter().find(|p| p.0 == case.root()).expect("prepared above").1;
+        test(context, inside, case).unwrap_or_else(Verdict::Failed)
+    });
     Ok(())
 }
 
@@ -100,21 +105,26 @@ impl Case {
         }
     }
 
+    /// The root file system that it runs in.
+    fn root(&self) -> &str {
+        self.directives.get("root").unwrap_or("amd64")
+    }
+
     fn limit(&self) -> Duration {
         self.directives.get("limit").and_then(|l| l.parse().ok()).map_or(LIMITS.1, Duration::from_secs)
     }
 }
 
 /// The root file system, and the emulator as it is called in there.
-struct Inside<'a> {
-    root: &'a Path,
+struct Inside {
+    root: PathBuf,
     tools: PathBuf,
     emulator: Emulator,
 }
 
-impl<'a> Inside<'a> {
+impl Inside {
     /// Copies the files that the emulator's command names to where the root file system can show them.
-    fn prepare(root: &'a Path, emulator: &Emulator) -> Result<Self> {
+    fn prepare(root: PathBuf, emulator: &Emulator) -> Result<Self> {
         let tools = project::target("in-root");
         fs::create_dir_all(&tools).map_err(|e| format!("{}: {e}", tools.display()))?;
         let copy = |words: &[OsString]| -> Result<Vec<OsString>> {
@@ -136,7 +146,7 @@ impl<'a> Inside<'a> {
     }
 
     fn run(&self, case: &Case, emulated: bool) -> Result<Run> {
-        let mut place = Place::new(self.root).mount(project::root().join("tests/programs"), "/.cases");
+        let mut place = Place::new(&self.root).mount(project::root().join("tests/programs"), "/.cases");
         let guests = project::target("guests");
         fs::create_dir_all(&guests).map_err(|e| format!("{}: {e}", guests.display()))?;
         place = place.mount(guests, "/.guests");

@@ -17,13 +17,8 @@ const NATIVE_LIMIT: Duration = Duration::from_secs(60);
 /// Runs the suite.
 pub fn run(context: &Context) -> Result<()> {
     let name = |s: &Scenario| format!("vm/{}", s.stem);
-    let mut long_ones = 0;
     let mut wanted = scenario::list("vm")?;
-    wanted.retain(|s| {
-        let index = s.directives.get("long-vm").map(|_| long_ones);
-        long_ones += usize::from(index.is_some());
-        context.wants(&name(s), index)
-    });
+    wanted.retain(|s| context.wants(&name(s), s.directives.get("long-vm").is_some()));
     if wanted.is_empty() || context.options.list {
         wanted.iter().for_each(|s| println!("{}", name(s)));
         return Ok(());
