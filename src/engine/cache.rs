@@ -6,7 +6,7 @@ use crate::decode::{Flags, Region};
 use crate::emit::patch_branch;
 use crate::guest::{Addr, addr::PAGE_SIZE};
 use crate::host::arena::Arena;
-use crate::host::{copy, protection};
+use crate::host::protection;
 use crate::optimize::Opt;
 use crate::translate::{Carry, Emitted, ExitKind, ExitSite, Held, Options, Origin};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -289,7 +289,7 @@ impl Cache {
         }
         if fate == Fate::Sleep {
             let first = placed.entries[0].0;
-            self.asleep.put(first, host, placed, |at, buf| copy::read_bytes(at, buf).is_ok());
+            self.asleep.put(first, host, placed, |at, buf| super::read_pages(at, buf, |_| true));
         }
     }
 

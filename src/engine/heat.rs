@@ -81,8 +81,8 @@ impl Heat {
     /// The translation of `guest`, if `code` still reads what it was made from.
     pub fn checked(&self, guest: Addr, code: &dyn CodeSource) -> Option<Target> {
         let c = self.checked.get(&guest.0)?;
-        let now = digest(&c.sources, |at, buf| code.read_code(at, buf) == buf.len());
-        (now == Some(c.digest)).then_some(c.target)
+        let now = digest(&c.sources, |at, buf| code.read_code(at, buf));
+        (now == c.digest).then_some(c.target)
     }
     /// Keeps a translation.
     pub fn keep(&mut self, guest: Addr, target: Target, sources: Vec<(Addr, u64)>, digest: u128) {

@@ -189,6 +189,20 @@ impl Engine {
     }
 }
 
+/// Reads guest memory up to a page that can not be read or is not `wanted`; returns how much that is.
+fn read_pages(at: Addr, buf: &mut [u8], wanted: impl Fn(Addr) -> bool) -> usize {
+    let mut have = 0;
+    while have < buf.len() {
+        let pc = at.plus(have as u64);
+        let n = ((PAGE_SIZE - pc.0 % PAGE_SIZE) as usize).min(buf.len() - have);
+        if !wanted(pc) || copy::read_bytes(pc, &mut buf[have..have + n]).is_err() {
+            break;
+        }
+        have += n;
+    }
+    have
+}
+
 /// Guest code as the decoder reads it: only what the guest may execute.
 struct GuestCode<'a> {
     pages: &'a dyn Pages,
@@ -197,17 +211,7 @@ struct GuestCode<'a> {
 
 impl CodeSource for GuestCode<'_> {
     fn read_code(&self, at: Addr, buf: &mut [u8]) -> usize {
-        let mut have = 0;
-        while have < buf.len() {
-            let pc = at.plus(have as u64);
-            let executable = self.pages.page(pc).is_some_and(|p| p.executable);
-            let n = ((PAGE_SIZE - pc.0 % PAGE_SIZE) as usize).min(buf.len() - have);
-            if !executable || copy::read_bytes(pc, &mut buf[have..have + n]).is_err() {
-                break;
-            }
-            have += n;
-        }
-        have
+        read_pages(at, buf, |pc| self.pages.page(pc).is_some_and(|p| p.executable))
     }
     fn is_translated(&self, at: Addr) -> bool {
         self.cache.lookup(at).is_some()

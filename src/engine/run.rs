@@ -429,7 +429,7 @@ impl Engine {
             let decode = || {
                 let mut region = decode_region(&source, rip, limits);
                 optimize::liveness(&mut region, &source);
-                let sum = digest(&region.sources, |at, buf| source.read_code(at, buf) == buf.len());
+                let sum = digest(&region.sources, |at, buf| source.read_code(at, buf));
                 (region, sum)
             };
             // Threads may be writing there: what was read between two equal digests is what they are of.
@@ -437,7 +437,9 @@ impl Engine {
             if region.insns.is_empty() {
                 return None;
             }
-            let Some(sum) = sum.filter(|_| before.1 == sum && before.0.sources == region.sources) else { continue };
+            if before.1 != sum || before.0.sources != region.sources {
+                continue;
+            }
             let emitted = translate::translate(&region, cache.options());
             if let Some(target) = cache.insert_once(&region, emitted) {
                 cache.heat.entered(&pages_of(&region.sources));
