@@ -48,6 +48,14 @@ impl Ctx<'_> {
         }
     }
 
+    /// Are both lanes of the source where they can be used without loading?
+    pub fn is_held(&self, s: Source) -> bool {
+        match s {
+            Source::Reg(n) => self.held_upper(n).is_some(),
+            Source::Lanes(..) => true,
+        }
+    }
+
     /// Raises #GP if the memory operand does not lie on a boundary of `bytes` and the options want that.
     pub fn check_boundary(&mut self, insn: &Insn, bytes: u32) {
         if self.options.strict_align {
