@@ -98,6 +98,10 @@ fn to_half(c: &mut Ctx, insn: &Insn) {
         }
     };
     let high = if wide { c.upper(s, FIRST) } else { FIRST };
+    if insn.op(0) == Op::Mem {
+        // A destination that is not there faults before the conversion raises anything.
+        c.read_v(insn, 0, insn.memory_bytes(), V(5));
+    }
     // FPCR has nearest, up, down, zero. Its FZ stands for FTZ, which this instruction does not know, and for DAZ, which it does.
     let mode = (imm & 4 == 0).then_some([0u64, 2, 1, 3][imm as usize & 3]);
     let done = c.a.label();
