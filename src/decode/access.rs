@@ -52,10 +52,48 @@ impl Insn {
         }
     }
 
+    /// Does the explicit memory operand go by the stack segment?
+    fn goes_by_stack(&self) -> bool {
+        let based = matches!(self.raw.memory_base(), Register::RSP | Register::RBP | Register::ESP | Register::EBP);
+        based && !matches!(self.raw.segment_prefix(), Register::FS | Register::GS)
+    }
+
+    /// The elements that a gather or a masked move accesses: the mask's, those that a gather has done being out of it.
+    fn elements(&self, s: &CpuState) -> Option<Vec<Access>> {
+        use Mnemonic::*;
+        let (mask, bytes) = match self.raw.mnemonic() {
+            Vmaskmovps | Vpmaskmovd => (1, 4),
+            Vmaskmovpd | Vpmaskmovq => (1, 8),
+            Vgatherdps | Vgatherqps | Vpgatherdd | Vpgatherqd => (2, 4),
+            Vgatherdpd | Vgatherqpd | Vpgatherdq | Vpgatherqq => (2, 8),
+            _ => return None,
+        };
+        let place = (0..self.raw.op_count()).find(|&i| self.op(i) == Op::Mem)?;
+        let gather = mask == 2;
+        let mask = self.raw.op_register(mask);
+        let mut count = mask.size() / bytes;
+        if gather {
+            let index = if matches!(self.raw.mnemonic(), Vgatherdps | Vpgatherdd | Vgatherdpd | Vpgatherdq) { 4 } else { 8 };
+            count = count.min(self.raw.memory_index().size() / index);
+        }
+        let chosen = (0..count).filter(|&i| vector(s, mask, i, bytes) >> (8 * bytes - 1) != 0);
+        let access = |i: usize| {
+            let start = self.raw.virtual_address(place, if gather { i } else { 0 }, |r, i, size| match r.is_vector_register() {
+                true => Some(vector(s, r, i, size)),
+                false => register(s, r),
+            })?;
+            let start = if gather { start } else { start.wrapping_add((i * bytes) as u64) };
+            Some(Access { start, bytes: bytes as u64, write: place == 0, stack: self.goes_by_stack() })
+        };
+        Some(chosen.filter_map(access).collect())
+    }
+
     /// Accesses in the order in which they are made.
     fn accesses(&self, s: &CpuState) -> Vec<Access> {
-        let based = matches!(self.raw.memory_base(), Register::RSP | Register::RBP | Register::ESP | Register::EBP);
-        let stack = based && !matches!(self.raw.segment_prefix(), Register::FS | Register::GS);
+        if let Some(elements) = self.elements(s) {
+            return elements;
+        }
+        let stack = self.goes_by_stack();
         let memory = |&i: &u32| self.op(i) == Op::Mem;
         let mut factory = InstructionInfoFactory::new();
         let info = factory.info(&self.raw);
@@ -96,6 +134,14 @@ impl Insn {
         };
         (value.div_euclid(8 * bytes) * bytes) as u64
     }
+}
+
+/// Element `i` of `bytes` bytes of a vector register.
+fn vector(s: &CpuState, r: Register, i: usize, bytes: usize) -> u64 {
+    let (n, at) = (r.number(), i * bytes);
+    let half = if at < 16 { s.xmm[n] } else { s.ymm_hi[n] };
+    let word = half[at / 8 & 1];
+    if bytes == 8 { word } else { word >> (8 * (at & 4)) & 0xffff_ffff }
 }
 
 fn register(s: &CpuState, r: Register) -> Option<u64> {

@@ -48,6 +48,14 @@ impl Ctx<'_> {
         }
     }
 
+    /// Are both lanes of the source where they can be used without loading?
+    pub fn is_held(&self, s: Source) -> bool {
+        match s {
+            Source::Reg(n) => self.held_upper(n).is_some(),
+            Source::Lanes(..) => true,
+        }
+    }
+
     /// Raises #GP if the memory operand does not lie on a boundary of `bytes` and the options want that.
     pub fn check_boundary(&mut self, insn: &Insn, bytes: u32) {
         if self.options.strict_align {
@@ -78,18 +86,15 @@ impl Ctx<'_> {
         (T[7], 0)
     }
 
-    /// Loads 32 bytes of memory.
+    /// Loads 32 bytes of memory. `low` is a temporary, because the other half may fault.
     pub fn load_wide(&mut self, insn: &Insn, low: V, high: V) {
         let (n, off) = self.mem_based(insn);
         if off & 15 == 0 && (-1024..1008).contains(&off) {
             self.a.ldp_q(low, high, n, off as i32);
         } else {
             let (n, off) = self.near(n, off);
-            // The lower half first, as the fault's address tells; what may fault comes before the destination changes.
-            let first = if low.0 < 8 { low } else { SECOND };
-            self.a.load_v(16, first, Mem::Off(n, off), Order::Plain);
+            self.a.load_v(16, low, Mem::Off(n, off), Order::Plain);
             self.a.load_v(16, high, Mem::Off(n, off + 16), Order::Plain);
-            self.a.vmov(low, first);
         }
         if self.order() != Order::Plain {
             self.a.dmb_ishld();

@@ -98,6 +98,9 @@ fn to_half(c: &mut Ctx, insn: &Insn) {
         }
     };
     let high = if wide { c.upper(s, FIRST) } else { FIRST };
+    if insn.op(0) == Op::Mem {
+        c.a.read_fpsr(T[3]);
+    }
     // FPCR has nearest, up, down, zero. Its FZ stands for FTZ, which this instruction does not know, and for DAZ, which it does.
     let mode = (imm & 4 == 0).then_some([0u64, 2, 1, 3][imm as usize & 3]);
     let done = c.a.label();
@@ -130,7 +133,13 @@ fn to_half(c: &mut Ctx, insn: &Insn) {
     convert(c, high);
     c.a.bind(done);
     match insn.op(0) {
-        Op::Mem => c.write_v(insn, insn.memory_bytes(), V(4)),
+        Op::Mem => {
+            // A store that faults leaves the flags as they were.
+            c.a.read_fpsr(T[4]);
+            c.a.write_fpsr(T[3]);
+            c.write_v(insn, insn.memory_bytes(), V(4));
+            c.a.write_fpsr(T[4]);
+        }
         d => {
             c.a.vmov(xmm(number(d)), V(4));
             c.clear_upper(number(d));

@@ -1,30 +1,33 @@
 //! AVX floating point: SSE's operations on VEX operands, and the comparisons' 32 predicates.
 
 use super::Row;
-use super::avx::{Source, number, three, two};
+use super::avx::{Source, is_wide, number, three, two};
+use super::avx_nan::{Lane, settle};
 use super::context::Ctx;
 use super::sse_float::*;
-use super::vector::immediate;
+use super::vector::{FIRST, SECOND, immediate};
 use crate::decode::{Insn, Mnemonic};
 use crate::emit::regs::*;
-use crate::emit::simd::{Arr, Fp, ops::*};
+use crate::emit::simd::{Arr, F3, Fp, ops::*};
 use crate::helpers::Id;
 
 /// Rows for the four shapes of an operation: mnemonics of PS, PD, SS, SD.
-macro_rules! four { ($($ps:ident $pd:ident $ss:ident $sd:ident = $f:expr;)*) => {
+macro_rules! four { ($table:ident $row:ident $($ps:ident $pd:ident $ss:ident $sd:ident = $f:expr;)*) => {
     /// Mnemonics that come in four shapes.
-    pub const FOUR: &[Row] = &[$(
-        (Mnemonic::$ps, |c, i| operate(c, i, Fp::S4, $f)),
-        (Mnemonic::$pd, |c, i| operate(c, i, Fp::D2, $f)),
-        (Mnemonic::$ss, |c, i| operate(c, i, Fp::S, $f)),
-        (Mnemonic::$sd, |c, i| operate(c, i, Fp::D, $f)),
+    pub const $table: &[Row] = &[$(
+        (Mnemonic::$ps, |c, i| $row(c, i, Fp::S4, $f)),
+        (Mnemonic::$pd, |c, i| $row(c, i, Fp::D2, $f)),
+        (Mnemonic::$ss, |c, i| $row(c, i, Fp::S, $f)),
+        (Mnemonic::$sd, |c, i| $row(c, i, Fp::D, $f)),
     )*];
 } }
-four! {
-    Vaddps Vaddpd Vaddss Vaddsd = |c, fp, d, a, b| arith(c, FADD, fp, d, a, b);
-    Vsubps Vsubpd Vsubss Vsubsd = |c, fp, d, a, b| arith(c, FSUB, fp, d, a, b);
-    Vmulps Vmulpd Vmulss Vmulsd = |c, fp, d, a, b| arith(c, FMUL, fp, d, a, b);
-    Vdivps Vdivpd Vdivss Vdivsd = |c, fp, d, a, b| arith(c, FDIV, fp, d, a, b);
+four! { ARITHMETIC compute
+    Vaddps Vaddpd Vaddss Vaddsd = FADD;
+    Vsubps Vsubpd Vsubss Vsubsd = FSUB;
+    Vmulps Vmulpd Vmulss Vmulsd = FMUL;
+    Vdivps Vdivpd Vdivss Vdivsd = FDIV;
+}
+four! { EXTREMES operate
     Vminps Vminpd Vminss Vminsd = |c, fp, d, a, b| extreme(c, Extreme::Min, fp, d, a, b);
     Vmaxps Vmaxpd Vmaxss Vmaxsd = |c, fp, d, a, b| extreme(c, Extreme::Max, fp, d, a, b);
 }
@@ -66,6 +69,28 @@ pub const ROWS: &[Row] = {
 
 fn operate(c: &mut Ctx, insn: &Insn, fp: Fp, f: FpBin) {
     three(c, insn, &|c, _, d, a, b| f(c, fp, d, a, b));
+}
+
+/// One host instruction a lane, and one look for NaNs where both lanes are at hand.
+fn compute(c: &mut Ctx, insn: &Insn, fp: Fp, op: F3) {
+    let b = c.source(insn, 2);
+    let (n, a) = (number(insn.op(0)), Source::Reg(number(insn.op(1))));
+    let (Some(high), true, true) = (c.held_upper(n), c.is_held(a), c.is_held(b)) else {
+        return c.by_lanes(insn.op(0), a, b, &|c, _, d, a, b| arith(c, op, fp, d, a, b));
+    };
+    if !is_wide(insn, 0) {
+        return c.by_lanes(insn.op(0), a, b, &|c, _, d, a, b| arith(c, op, fp, d, a, b));
+    }
+    let in_place = c.exact_nan() && (a == Source::Reg(n) || b == Source::Reg(n));
+    let lane = |c: &mut Ctx, lane: u32, d: V| {
+        let (x, y) = (c.lane(a, lane, FIRST), c.lane(b, lane, SECOND));
+        let r = if in_place { V(4 + lane as u8) } else { d };
+        c.a.f3(op, fp, r, x, y);
+        Lane { r, d, x, y, z: None }
+    };
+    let lanes = [lane(c, 0, xmm(n)), lane(c, 1, high)];
+    c.upper_changes(n);
+    settle(c, fp, lanes);
 }
 
 fn compare_by(c: &mut Ctx, insn: &Insn, fp: Fp) {

@@ -2,7 +2,8 @@
 //! mnemonic's digits give them, then the addend (measured on Zen 4; the manual's vol. 1, 14.5.3 agrees).
 
 use super::Row;
-use super::avx::{Source, number};
+use super::avx::{Source, is_wide, number};
+use super::avx_nan::{Lane, settle};
 use super::context::Ctx;
 use super::vector::{FIRST, SECOND};
 use crate::decode::{Insn, Mnemonic};
@@ -80,7 +81,7 @@ rows! {
 
 /// The operands of one lane: destination, factors, addend.
 #[derive(Clone, Copy)]
-struct Lane {
+struct Operands {
     d: V,
     x: V,
     y: V,
@@ -89,41 +90,67 @@ struct Lane {
 
 fn fused(c: &mut Ctx, insn: &Insn, fp: Fp, signs: Signs, form: Form) {
     let last = c.source(insn, 2);
-    let (first, second) = (Source::Reg(number(insn.op(0))), Source::Reg(number(insn.op(1))));
+    let (n, second) = (number(insn.op(0)), Source::Reg(number(insn.op(1))));
+    let first = Source::Reg(n);
+    let operands = move |first: V, second: V, last: V| match form {
+        F132 => (first, last, second),
+        F213 => (second, first, last),
+        F231 => (second, last, first),
+    };
+    if is_wide(insn, 0) && c.is_held(first) && c.is_held(second) && c.is_held(last) {
+        let lanes = [0, 1].map(|lane| {
+            let d = c.lane(first, lane, FIRST);
+            let (x, y, z) = operands(d, c.lane(second, lane, FIRST), c.lane(last, lane, SECOND));
+            both_lanes(c, fp, signs, Operands { d, x, y, z }, V(4 + lane as u8))
+        });
+        c.upper_changes(n);
+        return settle(c, fp, lanes);
+    }
     // by_lanes takes two sources: the destination is the third.
     c.by_lanes(insn.op(0), second, last, &|c, lane, d, second, last| {
         let first = if lane == 0 { d } else { c.lane(first, 1, V(5)) };
-        let (x, y, z) = match form {
-            F132 => (first, last, second),
-            F213 => (second, first, last),
-            F231 => (second, last, first),
-        };
-        multiply_add(c, fp, signs, Lane { d, x, y, z });
+        let (x, y, z) = operands(first, second, last);
+        multiply_add(c, fp, signs, Operands { d, x, y, z });
     });
 }
 
+/// One lane of two that are settled together: the result in `t`, or at once in its place, the addend then being kept in `t`.
+fn both_lanes(c: &mut Ctx, fp: Fp, signs: Signs, o: Operands, t: V) -> Lane {
+    let Operands { d, x, y, z } = o;
+    let op = if signs.negate_product { FMLS } else { FMLA };
+    if signs.addend == Addend::Added && d == z && d != x && d != y {
+        if c.exact_nan() {
+            c.a.vmov(t, z);
+        }
+        c.a.f3(op, fp, d, x, y);
+        return Lane { r: d, d, x, y, z: Some(t) };
+    }
+    signed_addend(c, fp, signs.addend, t, z);
+    c.a.f3(op, fp, t, x, y);
+    Lane { r: t, d, x, y, z: Some(z) }
+}
+
+/// `r` = the addend as it is added. Uses v1, v3.
+fn signed_addend(c: &mut Ctx, fp: Fp, addend: Addend, r: V, z: V) {
+    let (sign, width) = if fp.double() { (1u128 << 63, 64) } else { (1u128 << 31 | 1u128 << 95, 32) };
+    match addend {
+        Addend::Added => c.a.vmov(r, z),
+        Addend::Subtracted if !c.a.features.afp => c.a.f2(FNEG, fp, r, z),
+        Addend::Subtracted => negate_some(c, fp, r, z, sign | sign << width),
+        Addend::Alternating => negate_some(c, fp, r, z, sign),
+        Addend::Opposite => negate_some(c, fp, r, z, sign << width),
+    }
+}
+
 /// `d = ±x * y ± z`. The operands may be d, or lie in v5 to v7.
-fn multiply_add(c: &mut Ctx, fp: Fp, signs: Signs, l: Lane) {
-    let Lane { d, x, y, z } = l;
+fn multiply_add(c: &mut Ctx, fp: Fp, signs: Signs, o: Operands) {
+    let Operands { d, x, y, z } = o;
     let r = V(0);
     if fp.scalar() {
         c.a.fma(fp, r, x, y, z, signs.negate_product, signs.addend == Addend::Subtracted);
     } else {
-        let op = if signs.negate_product { FMLS } else { FMLA };
-        match signs.addend {
-            Addend::Added => c.a.vmov(r, z),
-            Addend::Subtracted if !c.a.features.afp => c.a.f2(FNEG, fp, r, z),
-            some => {
-                let (sign, width) = if fp.double() { (1u128 << 63, 64) } else { (1u128 << 31 | 1u128 << 95, 32) };
-                let signs = match some {
-                    Addend::Alternating => sign,
-                    Addend::Opposite => sign << width,
-                    _ => sign | sign << width,
-                };
-                negate_some(c, fp, r, z, signs);
-            }
-        }
-        c.a.f3(op, fp, r, x, y);
+        signed_addend(c, fp, signs.addend, r, z);
+        c.a.f3(if signs.negate_product { FMLS } else { FMLA }, fp, r, x, y);
     }
     choose_nan(c, fp, r, x, y, z);
     if fp.scalar() {
@@ -134,15 +161,15 @@ fn multiply_add(c: &mut Ctx, fp: Fp, signs: Signs, l: Lane) {
     }
 }
 
-/// `r = z` with some signs turned round; not those of NaNs where the host hands them on by itself. Uses v3, v4.
+/// `r = z` with some signs turned round; not those of NaNs where the host hands them on by itself. Uses v1, v3.
 fn negate_some(c: &mut Ctx, fp: Fp, r: V, z: V, signs: u128) {
     c.a.vector_constant(r, signs);
     if c.a.features.afp {
         // Compared as integers, so that nothing is raised.
         let infinity = if fp.double() { 0xffe0u128 << 112 | 0xffe0u128 << 48 } else { 0xff00_0000_ff00_0000_ff00_0000_ff00_0000 };
-        c.a.vector_constant(V(4), infinity);
+        c.a.vector_constant(V(1), infinity);
         c.a.vshift(SHL, fp.arr(), V(3), z, 1);
-        c.a.v3(CMHI, fp.arr(), V(3), V(3), V(4));
+        c.a.v3(CMHI, fp.arr(), V(3), V(3), V(1));
         c.a.vlogic(BIC, r, r, V(3));
     }
     c.a.vlogic(EOR, r, r, z);

@@ -87,7 +87,7 @@ pub const ROWS: &[Row] = {
         (Vpsrad, |c, i| shift(c, i, Kind::Arithmetic, Arr::S4)),
         (Vpslldq, |c, i| two(c, i, &|c, _, d, s| shift_whole(c, true, d, s, immediate(i)))),
         (Vpsrldq, |c, i| two(c, i, &|c, _, d, s| shift_whole(c, false, d, s, immediate(i)))),
-        (Vpmovmskb, |c, i| mask(c, i, byte_mask, 16)),
+        (Vpmovmskb, byte_masks),
         (Vmovmskps, |c, i| mask(c, i, single_mask, 4)),
         (Vmovmskpd, |c, i| mask(c, i, double_mask, 2)),
         (Vptest, |c, i| test_wide(c, i, None)),
@@ -134,6 +134,25 @@ fn shift(c: &mut Ctx, insn: &Insn, kind: Kind, arr: Arr) {
     let count = if is_wide(insn, 0) { SECOND } else { count };
     let count = Source::Lanes(count, count);
     c.by_lanes(insn.op(0), s, count, &|c, _, d, a, b| shift_variable(c, kind, arr, d, a, b));
+}
+
+/// VPMOVMSKB: the bits of both lanes are added up together.
+fn byte_masks(c: &mut Ctx, insn: &Insn) {
+    let (Op::Gpr { n, .. }, s) = (insn.op(0), Source::Reg(number(insn.op(1)))) else { return c.undefined(insn) };
+    if !is_wide(insn, 1) {
+        let low = c.lane(s, 0, FIRST);
+        return byte_mask(c, gpr(n), low);
+    }
+    let (low, high) = (c.lane(s, 0, FIRST), c.lane(s, 1, FIRST));
+    c.a.vector_constant(V(2), 0x8040_2010_0804_0201_8040_2010_0804_0201);
+    c.a.v2(CMLT0, Arr::B16, V(0), low);
+    c.a.v2(CMLT0, Arr::B16, V(1), high);
+    c.a.vlogic(AND, V(0), V(0), V(2));
+    c.a.vlogic(AND, V(1), V(1), V(2));
+    c.a.v3(ADDP, Arr::B16, V(0), V(0), V(1));
+    c.a.v3(ADDP, Arr::B16, V(0), V(0), V(0));
+    c.a.v3(ADDP, Arr::B16, V(0), V(0), V(0));
+    c.a.fmov_to(Size::W, gpr(n), V(0));
 }
 
 fn mask(c: &mut Ctx, insn: &Insn, f: fn(&mut Ctx, X, V), bits: u32) {

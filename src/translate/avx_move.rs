@@ -102,8 +102,9 @@ fn whole(c: &mut Ctx, insn: &Insn) {
         }
         (Op::Ymm(d), Op::Mem) => {
             let high = c.upper_target(d, FIRST);
-            c.load_wide(insn, xmm(d), high);
+            c.load_wide(insn, SECOND, high);
             c.set_upper(d, high);
+            c.a.vmov(xmm(d), SECOND);
         }
         (Op::Mem, Op::Ymm(s)) => {
             let high = c.upper(s, FIRST);

@@ -17,6 +17,7 @@ mod avx_fma;
 mod avx_gather;
 mod avx_int;
 mod avx_move;
+mod avx_nan;
 mod avx_shuffle;
 mod bits;
 mod branch;
