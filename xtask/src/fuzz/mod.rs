@@ -113,17 +113,10 @@ fn machine(options: &Options, runner: PathBuf) -> Result<Machine> {
         Some(path) => path.clone(),
         None => project::build_xemu(&options.profile)?,
     };
-    let mut prefix = emulator::host_runner()?;
-    if let Some(at) = prefix.iter().position(|w| w == "-cpu") {
-        prefix[at + 1] = options.cpu.clone().into();
-    }
+    let emulator = emulator::Emulator::xemu(xemu)?.on(&options.cpu);
+    let mut prefix: Vec<OsString> = emulator.runner.into_iter().chain(emulator.program).collect();
     if let (Some(first), Some(path)) = (prefix.first_mut(), &options.runner) {
         *first = path.clone();
-    }
-    prefix.push(xemu.into());
-    if options.cpu == "max" && project::HOST_IS_X86 {
-        // qemu-user tells of FEAT_AFP in no HWCAP.
-        prefix.extend(["--host-features".into(), "lse,lrcpc,lrcpc2,lse2,flagm,flagm2,afp,frintts,aes,pmull,sha1,sha256,crc32".into()]);
     }
     if options.faults {
         prefix.push("--strict-align".into());

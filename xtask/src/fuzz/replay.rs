@@ -133,11 +133,11 @@ fn patch(record: &mut Record, rest: &mut &[u8]) -> Option<()> {
     Some(())
 }
 
-/// Replays one file under `emulator`.
-pub fn replay(emulator: &Emulator, path: &Path) -> Result<Outcome> {
+/// Replays one file under `emulator`, which runs on processor `cpu`.
+pub fn replay(emulator: &Emulator, cpu: &str, path: &Path) -> Result<Outcome> {
     let prefix = emulator.runner.iter().chain(&emulator.program).cloned().collect();
     let machine = Machine { prefix, runner: runner::build()? };
-    let declared = declared::Table::load(crate::emulator::CPU)?;
+    let declared = declared::Table::load(cpu)?;
     let all = load(path)?;
     let mut outcome = Outcome { passed: 0, failed: Vec::new() };
     let mut deaths: BTreeMap<usize, u32> = BTreeMap::new();
