@@ -58,6 +58,7 @@ fn why(bytes: &[u8]) -> &'static str {
     match () {
         _ if matches!(opcode, 0xc4 | 0xc5 | 0x62) && (rex || [0x66, 0xf0, 0xf2, 0xf3].into_iter().any(has)) => "-vex",
         _ if opcode == 0x62 => "-evex",
+        _ if opcode == 0x8f && bytes.get(prefixes.len() + 1).is_some_and(|b| b & 0x1f >= 8) => "-xop",
         _ if has(0xf0) => "-lock",
         _ if has(0xf2) || has(0xf3) => "-rep",
         _ if has(0x66) => "-66",

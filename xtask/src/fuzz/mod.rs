@@ -46,7 +46,7 @@ cargo xtask fuzz-isa [OPTIONS]
   --runner QEMU     this qemu-aarch64
   --itself          compare the processor with itself: shows what is not the same in every execution
   --list            print the forms
-  --record          write fixtures/semantics from this machine's processor";
+  --record NAME     write cases of the chosen forms, as this machine's processor has them, to fixtures/semantics/NAME*.bin";
 
 struct Options {
     only: Option<Regex>,
@@ -62,7 +62,7 @@ struct Options {
     runner: Option<OsString>,
     itself: bool,
     list: bool,
-    record: bool,
+    record: Option<String>,
 }
 
 /// Entry of the command.
@@ -91,8 +91,8 @@ pub fn main(args: Vec<OsString>) -> Result<ExitCode> {
         );
     }
     let native = Machine { prefix: Vec::new(), runner: runner::build()? };
-    if options.record {
-        return replay::record(&native, &chosen).map(|()| ExitCode::SUCCESS);
+    if let Some(name) = &options.record {
+        return replay::record(&native, name, &chosen).map(|()| ExitCode::SUCCESS);
     }
     let xemu = if options.itself { native.clone() } else { machine(&options, native.runner.clone())? };
     let cpu = options.cpu.clone();
@@ -140,7 +140,7 @@ fn parse(args: Vec<OsString>) -> std::result::Result<Option<Options>, lexopt::Er
         runner: None,
         itself: false,
         list: false,
-        record: false,
+        record: None,
     };
     let mut parser = lexopt::Parser::from_args(args);
     while let Some(arg) = parser.next()? {
@@ -162,7 +162,7 @@ fn parse(args: Vec<OsString>) -> std::result::Result<Option<Options>, lexopt::Er
             Long("runner") => o.runner = Some(parser.value()?),
             Long("itself") => o.itself = true,
             Long("list") => o.list = true,
-            Long("record") => o.record = true,
+            Long("record") => o.record = Some(parser.value()?.string()?),
             Short('h') | Long("help") => return Ok(None),
             other => return Err(other.unexpected()),
         }
