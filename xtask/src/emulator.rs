@@ -8,6 +8,9 @@ use std::process::Command;
 /// The processor that tests and benchmarks run on where the machine is not ARM64.
 pub const CPU: &str = "neoverse-n1";
 
+/// The processors that instructions are tested on there: ARMv8.0, then with LSE and LRCPC, then with all that QEMU models.
+pub const TIERS: &[&str] = &["cortex-a72", CPU, "max"];
+
 /// The variable by which xemu learns how to start itself again when a guest executes another program.
 pub const RUNNER_VARIABLE: &str = "XEMU_HOST_RUNNER";
 
@@ -29,6 +32,20 @@ impl Emulator {
     /// Another emulator, given as a shell-like list of words (`--emulator`): for checking the tests themselves.
     pub fn other(words: &str) -> Self {
         Self { runner: Vec::new(), program: words.split_whitespace().map(Into::into).collect() }
+    }
+
+    /// The same on another processor, where one is modelled.
+    pub fn on(&self, cpu: &str) -> Self {
+        let mut other = self.clone();
+        if let Some(at) = other.runner.iter().position(|w| w == "-cpu") {
+            other.runner[at + 1] = cpu.into();
+            if cpu == "max" {
+                // qemu-user tells of FEAT_AFP in no HWCAP.
+                let features = "lse,lrcpc,lrcpc2,lse2,flagm,flagm2,afp,frintts,aes,pmull,sha1,sha256,crc32";
+                other.program.extend(["--host-features".into(), features.into()]);
+            }
+        }
+        other
     }
 
     /// The command that runs `guest`, with the variable that lets children be emulated too.

@@ -4,6 +4,7 @@
 
 mod apt;
 mod bench;
+mod decode_check;
 mod directives;
 mod e2e;
 mod emulator;
@@ -26,6 +27,7 @@ cargo xtask COMMAND
   bench [OPTIONS]           executed AArch64 instructions, compared with native arm64 builds
   fuzz-isa [OPTIONS]        every instruction form on this processor and under xemu, compared
   e2e [OPTIONS]             xemu as the kernel's interpreter: in a private binfmt_misc, and on an ARM64 kernel
+  decode-check [OPTIONS]    lengths and mnemonics of random bytes and of programs, by two decoders
   guests                    build the guest programs of fixtures/guests into target/guests
   rootfs [amd64|arm64]      fetch the Debian root file systems that tests and benchmarks use";
 
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         "run" => run::main(args),
         "test" => test::main(args),
         "bench" => bench::main(args),
+        "decode-check" => decode_check::main(args),
         "fuzz-isa" => fuzz::main(args),
         "e2e" => e2e::main(args),
         "guests" => guests::main(args),

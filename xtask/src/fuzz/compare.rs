@@ -17,6 +17,8 @@ pub struct Difference {
     pub field: String,
     /// For a human: expected and got.
     pub text: String,
+    /// How far apart two x87 numbers are, in units in the last place.
+    pub ulps: Option<u128>,
 }
 
 /// Differences of `got` from what the processor did.
@@ -24,7 +26,7 @@ pub fn differences(case: &Case, expected: &Record, got: &Record) -> Vec<Differen
     let mut all = Vec::new();
     let mut add = |field: &str, e: String, g: String| {
         if e != g {
-            all.push(Difference { field: field.into(), text: format!("{field}: expected {e} got {g}") });
+            all.push(Difference { field: field.into(), text: format!("{field}: expected {e} got {g}"), ulps: None });
         }
     };
     let needs = case.record.get32(at::NEEDS);
@@ -67,9 +69,12 @@ pub fn differences(case: &Case, expected: &Record, got: &Record) -> Vec<Differen
         add("mxcsr", format!("{:#x}", e & !0x3f), format!("{:#x}", g & !0x3f));
     }
     if needs & NEED_X87 != 0 && !faulted {
-        for (name, at) in [("cw", at::X87), ("sw", at::X87 + 4), ("tw", at::X87 + 8)] {
-            add(name, format!("{:#06x}", expected.get32(at) as u16), format!("{:#06x}", got.get32(at) as u16));
+        const C1: u32 = 0x200;
+        for (name, at, mask) in [("cw", at::X87, 0xffff), ("sw", at::X87 + 4, 0xffff & !C1), ("tw", at::X87 + 8, 0xffff)] {
+            add(name, format!("{:#06x}", expected.get32(at) & mask), format!("{:#06x}", got.get32(at) & mask));
         }
+        let c1 = |r: &Record| u8::from(r.get32(at::X87 + 4) & C1 != 0).to_string();
+        add("sw.C1", c1(expected), c1(got));
         for n in 0..8 {
             let at = at::X87 + 28 + 10 * n;
             let v = |r: &Record| format!("{:04x}_{:016x}", r.get64(at + 8) as u16, r.get64(at));
@@ -92,7 +97,24 @@ pub fn differences(case: &Case, expected: &Record, got: &Record) -> Vec<Differen
         let hex = |b: &[u8]| b[first..=last.min(first + 31)].iter().map(|b| format!("{b:02x}")).collect::<String>();
         add("memory", format!("[{:#x}] {}", DATA + first as u64, hex(&e)), format!("[{:#x}] {}", DATA + first as u64, hex(&g)));
     }
+    for difference in &mut all {
+        let register = difference.field.strip_prefix("st").and_then(|n| n.parse::<usize>().ok());
+        difference.ulps = register.and_then(|n| ulps(wide(expected, n), wide(got, n)));
+    }
     all
+}
+
+/// ST(n) as FNSAVE stored it.
+fn wide(r: &Record, n: usize) -> u128 {
+    let at = at::X87 + 28 + 10 * n;
+    (r.get64(at) as u128) | (r.get64(at + 8) as u16 as u128) << 64
+}
+
+/// How far apart two numbers of the same sign are.
+fn ulps(a: u128, b: u128) -> Option<u128> {
+    // The integer bit says nothing that the exponent does not.
+    let line = |v: u128| (v >> 64 & 0x7fff) << 63 | v & (1 << 63) - 1;
+    (a >> 79 == b >> 79).then(|| line(a).abs_diff(line(b)))
 }
 
 /// The instructions of a case, up to the jump back.

@@ -3,6 +3,7 @@
 //! A line says when it holds, for which forms (a regular expression), in which fields (separated by commas), and why. `#` starts a comment.
 
 use super::case::{Case, at};
+use super::compare::Difference;
 use crate::{Result, project};
 use iced_x86::{Decoder, DecoderOptions};
 use regex::Regex;
@@ -49,8 +50,8 @@ impl Table {
         Ok(Table { rows, afp: has_afp(cpu) })
     }
 
-    /// Whether a difference of `case`, whose form is called `form`, in `field` is declared.
-    pub fn allows(&self, case: &Case, form: &str, field: &str) -> bool {
+    /// Whether this difference of `case`, whose form is called `form`, is declared.
+    pub fn allows(&self, case: &Case, form: &str, difference: &Difference) -> bool {
         let mxcsr = case.record.get32(at::MXCSR);
         let holds = |when| match when {
             When::Always => true,
@@ -59,8 +60,13 @@ impl Table {
             When::Crossing => crosses(case),
             When::NoAfpMixed => !self.afp && (mxcsr >> 15 & 1) != (mxcsr >> 6 & 1),
         };
-        let names =
-            |fields: &[String]| fields.iter().any(|f| f == field || f.strip_suffix('*').is_some_and(|head| field.starts_with(head)));
+        let field = &difference.field;
+        let names = |fields: &[String]| {
+            fields.iter().any(|f| {
+                let (f, near) = f.strip_suffix("~1").map_or((f.as_str(), true), |f| (f, difference.ulps.is_some_and(|n| n <= 1)));
+                near && (f == field || f.strip_suffix('*').is_some_and(|head| field.starts_with(head)))
+            })
+        };
         self.rows.iter().any(|(when, forms, fields)| holds(*when) && names(fields) && forms.is_match(form))
     }
 }
