@@ -135,6 +135,13 @@ fn set_cpu(options: &mut Options, v: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
+fn set_log(options: &mut Options, v: &[u8]) -> Result<(), String> {
+    let level = text(v)?;
+    level.parse::<log::LevelFilter>().map_err(|_| format!("'{level}' is not off, error, warn, info, debug or trace"))?;
+    options.log = Some(level);
+    Ok(())
+}
+
 /// Models that are questions.
 const WANTS_HELP: [&str; 2] = ["help", "?"];
 
@@ -170,7 +177,7 @@ const TABLE: &[Row] = &[
     Row { names: &["--strict-align"], env: &["XEMU_STRICT_ALIGN"], arg: Flag, help: "honour EFLAGS.AC", set: |o, _| Ok(o.strict_align = true) },
     Row { names: &["--unsafe-fast-nan"], env: &["XEMU_UNSAFE_FAST_NAN"], arg: Flag, help: "let NaN signs and payloads differ from the processor's", set: |o, _| Ok(o.unsafe_fast_nan = true) },
     Row { names: &["--host-features"], env: &["XEMU_HOST_FEATURES"], arg: Value("LIST"), help: "use these ARM64 features instead of what the host has", set: |o, v| Ok(o.host_features = Some(text(v)?)) },
-    Row { names: &["--log"], env: &["XEMU_LOG"], arg: Value("LEVEL"), help: "error, warn, info, debug or trace", set: |o, v| Ok(o.log = Some(text(v)?)) },
+    Row { names: &["--log"], env: &["XEMU_LOG"], arg: Value("LEVEL"), help: "xemu's own messages: off (the default), error, warn, info, debug or trace", set: set_log },
     Row { names: &["--host-runner"], env: &["XEMU_HOST_RUNNER"], arg: Value("COMMAND"), help: "command that runs xemu itself when it starts itself again (to test under another emulator)", set: |o, v| Ok(o.host_runner = Some(text(v)?)) },
     Row { names: &["--exec-fd"], env: &[], arg: Value("FD"), help: "", set: |o, v| Ok(o.exec_fd = Some(number(v)? as i32)) },
     Row { names: &["--own-fd"], env: &[], arg: Value("FD"), help: "", set: |o, v| Ok(o.own_fd = Some(number(v)? as i32)) },

@@ -4,6 +4,8 @@
 //! or all of it. It is for faults only: nothing here is fast.
 
 use super::{Insn, Op};
+use crate::guest::cpuid::XCR0_AVX;
+use crate::guest::xsave::{AVX_AT, END, FX_SIZE, HEADER_AT};
 use crate::guest::{Addr, CpuState};
 use iced_x86::{Code, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register};
 
@@ -88,6 +90,21 @@ impl Insn {
         Some(chosen.filter_map(access).collect())
     }
 
+    /// FXSAVE, XSAVE and their reverses: the bytes that a Zen 4 touches first, in its order, so that the rest does not fault; and whether it writes.
+    fn saved_state(&self, s: &CpuState) -> Option<(Vec<usize>, bool)> {
+        use Mnemonic::*;
+        // The last byte of the AVX state only where that is asked for.
+        let end = |first: usize| if s.gpr[0] & XCR0_AVX != 0 { vec![0, first, END - 1] } else { vec![0, first] };
+        Some(match self.raw.mnemonic() {
+            Fxsave | Fxsave64 => (vec![FX_SIZE - 1, 0], true),
+            Fxrstor | Fxrstor64 => (vec![FX_SIZE - 1, 0], false),
+            Xsave | Xsave64 | Xsaveopt | Xsaveopt64 | Xsavec | Xsavec64 if s.gpr[0] & XCR0_AVX != 0 => (vec![0, END - 1], true),
+            Xsave | Xsave64 | Xsaveopt | Xsaveopt64 | Xsavec | Xsavec64 => (vec![0, AVX_AT - 1], true),
+            Xrstor | Xrstor64 => (end(HEADER_AT), false),
+            _ => return None,
+        })
+    }
+
     /// Accesses in the order in which they are made.
     fn accesses(&self, s: &CpuState) -> Vec<Access> {
         if let Some(elements) = self.elements(s) {
@@ -95,6 +112,11 @@ impl Insn {
         }
         let stack = self.goes_by_stack();
         let memory = |&i: &u32| self.op(i) == Op::Mem;
+        if let Some((bytes, write)) = self.saved_state(s)
+            && let Some(area) = self.raw.virtual_address(0, 0, |r, _, _| register(s, r))
+        {
+            return bytes.into_iter().map(|n| Access { start: area.wrapping_add(n as u64), bytes: 1, write, stack }).collect();
+        }
         let mut factory = InstructionInfoFactory::new();
         let info = factory.info(&self.raw);
         let explicit = (0..self.raw.op_count()).filter(memory).filter_map(|i| {
@@ -205,6 +227,9 @@ mod tests {
         // pop [rdi]: both ways.
         assert_eq!(fault(&[0x8f, 0x07], 0x10_0000, 0, 0x5000), (0x10_0000, false, true));
         assert_eq!(fault(&[0x8f, 0x07], 0x5000, 0, 0x5000), (0x5000, true, false));
+        // xsave [rdi] without AVX, and fxsave, which looks at its end first.
+        assert_eq!(fault(&[0x0f, 0xae, 0x27], 0x203f, 0, 0x1e00), (0x203f, true, false));
+        assert_eq!(fault(&[0x0f, 0xae, 0x07], 0x1fff, 0, 0x1e00), (0x1fff, true, false));
         // bts [rdi], rsi: far away.
         assert_eq!(fault(&[0x48, 0x0f, 0xab, 0x37], 0, !0 << 62, 0x5000), ((!0u64 << 59) + 0x5000, true, false));
     }

@@ -12,8 +12,8 @@ pub const X87_BYTES: usize = 160;
 pub const MXCSR_AT: usize = 24;
 /// XMM0.
 pub const XMM_AT: usize = 160;
-/// Behind XMM15: the end of what instructions read and write of the first 512 bytes.
-pub const FX_END: usize = 416;
+/// Bytes of FXSAVE's area; those above 415 are software's.
+pub const FX_SIZE: usize = 512;
 /// XSTATE_BV; XCOMP_BV follows, then 48 reserved bytes.
 pub const HEADER_AT: usize = 512;
 /// Upper halves of YMM0 to 15, in the standard and in the compacted layout.

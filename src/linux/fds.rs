@@ -1,22 +1,22 @@
 //! xemu's own descriptors: out of the guest's way, and not the guest's to close.
 
+use super::messages;
 use super::process::Process;
-use super::syscall::strace;
 
 /// Is this descriptor xemu's? To the guest it is not open.
 pub fn is_reserved(process: &Process, fd: i32) -> bool {
-    fd >= 0 && (process.own.fd() == Some(fd) || strace::log_fd() == Some(fd))
+    fd >= 0 && (process.own.fd() == Some(fd) || messages::fd() == Some(fd))
 }
 
 /// Makes room for the guest, that wants descriptor `fd` (dup2 and the like).
 pub fn make_room(process: &Process, fd: i32) {
     process.own.yield_fd(fd);
-    strace::yield_fd(fd);
+    messages::yield_fd(fd);
 }
 
 /// The parts of `first ..= last` without xemu's descriptors, in order.
 pub fn without_reserved(process: &Process, first: u32, last: u32) -> Vec<(u32, u32)> {
-    let mut ours: Vec<u32> = [process.own.fd(), strace::log_fd()].into_iter().flatten().map(|fd| fd as u32).collect();
+    let mut ours: Vec<u32> = [process.own.fd(), messages::fd()].into_iter().flatten().map(|fd| fd as u32).collect();
     ours.sort_unstable();
     cut(first, last, &ours)
 }

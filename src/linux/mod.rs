@@ -10,6 +10,7 @@ mod fault;
 pub mod fds;
 pub mod loader;
 pub mod memory;
+mod messages;
 pub mod proc;
 pub mod process;
 mod script;

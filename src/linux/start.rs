@@ -6,7 +6,7 @@ use super::signal::SigHand;
 use super::process::{Limits, Own, Places, Process};
 use super::stack::{self, Contents, at};
 use super::task::Task;
-use super::{run, signal, vdso};
+use super::{messages, run, signal, vdso};
 use crate::debug;
 use crate::emit::Features;
 use crate::engine::{self, Engine};
@@ -67,6 +67,7 @@ pub fn start(start: &Start, job: Job) -> ! {
 
 fn prepare(start: &Start, job: Job) -> Result<Task, LoadError> {
     let mut options = job.options;
+    messages::start(&options);
     cpuid::select(options.cpu.as_deref()).map_err(LoadError::Option)?;
     let own = Own::find(start.exec_name(), options.own_fd.take());
     let exec_name = job.exec_name.unwrap_or_else(|| job.program.clone());

@@ -27,8 +27,11 @@ mod flags;
 #[cfg(test)]
 mod fuzz;
 mod integer;
+#[cfg(test)]
+mod isa;
 mod moves;
 mod muldiv;
+pub mod offered;
 mod operand;
 mod shift;
 mod string;

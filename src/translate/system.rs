@@ -22,7 +22,8 @@ rows! {
     privileged: In Out Insb Insw Insd Outsb Outsw Outsd Cli Sti Lgdt Lidt Lldt Ltr Lmsw Clts Rdmsr Wrmsr Rdpmc Invlpg Invd Wbinvd Wbnoinvd
         Swapgs Sysret Sysretq Sysexit Sysexitq Invpcid;
     // RDSSP is a NOP while shadow stacks are off.
-    hints: Prefetch Prefetchw Prefetchwt1 Prefetchnta Prefetcht0 Prefetcht1 Prefetcht2 Reservednop Cldemote Rdsspd Rdsspq;
+    // PREFETCHIT0 and 1 are reserved NOPs to a processor that does not have them.
+    hints: Prefetchit0 Prefetchit1 Prefetch Prefetchw Prefetchwt1 Prefetchnta Prefetcht0 Prefetcht1 Prefetcht2 Reservednop Cldemote Rdsspd Rdsspq;
     (Cpuid, |c, _| c.helper(Id::Cpuid)),
     (Rdtsc, |c, _| counter(c)),
     (Rdtscp, rdtscp),
@@ -49,6 +50,12 @@ rows! {
     (Ldmxcsr, ldmxcsr),
     (Stmxcsr, stmxcsr),
     (Xsetbv, |c, i| if c.options.xcr0 == 0 { c.undefined(i) } else { general_protection(c, i) }),
+}
+
+/// Is it the function of what only kernels may do?
+#[cfg(test)]
+pub fn raises_gp(f: fn(&mut Ctx, &Insn)) -> bool {
+    std::ptr::fn_addr_eq(f, general_protection as fn(&mut Ctx, &Insn))
 }
 
 fn general_protection(c: &mut Ctx, _insn: &Insn) {

@@ -73,3 +73,9 @@ pub fn handler(insn: &Insn) -> Option<Handler> {
         None => TABLE[insn.mnemonic() as usize],
     }
 }
+
+/// As [`handler`], for the mnemonic alone.
+#[cfg(test)]
+pub fn by_mnemonic(mnemonic: crate::decode::Mnemonic) -> Option<Handler> {
+    TABLE[mnemonic as usize]
+}

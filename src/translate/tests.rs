@@ -6,9 +6,9 @@ use crate::emit::Features;
 use crate::guest::Addr;
 use crate::optimize::liveness;
 
-const BASE: u64 = 0x40_1000;
+pub const BASE: u64 = 0x40_1000;
 
-struct Bytes<'a>(&'a [u8]);
+pub struct Bytes<'a>(pub &'a [u8]);
 
 impl CodeSource for Bytes<'_> {
     fn read_code(&self, at: Addr, buf: &mut [u8]) -> usize {
@@ -65,24 +65,17 @@ impl Random {
     }
 }
 
-/// All opcodes of the four maps, legacy and VEX, with prefixes and a choice of operands.
-#[test]
-fn every_opcode_translates() {
+/// All opcodes of the four maps, legacy and VEX, with prefixes and a choice of operands: each encoding to `f`, with bytes behind it.
+pub fn encodings(mut f: impl FnMut(&[u8])) {
     let prefixes: [&[u8]; 10] = [&[], &[0x66], &[0xf2], &[0xf3], &[0xf0], &[0x48], &[0x67], &[0x64], &[0x66, 0xf2], &[0xf3, 0x48]];
     let maps: [&[u8]; 4] = [&[], &[0x0f], &[0x0f, 0x38], &[0x0f, 0x3a]];
     // Registers in every group, AH and so on, and memory operands of every kind.
     let operands = [0xc0, 0xc8, 0xd1, 0xda, 0xe3, 0xec, 0xf5, 0xfe, 0x00, 0x09, 0x10, 0x18, 0x25, 0x2c, 0x72, 0xbb, 0x04, 0x0d, 0x14, 0x1c, 0x24, 0x2d, 0x34, 0x3c];
-    let options = options();
-    let mut k = 0;
     let mut try_one = |head: &[u8]| {
         for modrm in operands {
             let mut bytes = head.to_vec();
             bytes.extend([modrm, 0x5c, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77]);
-            // Only what a family handles: #UD is alike for all.
-            if decode_one(&bytes, Addr(BASE)).is_some_and(|i| table::handler(&i).is_some()) {
-                k += 1;
-                check(&bytes[..bytes.len()], &options[k % options.len()]);
-            }
+            f(&bytes);
         }
     };
     for opcode in 0..=255u8 {
@@ -101,6 +94,19 @@ fn every_opcode_translates() {
             }
         }
     }
+}
+
+#[test]
+fn every_opcode_translates() {
+    let options = options();
+    let mut k = 0;
+    encodings(|bytes| {
+        // Only what a family handles: #UD is alike for all.
+        if decode_one(bytes, Addr(BASE)).is_some_and(|i| table::handler(&i).is_some()) {
+            k += 1;
+            check(bytes, &options[k % options.len()]);
+        }
+    });
 }
 
 /// Random code: many instructions in a region, with flags live and dead.

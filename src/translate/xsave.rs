@@ -3,7 +3,8 @@
 //! Vectors move between the area and their registers in emitted code; the x87 unit goes through the image in the state. ld.so runs XSAVEC and
 //! XRSTOR without x87 at every lazily bound call: that way calls no helper. With AVX as the only extended state both layouts put it at the same place.
 //!
-//! One instruction's accesses share one barrier in ordered mode. A restore touches every page that it reads before it changes a register.
+//! One instruction's accesses share one barrier in ordered mode. Both ends of the area are touched before anything is changed, so that nothing is half
+//! done at a fault (no area is larger than a page); which bytes the processor touches `decode::access` knows too.
 
 use super::Row;
 use super::context::{Ctx, exception};
@@ -14,7 +15,7 @@ use crate::emit::simd::ops;
 use crate::emit::{Alu, Label, Mem, Order, Shift, Size, Width};
 use crate::guest::CpuState;
 use crate::guest::cpuid::XCR0_AVX;
-use crate::guest::xsave::{AVX_AT, COMPACTED, END, FX_END, HEADER_AT, MXCSR_AT, MXCSR_MASK, XMM_AT};
+use crate::guest::xsave::{AVX_AT, COMPACTED, END, FX_SIZE, HEADER_AT, MXCSR_AT, MXCSR_MASK, XMM_AT};
 use crate::guest::state::MXCSR_INIT;
 use crate::helpers::Id;
 use std::mem::offset_of;
@@ -147,10 +148,21 @@ fn save(c: &mut Ctx, insn: &Insn, form: Form) {
         return c.undefined(insn);
     }
     let bad = fault(c);
-    area(c, insn, fx, bad);
+    let at = area(c, insn, fx, bad);
     // The helper is called on one of two ways: before it all is as after it.
     c.canonical_carry(STATUS);
     c.store_uppers();
+    if fx {
+        probe_write(c, at, FX_SIZE - 1);
+        probe_write(c, at, 0);
+    } else {
+        probe_write(c, at, 0);
+        // The end is the header's, or the AVX state's where that is asked for.
+        if c.options.xcr0 & XCR0_AVX != 0 {
+            when(c, gpr(0), AVX, |c| probe_write(c, at, END - 1));
+        }
+        probe_write(c, at, AVX_AT - 1);
+    }
     c.a.mov_imm(T[0], 0);
     let without = c.a.label();
     if !fx {
@@ -229,6 +241,7 @@ fn header(c: &mut Ctx, at: X, bad: Label) {
     let xcr0 = c.options.xcr0;
     let (compacted, done) = (c.a.label(), c.a.label());
     let word = |n: usize| Mem::Off(at, (HEADER_AT + 8 * n) as i64);
+    probe(c, at, 0);
     c.a.load(Width::X, bv, word(0), Order::Plain);
     c.a.load(Width::X, xcomp, word(1), Order::Plain);
     c.a.alu_imm(Alu::And, Size::X, t, bv, !xcr0);
@@ -239,6 +252,9 @@ fn header(c: &mut Ctx, at: X, bad: Label) {
     c.a.load(Width::X, t, word(2), Order::Plain);
     c.a.alu(Alu::Orr, Size::X, t, t, xcomp);
     c.a.cbnz(Size::X, t, bad);
+    if xcr0 & XCR0_AVX != 0 {
+        when(c, rfbm, AVX, |c| probe(c, at, END - 1));
+    }
     c.a.alu_imm(Alu::And, Size::W, t, rfbm, 1 << SSE | 1 << AVX);
     c.a.cbz(Size::W, t, done);
     c.a.load(Width::W, mxcsr, Mem::Off(at, MXCSR_AT as i64), Order::Plain);
@@ -257,6 +273,10 @@ fn header(c: &mut Ctx, at: X, bad: Label) {
     c.a.cbnz(Size::X, t, bad);
     c.a.umov(3, t, VT[0], 1);
     c.a.cbnz(Size::X, t, bad);
+    if xcr0 & XCR0_AVX != 0 {
+        c.a.alu(Alu::And, Size::X, t, rfbm, bv);
+        when(c, t, AVX, |c| probe(c, at, END - 1));
+    }
     // MXCSR is SSE's.
     c.a.tbz(rfbm, SSE, done);
     c.a.mov_imm(mxcsr, MXCSR_INIT as u64);
@@ -265,11 +285,16 @@ fn header(c: &mut Ctx, at: X, bad: Label) {
     c.a.bind(done);
 }
 
-/// Faults where the first or the last byte of a component can not be read: no component is larger than a page.
-fn probe(c: &mut Ctx, at: X, first: usize, end: usize) {
-    for byte in [first, end - 1] {
-        c.a.load(Width::B, ZR, Mem::Off(at, byte as i64), Order::Plain);
-    }
+/// Faults where the area's byte `n` can not be read.
+fn probe(c: &mut Ctx, at: X, n: usize) {
+    c.a.load(Width::B, ZR, Mem::Off(at, n as i64), Order::Plain);
+}
+
+/// Faults where it can not be written: writes what is there.
+fn probe_write(c: &mut Ctx, at: X, n: usize) {
+    let mem = Mem::Off(at, n as i64);
+    c.a.load(Width::B, T[1], mem, Order::Plain);
+    c.a.store(Width::B, T[1], mem, Order::Plain);
 }
 
 /// Where component `bit` is requested (`rfbm`): `load` if it is there (`what`), else `init`.
@@ -297,6 +322,8 @@ fn restore(c: &mut Ctx, insn: &Insn, fx: bool) {
     let (bv, rfbm, mxcsr, what) = (T[0], T[4], T[5], T[6]);
     requested(c, rfbm, fx);
     if fx {
+        probe(c, at, FX_SIZE - 1);
+        probe(c, at, 0);
         c.a.load(Width::W, mxcsr, Mem::Off(at, MXCSR_AT as i64), Order::Plain);
         c.a.mov(Size::X, what, rfbm);
     } else {
@@ -306,10 +333,6 @@ fn restore(c: &mut Ctx, insn: &Insn, fx: bool) {
     super::system::reserved_mxcsr(c, mxcsr, T[3], bad);
 
     when(c, what, X87, |c| move_pairs(c, IMAGE, at, 0, 160, false));
-    when(c, what, SSE, |c| probe(c, at, XMM_AT, FX_END));
-    if avx {
-        when(c, what, AVX, |c| probe(c, at, AVX_AT, END));
-    }
     let vectors = |c: &mut Ctx| {
         for n in (0..16).step_by(2) {
             c.a.ldp_q(xmm(n), xmm(n + 1), at, XMM_AT as i32 + 16 * n as i32);

@@ -3,6 +3,7 @@
 use super::{SI_KERNEL, Trap, force, fpstate, siginfo};
 use crate::engine::{Exception, Exit, Pages};
 use crate::guest::Addr;
+use crate::host::copy;
 use crate::linux::task::Task;
 
 /// Bits of a page fault's error code.
@@ -80,6 +81,18 @@ fn page_fault(task: &Task, signal: i32, code: i32, at: Addr, access: u64) -> Rai
     Raised { signal, code, address: at.0, number: number::PF, error }
 }
 
+/// Says which instruction is not offered, and why.
+#[cold]
+fn explain(rip: u64) {
+    if !log::log_enabled!(log::Level::Warn) {
+        return;
+    }
+    let mut bytes = [0u8; 15];
+    let n = (1..=bytes.len()).rev().find(|n| copy::read_bytes(Addr(rip), &mut bytes[..*n]).is_ok()).unwrap_or(0);
+    let (name, why) = crate::translate::offered::explain(&bytes[..n]);
+    log::warn!("undefined instruction at {rip:#x}: {name} ({:02x?}): {why}", &bytes[..n]);
+}
+
 /// Has the guest receive the signal that `exit` means.
 pub fn raise_exit(task: &mut Task, exit: Exit) {
     let state = task.thread.state();
@@ -96,7 +109,10 @@ pub fn raise_exit(task: &mut Task, exit: Exit) {
         }
         Exit::Exception(exception) => match exception {
             Exception::Divide => at_instruction(libc::SIGFPE, FPE_INTDIV, number::DE),
-            Exception::Undefined => at_instruction(libc::SIGILL, ILL_ILLOPN, number::UD),
+            Exception::Undefined => {
+                explain(rip);
+                at_instruction(libc::SIGILL, ILL_ILLOPN, number::UD)
+            }
             Exception::Debug => at_instruction(libc::SIGTRAP, TRAP_BRKPT, number::DB),
             Exception::Breakpoint => Raised { signal: libc::SIGTRAP, code: SI_KERNEL, address: 0, number: number::BP, error: 0 },
             Exception::GeneralProtection => protection(0),

@@ -7,8 +7,6 @@ use crate::guest::xsave::*;
 use crate::host::copy::{self, Fault};
 use crate::host::fp;
 
-/// Bytes of FXSAVE's area.
-const FX_BYTES: usize = 512;
 /// struct _fpx_sw_bytes in what FXSAVE leaves to software: magic1, extended_size, xfeatures, xstate_size.
 const SW_AT: usize = 464;
 /// FP_XSTATE_MAGIC1: XSAVE's area follows.
@@ -89,7 +87,7 @@ pub fn save(s: &CpuState, at: u64) -> Result<(), Fault> {
 
 /// What a frame's area holds, by its marks: the components to restore from it, and whether by XRSTOR. Anything odd: FXSAVE's area alone
 /// (check_xstate_in_sigframe).
-fn marks(at: u64, area: &[u8; FX_BYTES], xcr0: u64) -> Result<Option<u64>, Fault> {
+fn marks(at: u64, area: &[u8; FX_SIZE], xcr0: u64) -> Result<Option<u64>, Fault> {
     let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| area[at + i]));
     let xfeatures = u64::from(word(SW_AT + 8)) | u64::from(word(SW_AT + 12)) << 32;
     let (extended, xstate) = (word(SW_AT + 4), word(SW_AT + 16));
@@ -109,9 +107,9 @@ pub fn restore(s: &mut CpuState, at: u64) -> Result<(), Bad> {
     let bad = |_: Fault| Bad;
     let xcr0 = cpuid::cpu().xcr0();
     let mut area = [0u8; END];
-    let mut fx = [0u8; FX_BYTES];
+    let mut fx = [0u8; FX_SIZE];
     copy::read_bytes(Addr(at), &mut fx).map_err(bad)?;
-    area[..FX_BYTES].copy_from_slice(&fx);
+    area[..FX_SIZE].copy_from_slice(&fx);
     let wanted = marks(at, &fx, xcr0).map_err(bad)?;
     let quad = |area: &[u8; END], at: usize| u64::from_le_bytes(std::array::from_fn(|i| area[at + i]));
     // What XRSTOR finds, of what is asked for; what is neither is initial.
@@ -119,7 +117,7 @@ pub fn restore(s: &mut CpuState, at: u64) -> Result<(), Bad> {
         None => (FPSSE, FPSSE),
         Some(asked) => {
             let end = if xcr0 & cpuid::XCR0_AVX != 0 { END } else { AVX_AT };
-            copy::read_bytes(Addr(at + FX_BYTES as u64), &mut area[FX_BYTES..end]).map_err(bad)?;
+            copy::read_bytes(Addr(at + FX_SIZE as u64), &mut area[FX_SIZE..end]).map_err(bad)?;
             let header: [u64; 8] = std::array::from_fn(|i| quad(&area, HEADER_AT + 8 * i));
             (asked, asked & check_header(&header, xcr0)?)
         }

@@ -6,50 +6,18 @@ mod format;
 
 use super::args::Arg;
 use super::table::Row;
-use crate::host::file::{self, Fd};
 use crate::host::process as host;
 use crate::linux::abi::errno;
+use crate::linux::messages;
 use crate::linux::task::Task;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The log's descriptor: -1 not opened yet, 2 standard error.
-static LOG: AtomicI32 = AtomicI32::new(-1);
 /// Is there more than one process or thread, so that lines tell whose they are?
 static MANY: AtomicBool = AtomicBool::new(false);
-const STDERR: i32 = 2;
-/// Numbers of log descriptors start here, if the limit allows.
-const HIGH: i32 = 1001;
 
-/// The log's descriptor if it is our own.
-pub fn log_fd() -> Option<i32> {
-    Some(LOG.load(Ordering::Relaxed)).filter(|fd| *fd > STDERR)
-}
-
-/// Makes room for the guest, that wants descriptor `number`.
-pub fn yield_fd(number: i32) {
-    if log_fd() == Some(number) {
-        let ours = Fd(number);
-        LOG.store(file::raise(&ours, number + 1).map_or(STDERR, Fd::leak), Ordering::Relaxed);
-    }
-}
-
-fn open_log(task: &Task) -> i32 {
-    let opened = task.process.options.log_file.as_ref().and_then(|path| {
-        let fd = file::create_log(path).ok()?;
-        [HIGH, 201, 3].iter().find_map(|min| file::raise(&fd, *min).ok())
-    });
-    let fd = opened.map_or(STDERR, Fd::leak);
-    LOG.store(fd, Ordering::Relaxed);
-    fd
-}
-
-fn write(task: &Task, line: &str) {
-    let fd = match LOG.load(Ordering::Relaxed) {
-        -1 => open_log(task),
-        fd => fd,
-    };
+fn write(line: &str) {
     let prefix = if MANY.load(Ordering::Relaxed) { format!("[pid {}] ", host::tid()) } else { String::new() };
-    file::write_line(fd, format!("{prefix}{line}\n").as_bytes());
+    messages::write(format!("{prefix}{line}\n").as_bytes());
 }
 
 /// Makes `call`, and writes its line.
@@ -62,7 +30,7 @@ pub fn around(task: &mut Task, row: &'static Row, args: [u64; 6], call: impl FnO
         format!("{}({})", row.name, shown.join(", "))
     };
     if ends {
-        write(task, &format!("{} = ?", close(&texts)));
+        write(&format!("{} = ?", close(&texts)));
     }
     let value = call(task);
     for (n, (arg, text)) in row.args.iter().zip(&mut texts).enumerate() {
@@ -74,7 +42,7 @@ pub fn around(task: &mut Task, row: &'static Row, args: [u64; 6], call: impl FnO
         MANY.store(true, Ordering::Relaxed);
     }
     let start = if ends { format!("<... {} resumed>", row.name) } else { close(&texts) };
-    write(task, &format!("{start} = {}", result(row, value)));
+    write(&format!("{start} = {}", result(row, value)));
     value
 }
 
