@@ -1,7 +1,7 @@
 //! The options of the image tonistiigi/binfmt, by which scripts and CI actions register emulators: `--install amd64`, `--uninstall qemu-x86_64`,
 //! `--mount`, `--version`, and without any the state as JSON. Of the architectures only ours is installed; others are said to be unknown.
 
-use super::{FLAGS, MOUNT, NAME, QEMU, enabled, install, own_path, uninstall};
+use super::{FLAGS, MOUNT, NAME, QEMU, enabled, install, mounted, own_path, uninstall};
 use std::path::Path;
 
 /// Names of the guest's architecture, as those who ask for it write them.
@@ -61,6 +61,8 @@ fn uninstall_all(mount: &Path, list: &str) -> Result<String, String> {
 
 /// What the node can run, and by which entries.
 fn state(mount: &Path) -> String {
+    // Where it can't be mounted nothing is known to be registered.
+    let _ = mounted(mount);
     let native = if cfg!(target_arch = "x86_64") { "linux/amd64" } else { "linux/arm64" };
     let entries: Vec<&str> = [NAME, QEMU].into_iter().filter(|name| enabled(&mount.join(name))).collect();
     let mut platforms = vec![native];

@@ -130,6 +130,8 @@ fn enabled(entry: &Path) -> bool {
 }
 
 fn uninstall(mount: &Path) -> Result<String, String> {
+    // In a container of its own nothing is mounted, and the entry is there all the same.
+    mounted(mount)?;
     let ours = mount.join(NAME);
     if !ours.exists() {
         return Ok(format!("{NAME} is not registered\n"));

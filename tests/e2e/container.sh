@@ -14,5 +14,6 @@ cp $NODE/container/usr/bin/xemu $NODE/kept; rm -r $NODE/container/usr
 guest /.guests/rust/marker >/dev/null; same "runs after the container is gone" $? 0
 mkdir -p $NODE/container/usr/bin; mv $NODE/kept $NODE/container/usr/bin/xemu
 has "unknown architecture" "$(contained --install riscv64 2>&1)" "only for amd64"
-has "uninstall" "$(contained --uninstall xemu-x86_64)" '"emulators": []'
+has "uninstall" "$(contained --uninstall xemu-x86_64)" "removed xemu-x86_64"
+has "after" "$(contained)" '"emulators": []'
 same "gone" "$(ls /proc/sys/fs/binfmt_misc | grep -c xemu)" 0
