@@ -1,4 +1,4 @@
-//! `cargo xtask image [OUT]`: the container image that registers xemu on a node, as an archive that podman, docker and containerd load.
+//! `cargo xtask image [--profile NAME] [OUT]`: the container image that registers xemu on a node, as an archive that podman, docker and containerd load.
 //!
 //! Written by hand, without a daemon: the same xemu gives the same bytes, on any machine. An OCI index with one image of one layer, uncompressed,
 //! beside a `manifest.json` for `docker load` (image-spec 1.1; Docker's image specification 1.2). Entry point: `xemu binfmt`, so that the options are
@@ -18,9 +18,13 @@ const PATH: &str = "usr/bin/xemu";
 const CREATED: &str = "1970-01-01T00:00:00Z";
 
 /// Entry of the command.
-pub fn main(args: Vec<OsString>) -> Result<ExitCode> {
+pub fn main(mut args: Vec<OsString>) -> Result<ExitCode> {
+    let mut profile = "release".to_string();
+    if args.first().is_some_and(|a| a == "--profile") && args.len() > 1 {
+        profile = args.drain(..2).next_back().unwrap_or_default().to_string_lossy().into_owned();
+    }
     let out = args.first().map_or_else(|| project::target("xemu-arm64.oci.tar"), Into::into);
-    let xemu = project::build_xemu("release")?;
+    let xemu = project::build_xemu(&profile)?;
     let binary = fs::read(&xemu).map_err(|e| format!("{}: {e}", xemu.display()))?;
     let (archive, digest) = archive(&binary);
     fs::write(&out, archive).map_err(|e| format!("{}: {e}", out.display()))?;

@@ -27,7 +27,7 @@ cargo xtask COMMAND
   bench [OPTIONS]           executed AArch64 instructions, compared with native arm64 builds
   fuzz-isa [OPTIONS]        every instruction form on this processor and under xemu, compared
   e2e [OPTIONS]             xemu as the kernel's interpreter: in a private binfmt_misc, and on an ARM64 kernel
-  image [OUT]               the container image that registers xemu on a node
+  image [OPTIONS] [OUT]     the container image that registers xemu on a node
   guests                    build the guest programs of fixtures/guests into target/guests
   rootfs [amd64|arm64]      fetch the Debian root file systems that tests and benchmarks use";
 
