@@ -3,6 +3,8 @@
 
 #![forbid(unsafe_code)]
 
+mod image;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,7 +25,8 @@ const MASK: &str = r"\xff\xff\xff\xff\xff\xfe\xfe\x00\xff\xff\xff\xff\xff\xff\xf
 /// keep their credentials.
 const FLAGS: &str = "POCF";
 
-const USAGE: &str = "usage: xemu binfmt install [--replace-qemu] [--flags POCF] [--path FILE] | uninstall | status";
+const USAGE: &str = "usage: xemu binfmt install [--replace-qemu] [--flags POCF] [--path FILE] | uninstall | status
+       xemu binfmt [--mount DIR] --install ARCH,... | --uninstall NAME,... | --version   (as the image tonistiigi/binfmt)";
 
 /// The command.
 pub fn command(args: &[String]) -> Result<String, String> {
@@ -46,7 +49,7 @@ pub fn command(args: &[String]) -> Result<String, String> {
         }
         ["uninstall"] => uninstall(Path::new(MOUNT)),
         ["status"] => status(Path::new(MOUNT)),
-        _ => Err(USAGE.into()),
+        _ => image::command(&words).unwrap_or_else(|| Err(USAGE.into())),
     }
 }
 
@@ -127,6 +130,8 @@ fn enabled(entry: &Path) -> bool {
 }
 
 fn uninstall(mount: &Path) -> Result<String, String> {
+    // In a container of its own nothing is mounted, and the entry is there all the same.
+    mounted(mount)?;
     let ours = mount.join(NAME);
     if !ours.exists() {
         return Ok(format!("{NAME} is not registered\n"));

@@ -188,13 +188,14 @@ pub fn fork_with(args: &CloneArgs, size: u64) -> Result<u64, Errno> {
 }
 
 /// A list of strings as execve wants it.
-struct Vector {
+pub struct Strings {
     _bytes: Vec<u8>,
     pointers: Vec<u64>,
 }
 
-impl Vector {
-    fn new<S: AsRef<[u8]>>(list: &[S]) -> Vector {
+impl Strings {
+    /// Copies `list`, in one piece.
+    pub fn new<S: AsRef<[u8]>>(list: &[S]) -> Strings {
         let total: usize = list.iter().map(|s| s.as_ref().len() + 1).sum();
         // Never reallocated below: the pointers go into it.
         let mut bytes = Vec::with_capacity(total);
@@ -205,24 +206,26 @@ impl Vector {
             bytes.push(0);
         }
         pointers.push(0);
-        Vector { _bytes: bytes, pointers }
+        Strings { _bytes: bytes, pointers }
+    }
+
+    fn address(&self) -> u64 {
+        self.pointers.as_ptr() as u64
     }
 }
 
-/// execve(2): returns only to say why not.
-pub fn exec<S: AsRef<[u8]>, E: AsRef<[u8]>>(path: &[u8], argv: &[S], envp: &[E]) -> Errno {
-    let (path, argv, envp) = (Vector::new(&[path]), Vector::new(argv), Vector::new(envp));
+/// execve(2) of the first string of `path`: returns only to say why not. Allocates nothing.
+pub fn exec(path: &Strings, argv: &Strings, envp: &Strings) -> Errno {
     // SAFETY: terminated strings and lists.
-    match unsafe { sys::call(libc::SYS_execve, [path.pointers[0], argv.pointers.as_ptr() as u64, envp.pointers.as_ptr() as u64, 0, 0, 0]) } {
+    match unsafe { sys::call(libc::SYS_execve, [path.pointers[0], argv.address(), envp.address(), 0, 0, 0]) } {
         Err(e) => e,
         Ok(_) => Errno(libc::ENOEXEC),
     }
 }
 
-/// execveat(2) of an open descriptor: returns only to say why not.
-pub fn exec_fd<S: AsRef<[u8]>, E: AsRef<[u8]>>(fd: i32, argv: &[S], envp: &[E]) -> Errno {
-    let (argv, envp) = (Vector::new(argv), Vector::new(envp));
-    let a = [fd as u64, c"".as_ptr() as u64, argv.pointers.as_ptr() as u64, envp.pointers.as_ptr() as u64, libc::AT_EMPTY_PATH as u64, 0];
+/// execveat(2) of an open descriptor: returns only to say why not. Allocates nothing.
+pub fn exec_fd(fd: i32, argv: &Strings, envp: &Strings) -> Errno {
+    let a = [fd as u64, c"".as_ptr() as u64, argv.address(), envp.address(), libc::AT_EMPTY_PATH as u64, 0];
     // SAFETY: terminated strings and lists.
     match unsafe { sys::call(libc::SYS_execveat, a) } {
         Err(e) => e,

@@ -10,7 +10,8 @@ use super::{proc, script, signal};
 use crate::guest::Addr;
 use crate::host::file::{self, Fd};
 use crate::host::sys::Errno;
-use crate::host::{copy, process as host};
+use crate::host::process::{self as host, Strings};
+use crate::host::copy;
 use crate::linux::process::Own;
 use crate::linux::task::Task;
 
@@ -145,33 +146,88 @@ fn classify(task: &Task, target: &Target, args: &[Vec<u8>]) -> Result<How, Errno
 
 /// execveat(2) for a guest; returns only to say why not.
 pub fn execute(task: &mut Task, dir: i32, path: Addr, argv: Addr, envp: Addr, flags: i32) -> Errno {
-    match prepare(task, dir, path, argv, envp, flags) {
-        Err(e) => e,
-        Ok((target, args, env)) => match classify(task, &target, &args) {
-            Err(e) => e,
-            Ok(how) => {
-                signal::before_exec(task);
-                let e = become_it(task, how, target, args, &env);
-                signal::after_exec(task);
-                e
-            }
-        },
+    // What the next program needs open (it closes by itself, or is passed on).
+    let _file = match plan(task, dir, path, argv, envp, flags) {
+        Err(e) => return e,
+        Ok((plan, file)) => {
+            task.exec = Some(plan);
+            file
+        }
+    };
+    signal::before_exec(task);
+    let e = task.exec.as_ref().map_or(Errno(libc::ENOEXEC), Plan::run);
+    signal::after_exec(task);
+    task.exec = None;
+    e
+}
+
+/// What is tried, all of it allocated before: it belongs to the task, because a child that runs on its parent's memory never comes back from
+/// a successful execve to free anything. The parent does.
+pub struct Plan {
+    environment: Strings,
+    attempts: Vec<Attempt>,
+}
+
+/// One execve.
+struct Attempt {
+    by: By,
+    args: Strings,
+    /// The next attempt is made after this error only.
+    unless: Option<Errno>,
+}
+
+/// What names the file.
+enum By {
+    Path(Strings),
+    /// Close-on-exec up to now.
+    Descriptor(i32),
+}
+
+impl Attempt {
+    fn path(path: &[u8], args: &[Vec<u8>], unless: Option<i32>) -> Attempt {
+        Attempt { by: By::Path(Strings::new(&[path])), args: Strings::new(args), unless: unless.map(Errno) }
     }
 }
 
-fn become_it(task: &mut Task, how: How, target: Target, mut args: Vec<Vec<u8>>, env: &[Vec<u8>]) -> Errno {
-    match how {
-        How::Emulated => again(task, target, args, env),
+impl Plan {
+    fn run(&self) -> Errno {
+        let mut last = Errno(libc::ENOENT);
+        for attempt in &self.attempts {
+            last = match &attempt.by {
+                By::Path(path) => host::exec(path, &attempt.args, &self.environment),
+                By::Descriptor(fd) => {
+                    let _ = file::set_cloexec(*fd, false);
+                    let e = host::exec_fd(*fd, &attempt.args, &self.environment);
+                    let _ = file::set_cloexec(*fd, true);
+                    e
+                }
+            };
+            if attempt.unless.is_some_and(|e| e != last) {
+                break;
+            }
+        }
+        last
+    }
+}
+
+fn plan(task: &Task, dir: i32, path: Addr, argv: Addr, envp: Addr, flags: i32) -> Result<(Plan, Option<Fd>), Errno> {
+    let (target, mut args, env) = prepare(task, dir, path, argv, envp, flags)?;
+    let attempts = match classify(task, &target, &args)? {
+        How::Emulated => again(task, &target, args)?,
         How::Runner => {
             args[0] = target.path.clone();
-            run_by_runner(task.process.options.host_runner.as_deref().unwrap_or_default(), &args, env)
+            by_runner(task.process.options.host_runner.as_deref().unwrap_or_default(), &args)
         }
-        How::Host => match (host::exec(&target.path, &args, env), &target.file) {
+        How::Host => {
+            let mut attempts = vec![Attempt::path(&target.path, &args, Some(libc::ENOEXEC))];
             // Set-user-id without a registration: run it with the identity that we have.
-            (Errno(libc::ENOEXEC), Some(_)) if is_ours(task, &target) => again(task, target, args, env),
-            (e, _) => e,
-        },
-    }
+            if is_ours(task, &target) {
+                attempts.extend(again(task, &target, args)?);
+            }
+            attempts
+        }
+    };
+    Ok((Plan { environment: Strings::new(&env), attempts }, target.file))
 }
 
 type Prepared = (Target, Vec<Vec<u8>>, Vec<Vec<u8>>);
@@ -195,18 +251,16 @@ fn is_ours(task: &Task, target: &Target) -> bool {
     loader::resolve(&target.path, vec![Vec::new()], task.process.options.prefix.as_deref(), Some(copy)).is_ok()
 }
 
-/// Executes ourselves for `target`.
-fn again(task: &mut Task, target: Target, args: Vec<Vec<u8>>, env: &[Vec<u8>]) -> Errno {
-    let process = task.process.clone();
+/// The ways to execute ourselves for `target`.
+fn again(task: &Task, target: &Target, args: Vec<Vec<u8>>) -> Result<Vec<Attempt>, Errno> {
+    let process = &task.process;
     let mut options = process.options.clone();
     options.limits = process.own_limits();
     options.exec_fd = None;
     if target.by_descriptor
         && let Some(file) = &target.file
     {
-        if let Err(e) = file::set_cloexec(file.0, false) {
-            return e;
-        }
+        file::set_cloexec(file.0, false)?;
         options.exec_fd = Some(file.0);
     }
     let mut line = vec![Vec::new()];
@@ -218,42 +272,55 @@ fn again(task: &mut Task, target: Target, args: Vec<Vec<u8>>, env: &[Vec<u8>]) -
     line.extend(args);
     if let Some(runner) = &options.host_runner {
         line[0] = process.own.path.clone();
-        return run_by_runner(runner, &line, env);
+        return Ok(by_runner(runner, &line));
     }
+    let mut attempts = Vec::new();
     // argv[0] equal to AT_EXECFN marks a command (options::invocation).
     if let Some(fd) = process.own.fd() {
         line[0] = format!("/dev/fd/{fd}").into_bytes();
         line.splice(1..1, [b"--own-fd".to_vec(), fd.to_string().into_bytes()]);
-        let _ = file::set_cloexec(fd, false);
-        let e = host::exec_fd(fd, &line, env);
-        let _ = file::set_cloexec(fd, true);
-        if e != Errno(libc::ENOSYS) {
-            return e;
-        }
+        attempts.push(Attempt { by: By::Descriptor(fd), args: Strings::new(&line), unless: Some(Errno(libc::ENOSYS)) });
         line.drain(1..3);
     }
     line[0] = Own::LINK.to_vec();
-    let e = host::exec(Own::LINK, &line, env);
-    if e != Errno(libc::ENOENT) {
-        return e;
-    }
+    attempts.push(Attempt::path(Own::LINK, &line, Some(libc::ENOENT)));
     if process.own.unchanged() {
         line[0] = process.own.path.clone();
-        return host::exec(&process.own.path, &line, env);
+        attempts.push(Attempt::path(&process.own.path, &line, None));
+    } else {
+        // Nowhere to be found (a root without /proc): the kernel started us for a program, so it may do that again.
+        let args: Vec<_> = std::iter::once(argv0).chain(line.drain(first..)).collect();
+        attempts.push(Attempt::path(&target.path, &args, None));
     }
-    // Nowhere to be found (a root without /proc): the kernel started us for a program, so it may do that again.
-    let args: Vec<_> = std::iter::once(argv0).chain(line.drain(first..)).collect();
-    host::exec(&target.path, &args, env)
+    Ok(attempts)
 }
 
 /// Runs `line` by the command that runs programs of our host (a testing aid: `qemu-aarch64 -cpu ...`).
-fn run_by_runner(runner: &str, line: &[Vec<u8>], env: &[Vec<u8>]) -> Errno {
+fn by_runner(runner: &str, line: &[Vec<u8>]) -> Vec<Attempt> {
     const FOLDERS: [&str; 3] = ["/usr/local/bin/", "/usr/bin/", "/bin/"];
     let words: Vec<Vec<u8>> = runner.split_whitespace().map(|w| w.into()).collect();
-    let Some(command) = words.first().cloned() else { return Errno(libc::ENOENT) };
+    let Some(command) = words.first().cloned() else { return Vec::new() };
     let whole: Vec<Vec<u8>> = words.into_iter().chain(line.iter().cloned()).collect();
     if command.contains(&b'/') {
-        return host::exec(&command, &whole, env);
+        return vec![Attempt::path(&command, &whole, None)];
     }
-    FOLDERS.iter().map(|f| host::exec(&[f.as_bytes(), &command].concat(), &whole, env)).last().unwrap_or(Errno(libc::ENOENT))
+    FOLDERS.iter().map(|f| Attempt::path(&[f.as_bytes(), &command].concat(), &whole, None)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_end_where_an_error_counts() {
+        let try_both = |unless: Option<i32>| {
+            let attempt = |path: &[u8]| Attempt::path(path, &[b"x".to_vec()], unless);
+            Plan { environment: Strings::new::<&[u8]>(&[]), attempts: vec![attempt(b"/nonexistent"), attempt(b"/")] }.run()
+        };
+        // The second is a folder.
+        assert_eq!(try_both(None), Errno(libc::EACCES));
+        assert_eq!(try_both(Some(libc::ENOENT)), Errno(libc::EACCES));
+        assert_eq!(try_both(Some(libc::ENOEXEC)), Errno(libc::ENOENT));
+        assert_eq!(Plan { environment: Strings::new::<&[u8]>(&[]), attempts: by_runner("", &[]) }.run(), Errno(libc::ENOENT));
+    }
 }

@@ -26,6 +26,8 @@ pub struct Task {
     pub robust_list: (Addr, u64),
     /// The host's stack that it runs on; none for the first thread of a process.
     pub stack: Option<Stack>,
+    /// What its execve tries.
+    pub exec: Option<super::exec::Plan>,
     /// Set by exit(2): the thread is to end with this status.
     pub ending: Option<u64>,
 }
@@ -40,7 +42,7 @@ impl Task {
     /// A thread of a process, to be called on the host thread that runs it. It blocks what `blocked` says.
     pub fn new(thread: Thread, process: Arc<Process>, sighand: Arc<SigHand>, tid: i32, blocked: u64) -> Task {
         let signals = Signals::new(inbox_of(&thread), blocked);
-        Task { signals, sighand, thread, process, tid, clear_child_tid: Addr(0), robust_list: (Addr(0), 0), stack: None, ending: None }
+        Task { signals, sighand, thread, process, tid, clear_child_tid: Addr(0), robust_list: (Addr(0), 0), stack: None, exec: None, ending: None }
     }
 
     /// The first thread of a process, with the mask that the host gave us.

@@ -1,7 +1,7 @@
 # The guests that an emulated host can't run (`host = kernel`).
 #@ where = vm
 #@ run = guest
-#@ needs = c/vfork-static c/vfork-dynamic c/kernel_calls-static
-for guest in vfork-static vfork-dynamic kernel_calls-static; do
+#@ needs = c/vfork-static c/vfork-dynamic c/vfork_memory-static c/kernel_calls-static
+for guest in vfork-static vfork-dynamic vfork_memory-static kernel_calls-static; do
     echo "== $guest"; /.guests/c/$guest; echo "exit $?"
 done

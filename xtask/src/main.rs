@@ -10,6 +10,7 @@ mod e2e;
 mod emulator;
 mod fuzz;
 mod guests;
+mod image;
 mod parallel;
 mod process;
 mod project;
@@ -28,6 +29,7 @@ cargo xtask COMMAND
   fuzz-isa [OPTIONS]        every instruction form on this processor and under xemu, compared
   e2e [OPTIONS]             xemu as the kernel's interpreter: in a private binfmt_misc, and on an ARM64 kernel
   decode-check [OPTIONS]    lengths and mnemonics of random bytes and of programs, by two decoders
+  image [OPTIONS] [OUT]     the container image that registers xemu on a node
   guests                    build the guest programs of fixtures/guests into target/guests
   rootfs [amd64|arm64]      fetch the Debian root file systems that tests and benchmarks use";
 
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         "fuzz-isa" => fuzz::main(args),
         "e2e" => e2e::main(args),
         "guests" => guests::main(args),
+        "image" => image::main(args),
         "rootfs" => rootfs::main(args),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");

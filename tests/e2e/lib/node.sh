@@ -21,6 +21,12 @@ has() {
     esac
 }
 
+# await WORD FILE: until the file holds the word.
+await() {
+    local round=0
+    while ! grep -q "$1" "$2" && [ $((round += 1)) -lt 600 ]; do sleep 0.1; done
+}
+
 # guest COMMAND...: inside the root file system.
 guest() { PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin chroot "$ROOT" "$@"; }
 

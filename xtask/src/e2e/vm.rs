@@ -124,6 +124,9 @@ fn pack(dir: &Path, archive: &Path, xemu: &Path, scripts: &[Scenario]) -> Result
         fs::create_dir_all(to.parent().expect("has a folder")).map_err(failed)?;
         fs::copy(project::target("guests").join(guest), &to).map_err(|e| format!("{guest}: {e}"))?;
     }
+    let binary = fs::read(xemu).map_err(|e| format!("{}: {e}", xemu.display()))?;
+    fs::write(dir.join("image.tar"), crate::image::archive(&binary).0).map_err(failed)?;
+    // With its mode.
     fs::copy(xemu, dir.join("xemu")).map_err(failed)?;
     fs::write(dir.join("run.sh"), include_str!("run.sh")).map_err(failed)?;
     let line = |s: &Scenario| {
