@@ -199,7 +199,7 @@ mod tests {
         s.set(Gpr::Rsp, 0x10_0000);
         s.set(Gpr::Rsi, rsi);
         s.set(Gpr::Rdi, rdi);
-        let region = decode_region(&Bytes(bytes), Addr(0x1000), Limits { insns: 1, segments: 1 });
+        let region = decode_region(&Bytes(bytes), Addr(0x1000), Limits { insns: 1, segments: 1, short: false });
         let f = region.insns[0].fault(Addr(at), &s);
         (f.address.0, f.write, f.stack)
     }

@@ -244,8 +244,9 @@ impl Cache {
         self.heat.written(page, now);
     }
 
-    pub fn has_protected_pages(&self) -> bool {
-        !self.protected.is_empty()
+    /// Protected pages of a range.
+    pub fn protected_in(&self, start: Addr, len: u64) -> Vec<u64> {
+        if self.protected.is_empty() { Vec::new() } else { keys_in(&self.protected, &range_of(start, len)) }
     }
     pub fn is_protected(&self, at: Addr) -> bool {
         self.protected.contains_key(&at.page().0)

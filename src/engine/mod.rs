@@ -149,14 +149,10 @@ impl Engine {
 
     /// Lifts our write protection from the pages of a range that the kernel is about to write.
     pub fn prepare_write(&self, start: Addr, len: u64) {
-        if len == 0 || !self.cache().has_protected_pages() {
-            return;
-        }
-        let mut page = start.page();
-        let end = start.plus(len.min(1 << 40));
-        while page < end {
-            self.unprotect(page);
-            page = page.plus(PAGE_SIZE);
+        // The address may be anything: a call that does not use an argument may be given what was in the register.
+        let pages = if len == 0 { return } else { self.cache().protected_in(start, len) };
+        for page in pages {
+            self.unprotect(Addr(page));
         }
     }
 

@@ -76,7 +76,10 @@ fn bits(count: u32) -> u32 {
 impl Cpu {
     /// XCR0: zero without XSAVE.
     pub fn xcr0(&self) -> u64 {
-        match (self.features.has("osxsave"), self.features.has("avx")) {
+        // Asked at every signal: no search for names.
+        const OSXSAVE: usize = features::row("osxsave");
+        const AVX: usize = features::row("avx");
+        match (self.features.has_row(OSXSAVE), self.features.has_row(AVX)) {
             (false, _) => 0,
             (true, false) => XCR0_X87 | XCR0_SSE,
             (true, true) => XCR0_X87 | XCR0_SSE | XCR0_AVX,

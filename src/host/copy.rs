@@ -35,7 +35,7 @@ fn lifted(at: Addr) -> bool {
 }
 
 /// Most bytes that the copy loop moves at a time.
-const PIECE: usize = 32;
+const PIECE: usize = 64;
 
 #[cfg(target_arch = "aarch64")]
 mod raw {
@@ -47,15 +47,15 @@ mod raw {
         ".p2align 4",
         "xemu_copy:",
         "xemu_copy_start:",
-        "5: subs x7, x2, #32",
+        "5: subs x3, x2, #64",
         "b.lo 1f",
-        "ldp x3, x4, [x1]",
-        "ldp x5, x6, [x1, #16]",
-        "stp x3, x4, [x0]",
-        "stp x5, x6, [x0, #16]",
-        "add x1, x1, #32",
-        "add x0, x0, #32",
-        "mov x2, x7",
+        "ldp q0, q1, [x1]",
+        "ldp q2, q3, [x1, #32]",
+        "stp q0, q1, [x0]",
+        "stp q2, q3, [x0, #32]",
+        "add x1, x1, #64",
+        "add x0, x0, #64",
+        "mov x2, x3",
         "b 5b",
         "1: cmp x2, #8",
         "b.lo 2f",

@@ -3,6 +3,7 @@
 //! Only the process's own entries are replaced: other processes are seen as the host shows them.
 
 mod cpuinfo;
+mod smaps;
 
 use super::memory::vma::{Kind, Span, Vma};
 use super::memory::{Mm, Prot};
@@ -43,11 +44,12 @@ pub fn intercept_open(task: &Task, path: &[u8]) -> Option<Vec<u8>> {
     let process = &task.process;
     let entry = own_entry(path, process.pid())?;
     // A thread that there is not has no files.
-    if matches!(entry, b"maps" | b"auxv" | b"cmdline" | b"environ") && file::stat(path).is_err() {
+    if matches!(entry, b"maps" | b"smaps" | b"auxv" | b"cmdline" | b"environ") && file::stat(path).is_err() {
         return None;
     }
     match entry {
         b"maps" => Some(maps(process.mm)),
+        b"smaps" => Some(smaps::text(process.mm, &file::read_all(path).ok()?)),
         b"auxv" => Some(process.auxv.clone()),
         b"cmdline" => Some(guest_bytes(process.places.args)),
         b"environ" => Some(guest_bytes(process.places.env)),

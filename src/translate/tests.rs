@@ -39,7 +39,7 @@ fn check(bytes: &[u8], options: &Options) {
 #[test]
 fn masked_state_raises() {
     let undefined = |bytes: &[u8], xcr0: u64| {
-        let region = decode_region(&Bytes(bytes), Addr(BASE), Limits { insns: 1, segments: 1 });
+        let region = decode_region(&Bytes(bytes), Addr(BASE), Limits { insns: 1, segments: 1, short: false });
         let emitted = translate(&region, &Options { xcr0, ..Options::default() });
         // The instruction is an exit and nothing else: it is left by its third word.
         emitted.exits.first().is_some_and(|e| e.kind == super::ExitKind::Exception && e.host == 12)

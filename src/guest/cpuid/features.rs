@@ -119,6 +119,22 @@ pub fn find(name: &str) -> Option<usize> {
     FEATURES.iter().position(|f| same(name, f.name))
 }
 
+/// The row of a feature that there is.
+pub const fn row(name: &str) -> usize {
+    let mut n = 0;
+    loop {
+        let (a, b) = (FEATURES[n].name.as_bytes(), name.as_bytes());
+        let mut i = 0;
+        while a.len() == b.len() && i < a.len() && a[i] == b[i] {
+            i += 1;
+        }
+        if a.len() == b.len() && i == a.len() {
+            return n;
+        }
+        n += 1;
+    }
+}
+
 /// A set of features: a bit for each row of [`FEATURES`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct FeatureSet(u128);

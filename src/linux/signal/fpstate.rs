@@ -63,15 +63,10 @@ pub fn save(s: &CpuState, at: u64) -> Result<(), Fault> {
     put(0, &s.x87.save(Pointers::Wide));
     put(MXCSR_AT, &mxcsr.to_le_bytes());
     put(MXCSR_AT + 4, &MXCSR_MASK.to_le_bytes());
-    let mut put_all = |at: usize, registers: &[[u64; 2]; 16]| {
-        for (i, word) in registers.iter().flatten().enumerate() {
-            put(at + 8 * i, &word.to_le_bytes());
-        }
-    };
-    put_all(XMM_AT, &s.xmm);
+    put(XMM_AT, copy::bytes_of(&s.xmm));
     if xcr0 != 0 {
         if xcr0 & cpuid::XCR0_AVX != 0 {
-            put_all(AVX_AT, &s.ymm_hi);
+            put(AVX_AT, copy::bytes_of(&s.ymm_hi));
         }
         let xstate = (size - MAGIC2_BYTES) as u32;
         put(SW_AT, &MAGIC1.to_le_bytes());
