@@ -114,7 +114,8 @@ impl Tar {
             put(at, format!("{value:0digits$o}").as_bytes());
         }
         put(156, &[kind]);
-        put(257, b"ustar\000");
+        put(257, b"ustar\0");
+        put(263, b"00");
         // The checksum counts itself as blanks.
         put(148, b"        ");
         let sum: usize = header.iter().map(|b| usize::from(*b)).sum();
