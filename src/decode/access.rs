@@ -221,17 +221,8 @@ fn register(s: &CpuState, r: Register) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::{CodeSource, Limits, decode_region};
+    use crate::decode::decode_one;
     use crate::guest::Gpr;
-
-    struct Bytes(&'static [u8]);
-    impl CodeSource for Bytes {
-        fn read_code(&self, _at: Addr, buf: &mut [u8]) -> usize {
-            let n = self.0.len().min(buf.len());
-            buf[..n].copy_from_slice(&self.0[..n]);
-            n
-        }
-    }
 
     /// What a fault reported at `at` is, where RSP, RSI and RDI are 0x10_0000, `rsi` and `rdi`.
     fn fault(bytes: &'static [u8], at: u64, rsi: u64, rdi: u64) -> (u64, bool, bool) {
@@ -239,8 +230,7 @@ mod tests {
         s.set(Gpr::Rsp, 0x10_0000);
         s.set(Gpr::Rsi, rsi);
         s.set(Gpr::Rdi, rdi);
-        let region = decode_region(&Bytes(bytes), Addr(0x1000), Limits { insns: 1, segments: 1, short: false });
-        let f = region.insns[0].fault(Addr(at), &s);
+        let f = decode_one(bytes, Addr(0x1000)).expect("a whole instruction").fault(Addr(at), &s);
         (f.address.0, f.write, f.stack)
     }
 
