@@ -44,7 +44,7 @@ impl Insn {
     /// The fault that the host reported at `at`, in state `s` from before the instruction.
     pub fn fault(&self, at: Addr, s: &CpuState) -> MemoryFault {
         let accesses = self.accesses(s);
-        let inside = accesses.iter().find(|a| a.is_canonical() && a.holds(at.0));
+        let inside = accesses.iter().find(|a| a.is_canonical() && a.holds(at.0) && !self.is_masked_move());
         let outside = accesses.iter().find(|a| !a.is_canonical());
         match (inside, outside) {
             // The first byte in the page that is missing.
@@ -128,17 +128,57 @@ impl Insn {
             Some(Access { start, bytes, write, stack: stack && self.raw.op_kind(i) == OpKind::Memory })
         });
         let mut all: Vec<Access> = explicit.collect();
+        all.extend(self.gathered(s));
+        if self.raw.mnemonic() == Mnemonic::Enter {
+            // The outer frames' pointers, which it copies.
+            let outer = |i: u8| Access { start: s.gpr[5].wrapping_sub(8 * u64::from(i)), bytes: 8, write: false, stack: true };
+            let level = self.raw.immediate8_2nd() & 31;
+            all.extend((1..level).map(outer));
+            // The end of the frame must be writable.
+            let step = if self.raw.code() == Code::Enterw_imm16_imm8 { 2 } else { 8 };
+            let size = step * (1 + u64::from(level)) + u64::from(self.raw.immediate16());
+            all.push(Access { start: s.gpr[4].wrapping_sub(size), bytes: step, write: true, stack: true });
+        }
         if self.raw.is_stack_instruction() {
             let moves = match self.raw.mnemonic() {
                 // Its frame is only reserved.
                 Mnemonic::Enter => if self.raw.code() == Code::Enterw_imm16_imm8 { -2 } else { -8 },
                 _ => self.raw.stack_pointer_increment(),
             };
-            let start = s.gpr[4].wrapping_add_signed(i64::from(moves.min(0)));
+            let top = if self.raw.mnemonic() == Mnemonic::Leave { s.gpr[5] } else { s.gpr[4] };
+            let start = top.wrapping_add_signed(i64::from(moves.min(0)));
             let access = Access { start, bytes: u64::from(moves.unsigned_abs()), write: moves < 0, stack: true };
             all.insert(if moves < 0 { all.len() } else { 0 }, access);
         }
         all
+    }
+
+    /// The elements that a gather reads.
+    fn gathered(&self, s: &CpuState) -> Vec<Access> {
+        if !self.raw.is_vsib() {
+            return Vec::new();
+        }
+        let vector = |r: Register, i: usize, bytes: usize| {
+            let n = r.number();
+            let at = 8 * (i * bytes % 8);
+            let word = if i * bytes < 16 { s.xmm[n][i * bytes / 8] } else { s.ymm_hi[n][(i * bytes - 16) / 8] };
+            let value = word >> at;
+            if bytes == 4 { value as i32 as u64 } else { value }
+        };
+        let bytes = self.raw.memory_size().size();
+        let index = if self.raw.is_vsib64() { 8 } else { 4 };
+        let count = (self.raw.op0_register().size() / bytes).min(self.raw.memory_index().size() / index);
+        let selected = |&i: &usize| (vector(self.raw.op2_register(), i, bytes) as i64) << (64 - 8 * bytes) < 0;
+        let address = |i: usize| {
+            self.raw.virtual_address(1, i, |r, i, size| if r.is_vector_register() { Some(vector(r, i, size)) } else { register(s, r) })
+        };
+        let access = |start| Access { start, bytes: bytes as u64, write: false, stack: false };
+        (0..count).filter(selected).filter_map(address).map(access).collect()
+    }
+
+    /// A move of the elements that a mask selects: its first byte may not be touched.
+    fn is_masked_move(&self) -> bool {
+        matches!(self.raw.mnemonic(), Mnemonic::Vmaskmovps | Mnemonic::Vmaskmovpd | Mnemonic::Vpmaskmovd | Mnemonic::Vpmaskmovq)
     }
 
     /// How far from its operand a bit string instruction accesses.
@@ -181,17 +221,8 @@ fn register(s: &CpuState, r: Register) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::{CodeSource, Limits, decode_region};
+    use crate::decode::decode_one;
     use crate::guest::Gpr;
-
-    struct Bytes(&'static [u8]);
-    impl CodeSource for Bytes {
-        fn read_code(&self, _at: Addr, buf: &mut [u8]) -> usize {
-            let n = self.0.len().min(buf.len());
-            buf[..n].copy_from_slice(&self.0[..n]);
-            n
-        }
-    }
 
     /// What a fault reported at `at` is, where RSP, RSI and RDI are 0x10_0000, `rsi` and `rdi`.
     fn fault(bytes: &'static [u8], at: u64, rsi: u64, rdi: u64) -> (u64, bool, bool) {
@@ -199,8 +230,7 @@ mod tests {
         s.set(Gpr::Rsp, 0x10_0000);
         s.set(Gpr::Rsi, rsi);
         s.set(Gpr::Rdi, rdi);
-        let region = decode_region(&Bytes(bytes), Addr(0x1000), Limits { insns: 1, segments: 1, short: false });
-        let f = region.insns[0].fault(Addr(at), &s);
+        let f = decode_one(bytes, Addr(0x1000)).expect("a whole instruction").fault(Addr(at), &s);
         (f.address.0, f.write, f.stack)
     }
 

@@ -117,6 +117,10 @@ impl Insn {
     pub fn is_vex(&self) -> bool {
         self.raw.encoding() == EncodingKind::VEX
     }
+    /// More than 15 bytes: #GP, whatever it is.
+    pub fn is_too_long(&self) -> bool {
+        self.raw.is_invalid() && self.raw.len() >= 15
+    }
     /// LOCK prefix present.
     pub fn lock(&self) -> bool {
         self.raw.has_lock_prefix()

@@ -390,6 +390,10 @@ fn enter(c: &mut Ctx, insn: &Insn) {
     if level > 0 {
         c.store_mem(bytes, T[1], Mem::Off(T[1], -step * level));
     }
+    // Nothing is written at the end of the frame, but it must be possible.
+    c.a.alu_imm(Alu::Sub, Size::X, T[2], T[1], (step * level) as u64 + size);
+    c.load_mem(bytes, T[0], Mem::Off(T[2], 0));
+    c.store_mem(bytes, T[0], Mem::Off(T[2], 0));
     if word { c.a.bfi(Size::X, rbp, T[1], 0, 16) } else { c.a.mov(Size::X, rbp, T[1]) }
-    c.a.alu_imm(Alu::Sub, Size::X, rsp, T[1], (step * level) as u64 + size);
+    c.a.mov(Size::X, rsp, T[2]);
 }

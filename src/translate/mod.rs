@@ -188,6 +188,7 @@ fn block(c: &mut Ctx, index: usize) {
         match table::handler(insn) {
             Some(_) if c.options.xcr0 & XCR0_AVX == 0 && insn.needs_avx() => c.undefined(insn),
             Some(handler) => handler(c, insn),
+            None if insn.is_too_long() => c.raise(exception::GENERAL_PROTECTION),
             None => c.undefined(insn),
         }
     }

@@ -104,8 +104,11 @@ pub fn raise_exit(task: &mut Task, exit: Exit) {
         }
         Exit::MemoryFault { signal, code, address, write, .. } => page_fault(task, signal, code, address, if write { error::WRITE } else { 0 }),
         Exit::FetchFault => {
-            let mapped = task.process.mm.page(Addr(rip)).is_some();
-            page_fault(task, libc::SIGSEGV, if mapped { SEGV_ACCERR } else { SEGV_MAPERR }, Addr(rip), error::FETCH)
+            // An instruction may begin in a page that is there and go on in one that is not.
+            let begins = task.process.mm.page(Addr(rip)).is_some_and(|p| p.executable);
+            let at = Addr(if begins { (rip | 0xfff) + 1 } else { rip });
+            let mapped = task.process.mm.page(at).is_some();
+            page_fault(task, libc::SIGSEGV, if mapped { SEGV_ACCERR } else { SEGV_MAPERR }, at, error::FETCH)
         }
         Exit::Exception(exception) => match exception {
             Exception::Divide => at_instruction(libc::SIGFPE, FPE_INTDIV, number::DE),

@@ -167,7 +167,9 @@ pub struct Case {
     pub seed: u32,
     /// Form under test.
     pub form: usize,
-    /// Bytes of the instruction (the slot's code may have more behind it).
+    /// Bytes in front of the instruction.
+    pub start: usize,
+    /// Bytes up to the instruction's end (the slot's code may have more behind it).
     pub len: usize,
     /// Status flags that are not compared.
     pub undefined_flags: u64,

@@ -5,7 +5,7 @@
 use super::case::{Case, at};
 use super::compare::Difference;
 use crate::{Result, project};
-use iced_x86::{Decoder, DecoderOptions};
+use iced_x86::{Decoder, DecoderOptions, Instruction};
 use regex::Regex;
 
 /// When a row holds.
@@ -19,6 +19,10 @@ enum When {
     NoAfpFlush,
     /// There, and when only one of MXCSR's FTZ and DAZ is set.
     NoAfpMixed,
+    /// When the memory operand's address is none, but for its top byte.
+    Tagged,
+    /// When the instruction has about as many bytes as there may be.
+    Long,
     /// When the case faults with its memory operand on both sides of a page's end.
     Crossing,
 }
@@ -57,6 +61,8 @@ impl Table {
             When::Always => true,
             When::NoAfp => !self.afp,
             When::NoAfpFlush => !self.afp && mxcsr >> 15 & 1 != 0,
+            When::Tagged => tagged(case),
+            When::Long => case.len - case.start >= 12,
             When::Crossing => crosses(case),
             When::NoAfpMixed => !self.afp && (mxcsr >> 15 & 1) != (mxcsr >> 6 & 1),
         };
@@ -77,6 +83,8 @@ fn row(line: &str) -> Option<(When, Regex, Vec<String>)> {
         "always" => When::Always,
         "no-afp" => When::NoAfp,
         "no-afp-flush" => When::NoAfpFlush,
+        "tagged" => When::Tagged,
+        "long" => When::Long,
         "crossing" => When::Crossing,
         "no-afp-mixed" => When::NoAfpMixed,
         _ => return None,
@@ -86,12 +94,22 @@ fn row(line: &str) -> Option<(When, Regex, Vec<String>)> {
     words.next().map(|_reason| (when, forms, fields))
 }
 
+/// The instruction under test.
+fn instruction(case: &Case) -> Option<Instruction> {
+    let record = &case.record;
+    let mut decoder = Decoder::with_ip(64, &record.0[..at::SLOT], record.address(), DecoderOptions::AMD);
+    decoder.iter().find(|insn| insn.next_ip() >= record.address() + case.len as u64)
+}
+
+/// True if the memory operand's address would be one if its top byte were that of an address.
+fn tagged(case: &Case) -> bool {
+    let address = instruction(case).and_then(|insn| case.record.effective_address(&insn));
+    address.is_some_and(|at| (at as i64) << 8 >> 8 != at as i64 && (at as i64) << 8 >> 55 == 0)
+}
+
 /// True if the memory operand lies in two pages, one of which the case may not use.
 fn crosses(case: &Case) -> bool {
     let record = &case.record;
-    let insn = Decoder::with_ip(64, &record.0[..at::SLOT], record.address(), DecoderOptions::AMD)
-        .into_iter()
-        .find(|insn| insn.next_ip() >= record.address() + case.len as u64);
-    let operand = insn.and_then(|insn| Some((record.effective_address(&insn)?, insn.memory_size().size() as u64)));
+    let operand = instruction(case).and_then(|insn| Some((record.effective_address(&insn)?, insn.memory_size().size() as u64)));
     record.get32(at::NEEDS) >> 8 != 0 && operand.is_some_and(|(at, size)| at >> 12 != (at + size.max(1) - 1) >> 12)
 }

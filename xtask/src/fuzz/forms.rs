@@ -144,6 +144,11 @@ pub fn all(level: Level) -> Vec<Code> {
     known().filter(|&code| matches!(status(code), Some(Status::Level(l)) if l <= level)).collect()
 }
 
+/// Whether a form is compared at some level.
+pub fn is_compared(code: Code) -> bool {
+    matches!(status(code), Some(Status::Level(_)))
+}
+
 /// Forms that are skipped: reasons, each with the forms.
 pub fn skipped() -> Vec<(&'static str, Vec<Code>)> {
     let mut reasons: Vec<(&str, Vec<Code>)> = Vec::new();

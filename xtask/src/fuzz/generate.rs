@@ -93,7 +93,17 @@ impl Generator<'_> {
         }
         let involved = involved(&insn);
         let volatile = undefined::volatile(&insn, &record);
-        Some(Case { record, seed, form, len: before.len() + length, undefined_flags, locked: insn.has_lock_prefix(), involved, volatile })
+        Some(Case {
+            record,
+            seed,
+            form,
+            start: before.len(),
+            len: before.len() + length,
+            undefined_flags,
+            locked: insn.has_lock_prefix(),
+            involved,
+            volatile,
+        })
     }
 
     /// True if control goes elsewhere, over a marker.
@@ -182,18 +192,24 @@ impl Generator<'_> {
             imm8 | imm8_const_1 | imm8sex16 | imm8sex32 | imm8sex64 | imm16 | imm32 | imm32sex64 | imm64 => {
                 return self.immediate(insn, i, kind, immediates);
             }
-            seg_rSI => return {
-                insn.set_op_kind(i, if narrow { OpKind::MemorySegESI } else { OpKind::MemorySegRSI });
-                Some(())
-            },
-            es_rDI => return {
-                insn.set_op_kind(i, if narrow { OpKind::MemoryESEDI } else { OpKind::MemoryESRDI });
-                Some(())
-            },
-            seg_rDI => return {
-                insn.set_op_kind(i, if narrow { OpKind::MemorySegEDI } else { OpKind::MemorySegRDI });
-                Some(())
-            },
+            seg_rSI => {
+                return {
+                    insn.set_op_kind(i, if narrow { OpKind::MemorySegESI } else { OpKind::MemorySegRSI });
+                    Some(())
+                };
+            }
+            es_rDI => {
+                return {
+                    insn.set_op_kind(i, if narrow { OpKind::MemoryESEDI } else { OpKind::MemoryESRDI });
+                    Some(())
+                };
+            }
+            seg_rDI => {
+                return {
+                    insn.set_op_kind(i, if narrow { OpKind::MemorySegEDI } else { OpKind::MemorySegRDI });
+                    Some(())
+                };
+            }
             seg_rBX_al => {
                 insn.set_op_kind(i, OpKind::Memory);
                 insn.set_memory_base(if narrow { Register::EBX } else { Register::RBX });

@@ -11,6 +11,7 @@ mod forms;
 mod generate;
 mod implied;
 mod memory;
+mod mutate;
 pub mod random;
 pub mod replay;
 mod runner;
@@ -44,6 +45,7 @@ cargo xtask fuzz-isa [OPTIONS]
   --profile NAME    cargo profile that xemu is built with (fast)
   --xemu PATH       this xemu instead of building one
   --runner QEMU     this qemu-aarch64
+  --mutate          change the encodings: prefixes, VEX fields, lengths, opcodes; code that ends at a hole
   --itself          compare the processor with itself: shows what is not the same in every execution
   --list            print the forms
   --record NAME     write cases of the chosen forms, as this machine's processor has them, to fixtures/semantics/NAME*.bin";
@@ -61,6 +63,7 @@ struct Options {
     xemu: Option<PathBuf>,
     runner: Option<OsString>,
     itself: bool,
+    mutate: bool,
     list: bool,
     record: Option<String>,
 }
@@ -139,6 +142,7 @@ fn parse(args: Vec<OsString>) -> std::result::Result<Option<Options>, lexopt::Er
         xemu: None,
         runner: None,
         itself: false,
+        mutate: false,
         list: false,
         record: None,
     };
@@ -161,6 +165,7 @@ fn parse(args: Vec<OsString>) -> std::result::Result<Option<Options>, lexopt::Er
             Long("xemu") => o.xemu = Some(parser.value()?.into()),
             Long("runner") => o.runner = Some(parser.value()?),
             Long("itself") => o.itself = true,
+            Long("mutate") => o.mutate = true,
             Long("list") => o.list = true,
             Long("record") => o.record = Some(parser.value()?.string()?),
             Short('h') | Long("help") => return Ok(None),
@@ -226,15 +231,16 @@ impl Fuzz {
     }
 
     fn batch(&self, forms: &[(usize, Code)], seed: u64) -> Result<()> {
-        let cases = cases(forms, seed, self.options.cases);
-        let records: Vec<&Record> = cases.iter().map(|c| &c.record).collect();
-        let (truth, end) = self.native.run(&records)?;
-        if end != End::Complete {
-            let case = &cases[truth.len()];
-            return Err(format!("the runner itself ended ({end:?}) in {:?}:\n{}", name(case.form), compare::describe(case)));
+        let mut cases = cases(forms, seed, self.options.cases);
+        if self.options.mutate {
+            let mut mutator = mutate::Mutator::new();
+            cases = cases.iter().filter_map(|case| mutator.mutate(case)).collect();
         }
+        let truth = self.truth(&mut cases)?;
+        // A form whose every case is undefined is one that the processor does not have; changed encodings are meant to be undefined.
+        let works: BTreeSet<usize> =
+            cases.iter().zip(&truth).filter(|(_, t)| self.options.mutate || t.signal() != SIGILL).map(|(c, _)| c.form).collect();
         let mut left: Vec<(&Case, &Record)> = Vec::new();
-        let works: BTreeSet<usize> = cases.iter().zip(&truth).filter(|(_, t)| t.signal() != SIGILL).map(|(c, _)| c.form).collect();
         for pair in cases.iter().zip(&truth) {
             if !works.contains(&pair.0.form) {
                 self.absent.lock().expect("no panic").insert(pair.0.form);
@@ -268,6 +274,23 @@ impl Fuzz {
             left.drain(..=results.len());
         }
         Ok(())
+    }
+
+    /// What this processor makes of the cases. Of changed encodings, those that end the runner are taken out.
+    fn truth(&self, cases: &mut Vec<Case>) -> Result<Vec<Record>> {
+        let mut truth = Vec::new();
+        loop {
+            let (more, end) = self.native.run(&cases[truth.len()..].iter().map(|c| &c.record).collect::<Vec<_>>())?;
+            truth.extend(more);
+            if end == End::Complete {
+                return Ok(truth);
+            }
+            let case = cases.remove(truth.len());
+            if !self.options.mutate {
+                return Err(format!("the runner itself ended ({end:?}) in {:?}:\n{}", name(case.form), compare::describe(&case)));
+            }
+            self.leave_out(&case);
+        }
     }
 
     fn is_unknown(&self, case: &Case) -> bool {

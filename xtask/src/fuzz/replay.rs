@@ -124,7 +124,7 @@ fn read(rest: &mut &[u8]) -> Option<(Case, Record)> {
     let mut result = record.clone();
     patch(&mut result, rest)?;
     let (len, involved, volatile) = generate::extent(&record);
-    Some((Case { record, seed, form, len, undefined_flags, locked: false, involved, volatile }, result))
+    Some((Case { record, seed, form, start: 0, len, undefined_flags, locked: false, involved, volatile }, result))
 }
 
 fn patch(record: &mut Record, rest: &mut &[u8]) -> Option<()> {
@@ -153,8 +153,7 @@ pub fn replay(emulator: &Emulator, cpu: &str, path: &Path) -> Result<Outcome> {
         for ((case, expected), got) in run.iter().zip(&results) {
             let form = name(case.form);
             let differences = compare::differences(case, expected, got);
-            let texts: Vec<String> =
-                differences.iter().filter(|d| !declared.allows(case, &form, d)).map(|d| d.text.clone()).collect();
+            let texts: Vec<String> = differences.iter().filter(|d| !declared.allows(case, &form, d)).map(|d| d.text.clone()).collect();
             if texts.is_empty() {
                 outcome.passed += 1;
             } else {

@@ -1,7 +1,7 @@
 //! What the architecture leaves undefined, and so is not compared.
 
 use super::case::{DATA, DATA_SIZE, Record, Volatile};
-use iced_x86::{Instruction, Mnemonic, OpKind, Register, RflagsBits};
+use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register, RflagsBits};
 
 /// Status flags as RFLAGS has them.
 pub mod flag {
@@ -63,6 +63,16 @@ pub fn volatile(insn: &Instruction, record: &Record) -> Volatile {
         // MXCSR_MASK: AMD's misaligned mode, which nothing uses, is not offered.
         let start = record.effective_address(insn).unwrap_or(0).wrapping_sub(DATA) as usize;
         memory.extend((start < DATA_SIZE as usize).then(|| start + 28..(start + 32).min(DATA_SIZE as usize)));
+    }
+    // Code and data segments of the last instruction: there or not, as the kernel's own saving and restoring leaves them.
+    let segments = match insn.code() {
+        Code::Fnstenv_m14byte | Code::Fnsave_m94byte => Some(6..14),
+        Code::Fnstenv_m28byte | Code::Fnsave_m108byte => Some(12..28),
+        _ => None,
+    };
+    if let (Some(range), Some(address)) = (segments, record.effective_address(insn)) {
+        let start = address.wrapping_sub(DATA) as usize;
+        memory.extend((start < DATA_SIZE as usize - 28).then(|| start + range.start..start + range.end));
     }
     Volatile { registers: volatile_registers(insn), memory }
 }
