@@ -39,7 +39,7 @@ fn with_helper() -> BTreeSet<Mnemonic> {
     encodings(|bytes| {
         let Some(insn) = decode_one(bytes, Addr(BASE)).filter(|i| table::handler(i).is_some()) else { return };
         if !found.contains(&insn.mnemonic()) {
-            let region = decode_region(&Bytes(bytes), Addr(BASE), Limits { insns: 1, segments: 1 });
+            let region = decode_region(&Bytes(bytes), Addr(BASE), Limits { insns: 1, segments: 1, short: false });
             if translate(&region, &options).code.chunks(4).any(|w| w == call) {
                 found.insert(insn.mnemonic());
             }
