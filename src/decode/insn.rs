@@ -87,11 +87,13 @@ pub struct Insn {
     pub flags: FlagEffects,
     /// Flags that something may read after this instruction (set by `optimize::liveness`; all, where it does not run).
     pub live: Flags,
+    /// See [`Insn::flow`].
+    flow: Flow,
 }
 
 impl Insn {
     pub(super) fn new(raw: Instruction) -> Insn {
-        Insn { raw, flags: flag_effects(&raw), live: super::STATUS }
+        Insn { raw, flags: flag_effects(&raw), live: super::STATUS, flow: flow(&raw) }
     }
     /// Address of the first byte.
     pub fn addr(&self) -> Addr {
@@ -221,20 +223,22 @@ impl Insn {
 
     /// How control leaves.
     pub fn flow(&self) -> Flow {
-        match self.raw.flow_control() {
-            FlowControl::Next => Flow::Next,
-            FlowControl::ConditionalBranch => Flow::Conditional(Addr(self.raw.near_branch_target())),
-            FlowControl::UnconditionalBranch => match self.op(0) {
-                Op::Near(to) => Flow::Jump(to),
-                _ => Flow::Stop,
-            },
-            FlowControl::IndirectBranch if self.raw.is_jmp_near_indirect() => Flow::JumpIndirect,
-            FlowControl::IndirectCall if self.raw.is_call_near_indirect() => Flow::CallIndirect,
-            FlowControl::Call if self.raw.is_call_near() => Flow::Call(Addr(self.raw.near_branch_target())),
-            FlowControl::Call if self.raw.mnemonic() == Mnemonic::Syscall => Flow::Syscall,
-            FlowControl::Return if matches!(self.raw.mnemonic(), Mnemonic::Ret) => Flow::Return,
-            _ => Flow::Stop,
-        }
+        self.flow
+    }
+}
+
+/// Worked out once: region, liveness and translation ask for it.
+fn flow(raw: &Instruction) -> Flow {
+    match raw.flow_control() {
+        FlowControl::Next => Flow::Next,
+        FlowControl::ConditionalBranch => Flow::Conditional(Addr(raw.near_branch_target())),
+        FlowControl::UnconditionalBranch if raw.is_jmp_short_or_near() => Flow::Jump(Addr(raw.near_branch_target())),
+        FlowControl::IndirectBranch if raw.is_jmp_near_indirect() => Flow::JumpIndirect,
+        FlowControl::IndirectCall if raw.is_call_near_indirect() => Flow::CallIndirect,
+        FlowControl::Call if raw.is_call_near() => Flow::Call(Addr(raw.near_branch_target())),
+        FlowControl::Call if raw.mnemonic() == Mnemonic::Syscall => Flow::Syscall,
+        FlowControl::Return if matches!(raw.mnemonic(), Mnemonic::Ret) => Flow::Return,
+        _ => Flow::Stop,
     }
 }
 

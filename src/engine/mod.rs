@@ -22,6 +22,7 @@ use crate::host::{self, copy};
 use crate::optimize::Opt;
 use crate::translate;
 use cache::{Cache, Fate};
+use std::cell::Cell;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use stop::Stop;
 
@@ -203,11 +204,29 @@ fn read_pages(at: Addr, buf: &mut [u8], wanted: impl Fn(Addr) -> bool) -> usize 
 struct GuestCode<'a> {
     pages: &'a dyn Pages,
     cache: &'a Cache,
+    /// The page that was last found executable: most questions are about the same one.
+    executable: Cell<Option<Addr>>,
+}
+
+impl<'a> GuestCode<'a> {
+    fn new(pages: &'a dyn Pages, cache: &'a Cache) -> Self {
+        GuestCode { pages, cache, executable: Cell::new(None) }
+    }
+    fn is_executable(&self, pc: Addr) -> bool {
+        let page = Some(pc.page());
+        if self.executable.get() != page {
+            if !self.pages.page(pc).is_some_and(|p| p.executable) {
+                return false;
+            }
+            self.executable.set(page);
+        }
+        true
+    }
 }
 
 impl CodeSource for GuestCode<'_> {
     fn read_code(&self, at: Addr, buf: &mut [u8]) -> usize {
-        read_pages(at, buf, |pc| self.pages.page(pc).is_some_and(|p| p.executable))
+        read_pages(at, buf, |pc| self.is_executable(pc))
     }
     fn is_translated(&self, at: Addr) -> bool {
         self.cache.lookup(at).is_some()

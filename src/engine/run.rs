@@ -316,7 +316,8 @@ impl Thread {
                 return None;
             }
         }
-        let source = GuestCode { pages: self.engine.pages, cache: &self.engine.cache() };
+        let cache = self.engine.cache();
+        let source = GuestCode::new(self.engine.pages, &cache);
         let region = decode_region(&source, rip, Limits { insns: 1, segments: 1, short: true });
         let Some(insn) = region.insns.first() else { return Some(Exit::MemoryFault { signal, code, address, write, stack: false }) };
         let fault = insn.fault(address, self.block.state());
@@ -332,7 +333,7 @@ impl Thread {
         }
         let target = loop {
             let mut cache = engine.cache();
-            let source = GuestCode { pages: engine.pages, cache: &cache };
+            let source = GuestCode::new(engine.pages, &cache);
             let mut region = decode_region(&source, rip, Limits { insns: 1, segments: 1, short: true });
             optimize::liveness(&mut region, &source);
             let emitted = translate::translate(&region, cache.options());
@@ -382,13 +383,13 @@ impl Engine {
                 && !cache.heat.any(&pages_of(&sleeper.placed.sources))
             {
                 cache.protect(&sleeper.placed.sources, ways);
-                if sleeper.is_current(&GuestCode { pages, cache: &cache }) {
+                if sleeper.is_current(&GuestCode::new(pages, &cache)) {
                     return Some(cache.wake(sleeper));
                 }
             }
             // Bytes count that were read after their pages were protected: a thread may be writing there now.
             let region = loop {
-                let source = GuestCode { pages, cache: &cache };
+                let source = GuestCode::new(pages, &cache);
                 let mut region = decode_region(&source, rip, self.limits);
                 if region.insns.is_empty() {
                     return None;
@@ -421,7 +422,7 @@ impl Engine {
         let limits = Limits { segments: 1, short: true, ..self.limits };
         loop {
             let mut cache = self.cache();
-            let source = GuestCode { pages: self.pages, cache: &cache };
+            let source = GuestCode::new(self.pages, &cache);
             if let Some(target) = cache.heat.checked(rip, &source) {
                 cache.heat.entered(&[rip.page()]);
                 return Some(target);
