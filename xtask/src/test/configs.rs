@@ -26,6 +26,7 @@ pub const CONFIGS: &[Config] = &[
     config("no-shadow-stack", &[("XEMU_NO_OPT", "shadow-stack")], true),
     config("no-inline-lookup", &[("XEMU_NO_OPT", "inline-lookup")], true),
     config("no-links", &[("XEMU_NO_OPT", "links")], true),
+    config("no-upper-halves", &[("XEMU_NO_OPT", "upper-halves")], true),
 ];
 
 impl Config {
