@@ -12,7 +12,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Longest run of one guest.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(150);
 
 /// Runs the suite.
 pub fn run(context: &Context) -> Result<()> {
