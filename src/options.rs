@@ -364,7 +364,8 @@ fn from_environment(options: &mut Options, env: &[&[u8]]) -> Result<(), String> 
         for name in row.env {
             let value = env.iter().find_map(|v| v.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
             let Some(value) = value else { continue };
-            if row.arg != Flag || !(value.is_empty() || value == b"0") {
+            // An empty one is as good as none: images and shells clear variables so.
+            if !(value.is_empty() || row.arg == Flag && value == b"0") {
                 (row.set)(options, value).map_err(|e| format!("variable {name}: {e}"))?;
             }
             break;

@@ -125,3 +125,13 @@ fn the_kernel_passes_no_options() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn empty_variables_are_as_good_as_none() {
+    let mut options = Options::default();
+    assert_eq!(from_environment(&mut options, &[b"XEMU_LOG=", b"XEMU_CACHE_SIZE=", b"QEMU_STRACE=0", b"QEMU_CPU="]), Ok(()));
+    assert_eq!(options, Options::default());
+    assert_eq!(from_environment(&mut options, &[b"XEMU_LOG=warn", b"QEMU_STRACE=1"]), Ok(()));
+    assert!(options.strace && options.log.as_deref() == Some("warn"));
+    assert!(from_environment(&mut options, &[b"XEMU_CACHE_SIZE=many"]).is_err());
+}

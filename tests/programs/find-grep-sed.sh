@@ -1,5 +1,6 @@
 # find, xargs, grep, sed on a real tree.
-#@ long = has not been seen to run to its end under two emulators in the time of a continuous run
+#@ limit = 900
+#@ long = takes minutes under two emulators
 cd /usr/share/perl/5.*.*
 find . -name '*.pm' | wc -l; find . -type f -size +20k | sort | head; find . -maxdepth 2 -type d | sort | head -20; find . -name 'B*.pm' -not -path '*/TAP/*' -printf '%P %s\n' | sort | head; find . -regex '.*/[AF][a-z]*\.pm' | sort; find . -type f -empty | wc -l; find . -name Copy.pm -exec wc -l {} +; find . -newer /etc/hostname -type f | wc -l
 find . -name '*.pm' -print0 | sort -z | xargs -0 md5sum | md5sum; find . -name 'C*.pm' | sort | xargs -n 3 -P 2 echo | sort | head -5; find . -name '*.pl' | xargs -I{} basename {} .pl | sort | head

@@ -1,5 +1,5 @@
 # gcc -O2 compiles a program of a thousand lines, which then runs; also -O0, -g, assembler output, errors, make, ar, a shared library.
-#@ long = has not been seen to run to its end under two emulators in the time of a continuous run
+#@ long = takes minutes under two emulators
 #@ limit = 900
 python3 - > big.c <<'P'
 print("#include <stdio.h>\n#include <stdint.h>\n#include <string.h>\n#include <math.h>\nstatic uint64_t h = 1469598103934665603ull; static void mix(uint64_t x) { h = (h ^ x) * 1099511628211ull; }")

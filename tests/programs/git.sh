@@ -1,5 +1,4 @@
 # git: init, commit, branch, merge, conflict, rebase, log, diff, blame, clone, fetch, push, gc, fsck, archive. Dates are fixed, so hashes are.
-#@ long = has not been seen to run to its end under two emulators in the time of a continuous run
 export GIT_AUTHOR_NAME=A GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=A GIT_COMMITTER_EMAIL=a@b GIT_AUTHOR_DATE='2024-01-01T00:00:00Z' GIT_COMMITTER_DATE='2024-01-01T00:00:00Z' GIT_CONFIG_NOSYSTEM=1
 exec 2>&1
 git config --global init.defaultBranch main; git config --global advice.detachedHead false; git config --global pack.threads 1

@@ -1,5 +1,6 @@
 # openssl: digests, MACs, ciphers, RSA and EC keys, signatures both ways, certificates, key derivation.
-#@ long = has not been seen to run to its end under two emulators in the time of a continuous run
+#@ limit = 900
+#@ long = takes minutes under two emulators
 # Error lines start with a thread's address.
 {
 cp /usr/share/common-licenses/GPL-3 f

@@ -1,5 +1,4 @@
 # Python as people use it: the language, big integers, floats, threads, processes, files, C modules.
-#@ long = has not been seen to run to its end under two emulators in the time of a continuous run
 cat > p.py <<'P'
 import asyncio, collections, concurrent.futures, ctypes, dataclasses, datetime, decimal, fractions, functools, gzip, hashlib, hmac, io, itertools, json, lzma, math, mmap, multiprocessing, os, pickle, queue, random, re, select, signal, socket, sqlite3, statistics, struct, subprocess, sys, tempfile, threading, time, unicodedata, uuid, zlib, bz2, csv, array, bisect, heapq, textwrap, traceback, xml.etree.ElementTree as ET
 print(sys.version_info[:2], sys.byteorder, sys.maxsize, sys.float_info.max, os.uname().machine)

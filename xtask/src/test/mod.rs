@@ -125,6 +125,10 @@ impl Context {
             let verdict = match (work(test), self.gaps.reason(&name)) {
                 (Verdict::Failed(_), Some(reason)) => Verdict::Skipped(format!("known gap: {reason}")),
                 (Verdict::Passed, Some(_)) => Verdict::Failed("passes although tests/gaps.txt lists it: remove the line".into()),
+                (Verdict::Failed(how), None) => match self.gaps.doubt(&name) {
+                    Some(reason) => Verdict::Skipped(format!("unproven: {reason}\n{}", how.trim_end())),
+                    None => Verdict::Failed(how),
+                },
                 (verdict, _) => verdict,
             };
             self.report(&name, verdict, start.elapsed());
