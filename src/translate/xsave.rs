@@ -142,13 +142,18 @@ fn move_pairs(c: &mut Ctx, field: usize, at: X, offset: i32, bytes: i32, to_memo
     }
 }
 
-fn save(c: &mut Ctx, insn: &Insn, form: Form) {
-    let fx = form == Form::Fx;
+/// The area's address, and where the code for one that is not aligned is; `None` where XSAVE and the like are not offered.
+fn begin(c: &mut Ctx, insn: &Insn, fx: bool) -> Option<(X, Label)> {
     if !fx && c.options.xcr0 == 0 {
-        return c.undefined(insn);
+        return None;
     }
     let bad = fault(c);
-    let at = area(c, insn, fx, bad);
+    Some((area(c, insn, fx, bad), bad))
+}
+
+fn save(c: &mut Ctx, insn: &Insn, form: Form) {
+    let fx = form == Form::Fx;
+    let Some((at, _)) = begin(c, insn, fx) else { return c.undefined(insn) };
     // The helper is called on one of two ways: before it all is as after it.
     c.canonical_carry(STATUS);
     c.store_uppers();
@@ -312,11 +317,7 @@ fn component(c: &mut Ctx, [rfbm, what]: [X; 2], bit: u32, load: impl FnOnce(&mut
 
 fn restore(c: &mut Ctx, insn: &Insn, fx: bool) {
     let avx = !fx && c.options.xcr0 & XCR0_AVX != 0;
-    if !fx && c.options.xcr0 == 0 {
-        return c.undefined(insn);
-    }
-    let bad = fault(c);
-    let at = area(c, insn, fx, bad);
+    let Some((at, bad)) = begin(c, insn, fx) else { return c.undefined(insn) };
     c.canonical_carry(STATUS);
     c.store_uppers();
     let (bv, rfbm, mxcsr, what) = (T[0], T[4], T[5], T[6]);

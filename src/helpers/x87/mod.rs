@@ -104,3 +104,24 @@ pub(super) fn push(fpu: &mut X87, env: &mut Env, v: F80) {
         set(fpu, 0, v);
     }
 }
+
+/// Begins an instruction that replaces ST(0) by two results; `None` if the stack does not allow that, with the response already given.
+pub(super) fn room_for_two(fpu: &mut X87) -> Option<Env> {
+    if empty(fpu, 0) {
+        if underflow(fpu) {
+            set(fpu, 0, F80::INDEFINITE);
+            fpu.top = (fpu.top + 7) & 7;
+            set(fpu, 0, F80::INDEFINITE);
+        }
+        return None;
+    }
+    let mut env = Env::new(fpu.control);
+    if !empty(fpu, 7) {
+        push(fpu, &mut env, F80::INDEFINITE);
+        if fpu.control & IE != 0 {
+            set(fpu, 1, F80::INDEFINITE);
+        }
+        return None;
+    }
+    Some(env)
+}

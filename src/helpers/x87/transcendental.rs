@@ -1,7 +1,7 @@
 //! Transcendental instructions.
 use super::super::softfloat::elementary::{self, Trig};
-use super::super::softfloat::{Env, F80, flag::*};
-use super::{commit, empty, pop, push, set, st, status::*, underflow};
+use super::super::softfloat::{Env, F80};
+use super::{commit, empty, pop, room_for_two, set, st, status::*, underflow};
 use crate::guest::state::X87;
 
 fn unary(fpu: &mut X87, f: impl Fn(&mut Env, F80) -> F80) {
@@ -53,22 +53,7 @@ pub fn fcos(fpu: &mut X87) {
 /// The forms with two results: `f` stays, `pushed` is pushed.
 fn two(fpu: &mut X87, f: Trig, pushed: impl Fn(&mut Env, F80) -> F80) {
     fpu.status &= !C2;
-    if empty(fpu, 0) {
-        if underflow(fpu) {
-            set(fpu, 0, F80::INDEFINITE);
-            fpu.top = (fpu.top + 7) & 7;
-            set(fpu, 0, F80::INDEFINITE);
-        }
-        return;
-    }
-    let mut env = Env::new(fpu.control);
-    if !empty(fpu, 7) {
-        push(fpu, &mut env, F80::INDEFINITE);
-        if fpu.control & IE != 0 {
-            set(fpu, 1, F80::INDEFINITE);
-        }
-        return;
-    }
+    let Some(mut env) = room_for_two(fpu) else { return };
     let a = st(fpu, 0);
     let Some(first) = elementary::trig(&mut env, f, a) else {
         fpu.status = fpu.status & !C1 | C2;

@@ -1,6 +1,6 @@
 //! Loads, stores, exchanges, constants.
 use super::super::softfloat::{Env, F80, convert, flag::*, rem};
-use super::{commit, empty, phys, push, set, st, underflow};
+use super::{commit, empty, phys, push, room_for_two, set, st, underflow};
 use crate::guest::state::X87;
 
 fn load(fpu: &mut X87, v: impl Fn(&mut Env) -> F80) {
@@ -155,22 +155,7 @@ pub fn fcmov(fpu: &mut X87, i: u8, taken: u64) {
 
 /// FXTRACT.
 pub fn fxtract(fpu: &mut X87) {
-    if empty(fpu, 0) {
-        if underflow(fpu) {
-            set(fpu, 0, F80::INDEFINITE);
-            fpu.top = (fpu.top + 7) & 7;
-            set(fpu, 0, F80::INDEFINITE);
-        }
-        return;
-    }
-    let mut env = Env::new(fpu.control);
-    if !empty(fpu, 7) {
-        push(fpu, &mut env, F80::INDEFINITE);
-        if fpu.control & IE != 0 {
-            set(fpu, 1, F80::INDEFINITE);
-        }
-        return;
-    }
+    let Some(mut env) = room_for_two(fpu) else { return };
     let (e, m) = rem::xtract(&mut env, st(fpu, 0));
     if commit(fpu, &env) {
         set(fpu, 0, e);

@@ -80,10 +80,15 @@ impl Generator<'_> {
                 self.displacement(insn, &mut m);
             }
         }
+        self.place(insn, m);
+    }
+
+    /// Writes the operand into the instruction, with a segment perhaps.
+    fn place(&mut self, insn: &mut Instruction, mut m: Memory) {
         insn.set_memory_base(m.base);
         insn.set_memory_index(m.index);
         insn.set_memory_index_scale(m.scale as u32);
-        insn.set_memory_displacement64(if narrow { m.displacement as u32 as u64 } else { m.displacement });
+        insn.set_memory_displacement64(if m.narrow { m.displacement as u32 as u64 } else { m.displacement });
         self.segment(insn, &mut m);
         self.memory = Some(m);
     }
@@ -126,12 +131,7 @@ impl Generator<'_> {
         }
         self.displacement(insn, &mut m);
         insn.set_op_kind(i, OpKind::Memory);
-        insn.set_memory_base(m.base);
-        insn.set_memory_index(m.index);
-        insn.set_memory_index_scale(m.scale as u32);
-        insn.set_memory_displacement64(if narrow { m.displacement as u32 as u64 } else { m.displacement });
-        self.segment(insn, &mut m);
-        self.memory = Some(m);
+        self.place(insn, m);
     }
 
     /// The registers of the memory operand, and what lies there.
