@@ -2,6 +2,7 @@
 
 use super::arena::own_memory;
 use super::fault::ALT_STACK;
+use super::heap::HEAP;
 use super::sys::{self, Errno};
 use super::{reserved, signals, tls};
 use std::ffi::c_void;
@@ -84,6 +85,7 @@ extern "C" fn begin(start: *mut c_void) -> ! {
 /// blocks. Returns its id.
 pub fn spawn(clone: Clone, body: Body) -> Result<u64, Errno> {
     assert!(clone.flags & libc::CLONE_VM as u64 != 0, "a thread shares memory");
+    HEAP.shared();
     let stack = Stack::new()?;
     let template = tls::template().ok_or(Errno(libc::ENOSYS))?;
     let top = stack.base + TOP;

@@ -12,6 +12,7 @@ use crate::emit::Features;
 use crate::engine::{self, Engine};
 use crate::guest::addr::PAGE_SIZE;
 use crate::guest::{Addr, Gpr, cpuid};
+use crate::host::heap::HEAP;
 use crate::host::file::{self, Fd};
 use crate::host::process::{self as host, Start};
 use crate::host::{copy, reserved};
@@ -55,6 +56,7 @@ pub fn start(start: &Start, job: Job) -> ! {
         Some(PAGE_SIZE) | None => {}
         Some(size) => fatal(&format!("this host has pages of {size} bytes; only 4096 are supported"), 126),
     }
+    HEAP.alone();
     reserved::register_process();
     match prepare(start, job) {
         Ok(mut task) => {
