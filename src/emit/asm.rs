@@ -499,6 +499,10 @@ impl Asm {
     }
 
     /// Does nothing.
+    pub fn svc(&mut self) {
+        self.word(0xd400_0001);
+    }
+    /// NOP.
     pub fn nop(&mut self) {
         self.word(0xd503_201f);
     }

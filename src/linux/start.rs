@@ -5,6 +5,7 @@ use super::memory::{Layout, Mm, Place, Prot, Request, vma::Kind};
 use super::signal::SigHand;
 use super::process::{Limits, Own, Places, Process};
 use super::stack::{self, Contents, at};
+use super::syscall::table::DIRECT;
 use super::task::Task;
 use super::{messages, run, signal, vdso};
 use crate::debug;
@@ -143,6 +144,9 @@ fn engine_options(start: &Start, options: &crate::options::Options) -> Result<en
     if options.precise_flags {
         // Every flag is computed: none is stale at a fault or signal.
         t.switches.disable("dead-flags").map_err(LoadError::Option)?;
+    }
+    if !options.strace {
+        t.direct_calls = &DIRECT;
     }
     t.strict_align = options.strict_align;
     t.xcr0 = cpuid::cpu().xcr0();

@@ -23,6 +23,8 @@ pub enum Opt {
     Links,
     /// Upper halves of YMM registers stay in host registers (`translate::uppers`).
     UpperHalves,
+    /// System calls that the kernel answers at once are made in translated code (`translate::syscall`).
+    DirectCalls,
 }
 
 /// Name and meaning of every optimisation.
@@ -33,6 +35,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::InlineLookup, "inline-lookup", "indirect jumps look up their target in emitted code"),
     (Opt::Links, "links", "direct exits jump straight to translated targets"),
     (Opt::UpperHalves, "upper-halves", "upper halves of YMM registers stay in host registers inside a region"),
+    (Opt::DirectCalls, "direct-calls", "system calls that the kernel answers at once do not leave translated code"),
 ];
 
 /// Which optimisations are on.

@@ -25,7 +25,7 @@ macro_rules! rows { ($($n:literal $j:ident)*) => {
             (Loop, |c, i| looping(c, i, None)),
             (Loope, |c, i| looping(c, i, Some(4))),
             (Loopne, |c, i| looping(c, i, Some(5))),
-            (Syscall, syscall),
+            (Syscall, super::syscall::syscall),
             (Int, int),
             (Int3, |c, _| c.raise(exception::BREAKPOINT)),
             (Int1, |c, _| c.raise(exception::DEBUG)),
@@ -223,14 +223,6 @@ fn ret(c: &mut Ctx, insn: &Insn) {
     c.a.alu(Alu::Sub, Size::X, T[1], T[1], T[0]);
     c.a.cbnz(Size::X, T[1], miss);
     c.a.ret(LINK);
-}
-
-fn syscall(c: &mut Ctx, insn: &Insn) {
-    c.canonical_carry(STATUS);
-    c.store_uppers();
-    c.call_stub(Stub::Syscall);
-    let next = insn.next();
-    c.exit_site(next, ExitKind::Syscall(next));
 }
 
 fn int(c: &mut Ctx, insn: &Insn) {

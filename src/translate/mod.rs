@@ -42,6 +42,7 @@ mod sse_int;
 mod sse_move;
 mod sse_shuffle;
 mod sse_string;
+pub mod syscall;
 mod table;
 mod uppers;
 mod vector;
@@ -60,6 +61,7 @@ use crate::guest::Addr;
 use crate::guest::cpuid::{XCR0_AVX, XCR0_SSE, XCR0_X87};
 use crate::optimize::Switches;
 use std::collections::BTreeSet;
+use syscall::{DirectCalls, NO_DIRECT_CALLS};
 
 /// What translation depends on besides the guest's bytes.
 #[derive(Clone, Debug)]
@@ -78,6 +80,8 @@ pub struct Options {
     pub xcr0: u64,
     /// NaN operands and results are not given x86's payload and sign (`--unsafe-fast-nan`).
     pub unsafe_fast_nan: bool,
+    /// System calls that translated code makes itself.
+    pub direct_calls: &'static DirectCalls,
 }
 
 impl Default for Options {
@@ -90,6 +94,7 @@ impl Default for Options {
             strict_align: false,
             xcr0: XCR0_X87 | XCR0_SSE | XCR0_AVX,
             unsafe_fast_nan: false,
+            direct_calls: &NO_DIRECT_CALLS,
         }
     }
 }

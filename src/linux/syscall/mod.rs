@@ -59,7 +59,7 @@ fn carry_out(task: &mut Task, row: &'static Row, args: [u64; 6]) -> i64 {
         prepare(task, row, &args);
     }
     let result = match row.support {
-        Support::Pass(nr) => host_call(task, nr, args),
+        Support::Pass(nr) | Support::Direct(nr) => host_call(task, nr, args),
         Support::Handler(handler) => handler(task, args),
         Support::Refuse(errno) => return refuse(row.number as u64, Some(row), errno),
     };

@@ -2,7 +2,7 @@
 //! know), and its arguments. Dispatch, strace output, the ranges that the kernel writes, ENOSYS accounting and `docs/syscalls.md` come from it.
 //!
 //! `pass`: forwarded as it is, under the host's number for the name. Only for calls with no argument of another layout, no open flag
-//! and no address of guest code. `module::function`: carried out there. `ENOSYS`, `EPERM` "reason": refused.
+//! and no address of guest code. `direct`: the same, and made without leaving translated code, for calls that return at once. `module::function`: carried out there. `ENOSYS`, `EPERM` "reason": refused.
 
 use super::args::Arg::{self, *};
 use super::args::Type::{
@@ -12,6 +12,7 @@ use super::{file, ids, ipc, memory, namespace, path, poll, process, signal, stat
 use crate::host::sys::Errno;
 use crate::linux::abi::names as n;
 use crate::linux::task::Task;
+use crate::translate::syscall::{CALLS, DirectCall, DirectCalls};
 use syscalls::Sysno;
 
 /// A function that carries out a call: value or errno.
@@ -22,6 +23,8 @@ pub type Handler = fn(&mut Task, [u64; 6]) -> Result<u64, Errno>;
 pub enum Support {
     /// Forwarded under this host number.
     Pass(i64),
+    /// The same, and made in translated code: see [`DirectCall`] for what such a call must not do.
+    Direct(i64),
     /// Carried out here.
     Handler(Handler),
     /// Answered with this errno, with a warning.
@@ -58,6 +61,7 @@ const fn any_writes(args: &[Arg]) -> bool {
 
 macro_rules! support {
     ($name:ident pass) => { Support::Pass(Sysno::$name as i64) };
+    ($name:ident direct) => { Support::Direct(Sysno::$name as i64) };
     ($name:ident ENOSYS) => { Support::Refuse(libc::ENOSYS) };
     ($name:ident EPERM) => { Support::Refuse(libc::EPERM) };
     ($name:ident $module:ident $function:ident) => { Support::Handler($module::$function) };
@@ -105,7 +109,7 @@ pub const ROWS: &[Row] = rows! {
     21 access path::access (Path, Flags(n::ACCESS))
     22 pipe file::pipe (Out(FdPair))
     23 select poll::select (Int, FdSet(0), FdSet(0), FdSet(0), InOut(Timeval))
-    24 sched_yield pass ()
+    24 sched_yield direct ()
     25 mremap memory::mremap (Hex, Len, Len, Flags(n::MREMAP), Hex)
     26 msync pass (Hex, Len, Flags(n::MSYNC))
     27 mincore pass (Hex, Len, OutPages(1))
@@ -120,7 +124,7 @@ pub const ROWS: &[Row] = rows! {
     36 getitimer pass (Choice(n::ITIMER), Out(TimevalPair))
     37 alarm time::alarm (Len)
     38 setitimer pass (Choice(n::ITIMER), In(TimevalPair), Out(TimevalPair))
-    39 getpid pass ()
+    39 getpid direct ()
     40 sendfile pass (Fd, Fd, InOut(Long), Len)
     41 socket pass (Choice(n::FAMILY), SocketType, Int)
     42 connect pass (Fd, Sockaddr(2), Int)
@@ -177,21 +181,21 @@ pub const ROWS: &[Row] = rows! {
     93 fchown pass (Fd, Int, Int)
     94 lchown path::lchown (Path, Int, Int)
     95 umask pass (Mode)
-    96 gettimeofday pass (Out(Timeval), Out(Opaque(8)))
+    96 gettimeofday direct (Out(Timeval), Out(Opaque(8)))
     97 getrlimit process::getrlimit (Choice(n::RLIMIT), Out(Rlimit))
     98 getrusage pass (Choice(n::RUSAGE), Out(Opaque(144)))
     99 sysinfo pass (Out(Opaque(112)))
     100 times pass (Out(Opaque(32)))
     101 ptrace ENOSYS "debuggers would see the host's registers and code" (Int, Int, Hex, Hex)
-    102 getuid pass ()
+    102 getuid direct ()
     103 syslog pass (Int, OutBytes(2), Int)
-    104 getgid pass ()
+    104 getgid direct ()
     105 setuid pass (Int)
     106 setgid pass (Int)
-    107 geteuid pass ()
-    108 getegid pass ()
+    107 geteuid direct ()
+    108 getegid direct ()
     109 setpgid pass (Int, Int)
-    110 getppid pass ()
+    110 getppid direct ()
     111 getpgrp ids::getpgrp ()
     112 setsid pass ()
     113 setreuid pass (Int, Int)
@@ -202,10 +206,10 @@ pub const ROWS: &[Row] = rows! {
     118 getresuid pass (Out(Type::Int), Out(Type::Int), Out(Type::Int))
     119 setresgid pass (Int, Int, Int)
     120 getresgid pass (Out(Type::Int), Out(Type::Int), Out(Type::Int))
-    121 getpgid pass (Int)
+    121 getpgid direct (Int)
     122 setfsuid pass (Int)
     123 setfsgid pass (Int)
-    124 getsid pass (Int)
+    124 getsid direct (Int)
     125 capget pass (InOut(Long), Out(Opaque(24)))
     126 capset pass (In(Long), Hex)
     127 rt_sigpending signal::rt_sigpending (Out(Sigset), Len)
@@ -267,7 +271,7 @@ pub const ROWS: &[Row] = rows! {
     183 afs_syscall ENOSYS "never in Linux" ()
     184 tuxcall ENOSYS "never in Linux" ()
     185 security ENOSYS "never in Linux" ()
-    186 gettid pass ()
+    186 gettid direct ()
     187 readahead pass (Fd, Signed, Len)
     188 setxattr pass (Path, Str, Bytes(3), Len, Flags(n::XATTR))
     189 lsetxattr pass (Path, Str, Bytes(3), Len, Flags(n::XATTR))
@@ -309,8 +313,8 @@ pub const ROWS: &[Row] = rows! {
     225 timer_getoverrun pass (Int)
     226 timer_delete pass (Int)
     227 clock_settime pass (Choice(n::CLOCK), TIMESPEC)
-    228 clock_gettime pass (Choice(n::CLOCK), Out(Timespec))
-    229 clock_getres pass (Choice(n::CLOCK), Out(Timespec))
+    228 clock_gettime direct (Choice(n::CLOCK), Out(Timespec))
+    229 clock_getres direct (Choice(n::CLOCK), Out(Timespec))
     230 clock_nanosleep pass (Choice(n::CLOCK), Flags(n::TIMER), TIMESPEC, Out(Timespec))
     231 exit_group process::exit_group (Int, Ends)
     232 epoll_wait poll::epoll_wait (Fd, OutArray(EpollEvent, 2), Int, Int)
@@ -390,7 +394,7 @@ pub const ROWS: &[Row] = rows! {
     306 syncfs pass (Fd)
     307 sendmmsg pass (Fd, OutMmsghdr(2), Int, Flags(n::MSG))
     308 setns namespace::setns (Fd, Flags(n::CLONE))
-    309 getcpu pass (Out(Type::Int), Out(Type::Int), Hex)
+    309 getcpu direct (Out(Type::Int), Out(Type::Int), Hex)
     310 process_vm_readv pass (Int, OutIovec(2), Len, Hex, Len, Hex)
     311 process_vm_writev pass "fails with EFAULT on pages of the other process that hold translated code" (Int, Iovec(2), Len, Hex, Len, Hex)
     312 kcmp pass (Int, Int, Int, Hex, Hex)
@@ -481,6 +485,21 @@ static BY_NUMBER: [Option<&Row>; COUNT] = {
     all
 };
 
+/// What translated code calls without leaving.
+pub static DIRECT: DirectCalls = {
+    let mut all = [None; CALLS];
+    let mut i = 0;
+    while i < ROWS.len() {
+        if let Support::Direct(number) = ROWS[i].support {
+            let arguments = ROWS[i].args.len();
+            assert!(arguments <= 3 && number <= u16::MAX as i64);
+            all[ROWS[i].number as usize] = Some(DirectCall { host: number as u16, arguments: arguments as u8 });
+        }
+        i += 1;
+    }
+    all
+};
+
 /// The row of a number; None if x86_64 has no such call.
 #[inline]
 pub fn row(number: u64) -> Option<&'static Row> {
@@ -502,7 +521,7 @@ mod tests {
 
     #[test]
     fn what_passes_exists_on_aarch64() {
-        for row in ROWS.iter().filter(|r| matches!(r.support, Support::Pass(_))) {
+        for row in ROWS.iter().filter(|r| matches!(r.support, Support::Pass(_) | Support::Direct(_))) {
             assert!(row.name.parse::<aarch64::Sysno>().is_ok(), "{}", row.name);
         }
     }

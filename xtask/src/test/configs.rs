@@ -27,6 +27,7 @@ pub const CONFIGS: &[Config] = &[
     config("no-inline-lookup", &[("XEMU_NO_OPT", "inline-lookup")], true),
     config("no-links", &[("XEMU_NO_OPT", "links")], true),
     config("no-upper-halves", &[("XEMU_NO_OPT", "upper-halves")], true),
+    config("no-direct-calls", &[("XEMU_NO_OPT", "direct-calls")], true),
 ];
 
 impl Config {
