@@ -61,7 +61,7 @@ pub struct Elf {
     pub headers_vaddr: u64,
     /// Number of program headers.
     pub header_count: u64,
-    /// PT_LOAD segments, upwards.
+    /// PT_LOAD segments, in the file's order: upwards in a sound file.
     pub segments: Vec<Segment>,
     /// PT_INTERP: offset and length in the file.
     pub interpreter: Option<(u64, u64)>,
@@ -82,13 +82,12 @@ fn file_header(head: &[u8]) -> Result<Header, ElfError> {
     if !head.starts_with(header::ELFMAG) {
         return Err(ElfError::NotElf);
     }
-    if head.get(header::EI_CLASS) == Some(&header::ELFCLASS32) {
-        return Err(ElfError::Class32);
-    }
     let bytes = head.first_chunk::<SIZEOF_EHDR>().ok_or(ElfError::Truncated)?;
     let h = *Header::from_bytes(&Aligned(*bytes).0);
-    if h.e_ident[header::EI_CLASS] != header::ELFCLASS64 || h.e_ident[header::EI_DATA] != header::ELFDATA2LSB {
-        return Err(ElfError::Malformed("class or byte order"));
+    // The kernel looks at neither class nor byte order, only at what follows from them (load_elf_binary() in fs/binfmt_elf.c).
+    let class32 = h.e_ident[header::EI_CLASS] == header::ELFCLASS32;
+    if h.e_machine == header::EM_386 || class32 && h.e_phentsize as usize != SIZEOF_PHDR {
+        return Err(ElfError::Class32);
     }
     if h.e_machine != header::EM_X86_64 {
         return Err(ElfError::Machine(h.e_machine));
@@ -122,7 +121,6 @@ pub fn parse(head: &[u8], headers: &[u8]) -> Result<Elf, ElfError> {
         interpreter: None,
         executable_stack: false,
     };
-    let mut declared = None;
     for p in ProgramHeader::from_bytes(headers, count) {
         match p.p_type {
             ph::PT_LOAD => elf.add_segment(&p)?,
@@ -134,17 +132,15 @@ pub fn parse(head: &[u8], headers: &[u8]) -> Result<Elf, ElfError> {
                 elf.interpreter = Some((p.p_offset, p.p_filesz));
             }
             ph::PT_GNU_STACK => elf.executable_stack = p.p_flags & ph::PF_X != 0,
-            ph::PT_PHDR => declared = Some(p.p_vaddr),
             _ => {}
         }
     }
     if elf.segments.is_empty() {
         return Err(ElfError::Malformed("nothing to load"));
     }
-    // As the kernel: PT_PHDR says where the headers are; else the segment that holds their offset does.
+    // As the kernel: the last segment that holds their offset says where the headers are, whatever PT_PHDR says.
     let holds = |s: &&Segment| s.offset <= h.e_phoff && h.e_phoff - s.offset < s.filesz;
-    let found = elf.segments.iter().find(holds).map(|s| h.e_phoff - s.offset + s.vaddr);
-    elf.headers_vaddr = declared.or(found).unwrap_or(0);
+    elf.headers_vaddr = elf.segments.iter().rev().find(holds).map_or(0, |s| h.e_phoff - s.offset + s.vaddr);
     Ok(elf)
 }
 
@@ -158,9 +154,6 @@ impl Elf {
         }
         if p.p_vaddr >= TASK_END || p.p_memsz > TASK_END - p.p_vaddr || p.p_offset.checked_add(p.p_filesz).is_none() {
             return Err(ElfError::Malformed("segment address"));
-        }
-        if self.segments.last().is_some_and(|last| last.vaddr > p.p_vaddr) {
-            return Err(ElfError::Malformed("segments out of order"));
         }
         if p.p_filesz != 0 && p.p_offset % PAGE_SIZE != p.p_vaddr % PAGE_SIZE {
             return Err(ElfError::Malformed("a segment's offset and address disagree"));
@@ -180,7 +173,7 @@ impl Elf {
 
     /// First and last address of all segments (not rounded).
     pub fn extent(&self) -> (u64, u64) {
-        let first = self.segments.first().map_or(0, |s| s.vaddr);
+        let first = self.segments.iter().map(|s| s.vaddr).min().unwrap_or(0);
         (first, self.segments.iter().map(|s| s.vaddr + s.memsz).max().unwrap_or(first))
     }
 
@@ -241,11 +234,22 @@ pub mod tests {
     }
 
     #[test]
+    fn takes_what_the_kernel_takes() {
+        let load = (1, 5, 0, 0x400000, 0x1000, 0x1000);
+        // No order of segments; the headers are where the last segment that holds them is, not where PT_PHDR says; neither class nor byte order.
+        let mut odd = image(2, 62, &[load, (6, 4, 64, 0x7000, 56, 56), (1, 5, 0, 0x1000, 0x1000, 0x1000)]);
+        odd[4..6].copy_from_slice(&[9, 9]);
+        let elf = check(&odd).unwrap();
+        assert_eq!((elf.extent(), elf.headers_vaddr), ((0x1000, 0x401000), 0x1040));
+    }
+
+    #[test]
     fn says_what_is_wrong() {
         let load = (1, 5, 0, 0x400000, 0x1000, 0x1000);
         assert_eq!(check(b"hello"), Err(ElfError::NotElf));
         assert_eq!(check(b"\x7fELF\x02\x01"), Err(ElfError::Truncated));
-        assert_eq!(check(b"\x7fELF\x01\x01"), Err(ElfError::Class32));
+        assert_eq!(check(b"\x7fELF\x01\x01"), Err(ElfError::Truncated));
+        assert_eq!(check(&image(2, 3, &[load])), Err(ElfError::Class32));
         assert_eq!(check(&image(2, 183, &[load])), Err(ElfError::Machine(183)));
         assert_eq!(check(&image(1, 62, &[load])), Err(ElfError::Type(1)));
         assert_eq!(check(&image(2, 62, &[])), Err(ElfError::Malformed("number of program headers")));
@@ -253,7 +257,6 @@ pub mod tests {
         assert_eq!(check(&image(2, 62, &[(1, 5, 0, 0x400000, 2, 1)])), Err(ElfError::Malformed("segment larger in the file than in memory")));
         assert_eq!(check(&image(2, 62, &[(1, 5, 0, 1 << 47, 1, 1)])), Err(ElfError::Malformed("segment address")));
         assert_eq!(check(&image(2, 62, &[(1, 5, 0, u64::MAX - 5, 1, 100)])), Err(ElfError::Malformed("segment address")));
-        assert_eq!(check(&image(2, 62, &[load, (1, 5, 0, 0x1000, 1, 1)])), Err(ElfError::Malformed("segments out of order")));
         assert_eq!(check(&image(2, 62, &[(7, 0, 0, 0, 0, 0)])), Err(ElfError::Malformed("nothing to load")));
         assert_eq!(check(&image(2, 62, &[(1, 5, 0x10, 0x400000, 1, 1)])), Err(ElfError::Malformed("a segment's offset and address disagree")));
     }

@@ -216,7 +216,7 @@ pub struct Loaded {
     pub start: Addr,
     /// The program's own entry (AT_ENTRY).
     pub entry: Addr,
-    /// Program headers in memory (AT_PHDR), 0 if not loaded.
+    /// Program headers in memory (AT_PHDR); the load bias if they are not loaded.
     pub headers: Addr,
     /// Number of program headers (AT_PHNUM).
     pub header_count: u64,
@@ -241,7 +241,7 @@ pub fn load(mm: &Mm, program: &Program, prefix: Option<&[u8]>) -> Result<Loaded,
     let (_, end) = elf.extent();
     let mut loaded = Loaded {
         entry: Addr(elf.entry).plus(bias),
-        headers: if elf.headers_vaddr == 0 { Addr(0) } else { Addr(elf.headers_vaddr).plus(bias) },
+        headers: Addr(elf.headers_vaddr).plus(bias),
         header_count: elf.header_count,
         brk: Addr(end.wrapping_add(bias)).page_up(),
         ..Loaded::default()
@@ -285,7 +285,9 @@ fn map_elf(mm: &Mm, file: &Fd, path: &[u8], elf: &Elf, place: Place) -> Result<u
         let (low, high) = (first.0.wrapping_add(bias), end.0.wrapping_add(bias));
         let mut holes = vec![got.0..low, high..got.0 + span + slack];
         let mut at = low;
-        for s in &elf.segments {
+        let mut upwards: Vec<&Segment> = elf.segments.iter().collect();
+        upwards.sort_by_key(|s| s.vaddr);
+        for s in upwards {
             holes.push(at..Addr(s.vaddr.wrapping_add(bias)).page().0);
             at = Addr((s.vaddr + s.memsz).wrapping_add(bias)).page_up().0.max(at);
         }
