@@ -54,6 +54,27 @@ impl Insn {
         }
     }
 
+    /// CMPS: which operand is read first shows where both fault. A Zen 4 begins with the second, but for REPE CMPSB.
+    pub fn compares_second_first(&self) -> bool {
+        !(self.raw.mnemonic() == Mnemonic::Cmpsb && self.raw.has_rep_prefix())
+    }
+
+    /// ENTER: the frame's pointer, the outer frames' pointers that it copies one by one, its own; and the frame's end, which must be writable.
+    fn frame(&self, s: &CpuState) -> Vec<Access> {
+        let bytes = if self.raw.code() == Code::Enterw_imm16_imm8 { 2 } else { 8 };
+        let at = |base: u64, n: u64, write| Access { start: base.wrapping_sub(n * bytes), bytes, write, stack: true };
+        let (rsp, rbp, level) = (s.gpr[4], s.gpr[5], u64::from(self.raw.immediate8_2nd() & 31));
+        let mut all = vec![at(rsp, 1, true)];
+        for n in 1..level {
+            all.extend([at(rbp, n, false), at(rsp, 1 + n, true)]);
+        }
+        if level > 0 {
+            all.push(at(rsp, 1 + level, true));
+        }
+        all.push(at(rsp.wrapping_sub(u64::from(self.raw.immediate16())), 1 + level, true));
+        all
+    }
+
     /// Does the explicit memory operand go by the stack segment?
     fn goes_by_stack(&self) -> bool {
         let based = matches!(self.raw.memory_base(), Register::RSP | Register::RBP | Register::ESP | Register::EBP);
@@ -130,21 +151,13 @@ impl Insn {
         let mut all: Vec<Access> = explicit.collect();
         all.extend(self.gathered(s));
         if self.raw.mnemonic() == Mnemonic::Enter {
-            // The outer frames' pointers, which it copies.
-            let outer = |i: u8| Access { start: s.gpr[5].wrapping_sub(8 * u64::from(i)), bytes: 8, write: false, stack: true };
-            let level = self.raw.immediate8_2nd() & 31;
-            all.extend((1..level).map(outer));
-            // The end of the frame must be writable.
-            let step = if self.raw.code() == Code::Enterw_imm16_imm8 { 2 } else { 8 };
-            let size = step * (1 + u64::from(level)) + u64::from(self.raw.immediate16());
-            all.push(Access { start: s.gpr[4].wrapping_sub(size), bytes: step, write: true, stack: true });
+            return self.frame(s);
+        }
+        if matches!(self.raw.code(), Code::Cmpsb_m8_m8 | Code::Cmpsw_m16_m16 | Code::Cmpsd_m32_m32 | Code::Cmpsq_m64_m64) && self.compares_second_first() {
+            all.reverse();
         }
         if self.raw.is_stack_instruction() {
-            let moves = match self.raw.mnemonic() {
-                // Its frame is only reserved.
-                Mnemonic::Enter => if self.raw.code() == Code::Enterw_imm16_imm8 { -2 } else { -8 },
-                _ => self.raw.stack_pointer_increment(),
-            };
+            let moves = self.raw.stack_pointer_increment();
             let top = if self.raw.mnemonic() == Mnemonic::Leave { s.gpr[5] } else { s.gpr[4] };
             let start = top.wrapping_add_signed(i64::from(moves.min(0)));
             let access = Access { start, bytes: u64::from(moves.unsigned_abs()), write: moves < 0, stack: true };
@@ -257,6 +270,10 @@ mod tests {
         // pop [rdi]: both ways.
         assert_eq!(fault(&[0x8f, 0x07], 0x10_0000, 0, 0x5000), (0x10_0000, false, true));
         assert_eq!(fault(&[0x8f, 0x07], 0x5000, 0, 0x5000), (0x5000, true, false));
+        // cmpsq, whose second operand is read first; repe cmpsb, whose first is; enter 3, 0, which stores the pointer before it looks at the end.
+        assert_eq!(fault(&[0x48, 0xa7], 0x2004, 0x2000, 0x2004), (0x2004, false, false));
+        assert_eq!(fault(&[0xf3, 0xa6], 0x2000, 0x2000, 0x2000), (0x2000, false, false));
+        assert_eq!(fault(&[0xc8, 3, 0, 0], 0xf_fff8, 0, 0), (0xf_fff8, true, true));
         // xsave [rdi] without AVX, and fxsave, which looks at its end first.
         assert_eq!(fault(&[0x0f, 0xae, 0x27], 0x203f, 0, 0x1e00), (0x203f, true, false));
         assert_eq!(fault(&[0x0f, 0xae, 0x07], 0x1fff, 0, 0x1e00), (0x1fff, true, false));

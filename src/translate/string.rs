@@ -321,10 +321,17 @@ fn scas(c: &mut Ctx, insn: &Insn) {
 fn cmps(c: &mut Ctx, insn: &Insn) {
     let f = begin(c, insn);
     let element = |c: &mut Ctx| {
-        // The second operand is read first: seen where both fault.
-        let at = destination(c, &f);
-        c.load_mem(f.bytes, T[1], at);
-        load_source(c, &f, T[0]);
+        let second = |c: &mut Ctx| {
+            let at = destination(c, &f);
+            c.load_mem(f.bytes, T[1], at);
+        };
+        if !insn.compares_second_first() {
+            load_source(c, &f, T[0]);
+            second(c);
+        } else {
+            second(c);
+            load_source(c, &f, T[0]);
+        }
         advance(c, &f, RSI);
         advance(c, &f, RDI);
     };

@@ -35,11 +35,11 @@ use std::time::{Duration, Instant};
 const USAGE: &str = "\
 cargo xtask fuzz-isa [OPTIONS]
   --only RE         only forms whose name (as Add_rm64_r64) matches, without regard to case
-  --cases N         cases of each form in a round (48)
+  --cases N         cases of each form in a round (200)
   --seconds N       rounds with new seeds until this time is over (one round)
   --seed S          seed of the first round (1)
   --cpu NAME        processor that qemu-aarch64 models: cortex-a72, neoverse-n1, max
-  --level NAME      base, crypto, avx or system: each holds those before it (base)
+  --level NAME      base, crypto, avx or system: each holds those before it (system: all forms)
   --show N          failing cases shown for each form (1)
   --no-faults       leave out cases that fault
   --profile NAME    cargo profile that xemu is built with (fast)
@@ -131,11 +131,11 @@ fn parse(args: Vec<OsString>) -> std::result::Result<Option<Options>, lexopt::Er
     use lexopt::prelude::*;
     let mut o = Options {
         only: None,
-        cases: 48,
+        cases: 200,
         seconds: None,
         seed: 1,
         cpu: emulator::CPU.into(),
-        level: Level::Base,
+        level: Level::System,
         show: 1,
         faults: true,
         profile: "fast".into(),
