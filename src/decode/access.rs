@@ -41,10 +41,12 @@ impl Access {
 }
 
 impl Insn {
-    /// The fault that the host reported at `at`, in state `s` from before the instruction.
-    pub fn fault(&self, at: Addr, s: &CpuState) -> MemoryFault {
+    /// The fault that the host reported at `at`, of a write if it says so, in state `s` from before the instruction.
+    pub fn fault(&self, at: Addr, write: bool, s: &CpuState) -> MemoryFault {
         let accesses = self.accesses(s);
-        let inside = accesses.iter().find(|a| a.is_canonical() && a.holds(at.0) && !self.is_masked_move());
+        let holds = |a: &&Access| a.is_canonical() && a.holds(at.0) && !self.is_masked_move();
+        // A host that reads what is then written says that it was a read, but never the other way round.
+        let inside = accesses.iter().filter(|a| a.write || !write).find(holds).or_else(|| accesses.iter().find(holds));
         let outside = accesses.iter().find(|a| !a.is_canonical());
         match (inside, outside) {
             // The first byte in the page that is missing.
@@ -153,7 +155,10 @@ impl Insn {
         if self.raw.mnemonic() == Mnemonic::Enter {
             return self.frame(s);
         }
-        if matches!(self.raw.code(), Code::Cmpsb_m8_m8 | Code::Cmpsw_m16_m16 | Code::Cmpsd_m32_m32 | Code::Cmpsq_m64_m64) && self.compares_second_first() {
+        use Code::*;
+        let moves = matches!(self.raw.code(), Movsb_m8_m8 | Movsw_m16_m16 | Movsd_m32_m32 | Movsq_m64_m64);
+        let compares = matches!(self.raw.code(), Cmpsb_m8_m8 | Cmpsw_m16_m16 | Cmpsd_m32_m32 | Cmpsq_m64_m64);
+        if moves || compares && self.compares_second_first() {
             all.reverse();
         }
         if self.raw.is_stack_instruction() {
@@ -239,11 +244,16 @@ mod tests {
 
     /// What a fault reported at `at` is, where RSP, RSI and RDI are 0x10_0000, `rsi` and `rdi`.
     fn fault(bytes: &'static [u8], at: u64, rsi: u64, rdi: u64) -> (u64, bool, bool) {
+        reported(bytes, at, false, rsi, rdi)
+    }
+
+    /// The same where the host says whether it was a write.
+    fn reported(bytes: &'static [u8], at: u64, write: bool, rsi: u64, rdi: u64) -> (u64, bool, bool) {
         let mut s = CpuState::default();
         s.set(Gpr::Rsp, 0x10_0000);
         s.set(Gpr::Rsi, rsi);
         s.set(Gpr::Rdi, rdi);
-        let f = decode_one(bytes, Addr(0x1000)).expect("a whole instruction").fault(Addr(at), &s);
+        let f = decode_one(bytes, Addr(0x1000)).expect("a whole instruction").fault(Addr(at), write, &s);
         (f.address.0, f.write, f.stack)
     }
 
@@ -270,7 +280,10 @@ mod tests {
         // pop [rdi]: both ways.
         assert_eq!(fault(&[0x8f, 0x07], 0x10_0000, 0, 0x5000), (0x10_0000, false, true));
         assert_eq!(fault(&[0x8f, 0x07], 0x5000, 0, 0x5000), (0x5000, true, false));
-        // cmpsq, whose second operand is read first; repe cmpsb, whose first is; enter 3, 0, which stores the pointer before it looks at the end.
+        // movsq into a page that may only be read.
+        assert_eq!(reported(&[0x48, 0xa5], 0x2003, true, 0x2000, 0x2003), (0x2003, true, false));
+        // movsd, whose source is read first; cmpsq, whose second operand is read first; repe cmpsb, whose first is; enter 3, 0, which stores the pointer before it looks at the end.
+        assert_eq!(fault(&[0xa5], 0x2002, 0x2002, 0x2000), (0x2002, false, false));
         assert_eq!(fault(&[0x48, 0xa7], 0x2004, 0x2000, 0x2004), (0x2004, false, false));
         assert_eq!(fault(&[0xf3, 0xa6], 0x2000, 0x2000, 0x2000), (0x2000, false, false));
         assert_eq!(fault(&[0xc8, 3, 0, 0], 0xf_fff8, 0, 0), (0xf_fff8, true, true));

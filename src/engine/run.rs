@@ -320,7 +320,7 @@ impl Thread {
         let source = GuestCode::new(self.engine.pages, &cache);
         let region = decode_region(&source, rip, Limits { insns: 1, segments: 1, short: true });
         let Some(insn) = region.insns.first() else { return Some(Exit::MemoryFault { signal, code, address, write, stack: false }) };
-        let fault = insn.fault(address, self.block.state());
+        let fault = insn.fault(address, write, self.block.state());
         Some(Exit::MemoryFault { signal, code, address: fault.address, write: write || fault.write, stack: fault.stack })
     }
 

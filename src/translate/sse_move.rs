@@ -6,7 +6,7 @@ use super::vector::{FIRST, SECOND, immediate};
 use crate::decode::{Insn, Mnemonic, Op};
 use crate::emit::regs::*;
 use crate::emit::simd::{Arr, ops::*};
-use crate::emit::{Alu, Mem, Size, Width};
+use crate::emit::{Alu, Mem, Rmw, Size, Width};
 use crate::guest::CpuState;
 use std::mem::offset_of;
 
@@ -172,13 +172,38 @@ fn movdq2q(c: &mut Ctx, insn: &Insn) {
     c.write_mmx(d, xmm(s));
 }
 
-/// MASKMOVDQU, MASKMOVQ: bytes whose mask byte has its top bit set go to DS:RDI.
+/// MASKMOVDQU, MASKMOVQ: bytes whose mask byte has its top bit set go to DS:RDI. All or none of them: what lies in two pages is asked for before
+/// anything is written. VMASKMOVDQU asks for all bytes, whatever the mask says.
 pub fn masked(c: &mut Ctx, insn: &Insn, bytes: u32) {
     // iced names the implied memory operand first.
     let source = c.read_v(insn, 1, 16, FIRST);
     let mask = c.read_v(insn, 2, 16, SECOND);
     let order = c.order();
     let base = destination(c, insn);
+    let whole = insn.is_vex();
+    let asked = c.a.label();
+    let crosses = c.cold(move |c| {
+        if whole {
+            ask_for_byte(c, base, 0);
+            ask_for_byte(c, base, bytes - 1);
+        } else {
+            for i in 0..bytes {
+                let skip = c.a.label();
+                c.a.umov(0, T[0], mask, i);
+                c.a.tbz(T[0], 7, skip);
+                ask_for_byte(c, base, i);
+                c.a.bind(skip);
+            }
+        }
+        c.a.b(asked);
+    });
+    c.a.ubfx(Size::X, T[0], base, 0, 12);
+    c.a.alu_imm(Alu::Add, Size::X, T[0], T[0], u64::from(bytes) - 1);
+    c.a.tbnz(T[0], 12, crosses);
+    if whole {
+        ask_for_byte(c, base, 0);
+    }
+    c.a.bind(asked);
     for i in 0..bytes {
         let skip = c.a.label();
         c.a.umov(0, T[0], mask, i);
@@ -190,6 +215,12 @@ pub fn masked(c: &mut Ctx, insn: &Insn, bytes: u32) {
     if bytes == 8 {
         c.mmx_enter();
     }
+}
+
+/// Faults as a write of the byte at `base` + `at` does, and changes nothing, whoever else may be writing there. Uses T0, T5 and both scratch registers.
+fn ask_for_byte(c: &mut Ctx, base: X, at: u32) {
+    c.a.alu_imm(Alu::Add, Size::X, T[5], base, u64::from(at));
+    c.a.rmw(Rmw::Set, Width::B, T[0], ZR, T[5]);
 }
 
 /// A register with the address that RDI and the segment prefix name. Uses T7.
