@@ -6,6 +6,7 @@ pub mod binfmt;
 pub mod commands;
 pub mod debug;
 pub mod decode;
+pub mod doctor;
 pub mod emit;
 pub mod engine;
 pub mod guest;

@@ -23,7 +23,10 @@ pub extern "C" fn main(_argc: i32, argv: *const *const u8) -> i32 {
             xemu::linux::start(&start, xemu::linux::Job { program, args, options: *options, fd, exec_name })
         }
         Command::Tool(tool, args) => match xemu::commands::run(tool, &args) {
-            Ok(text) => exit_process(std::io::stdout().write_all(text.as_bytes()).is_err() as u64),
+            Ok(done) => {
+                let lost = std::io::stdout().write_all(done.text.as_bytes()).is_err();
+                exit_process((lost || done.failed) as u64)
+            }
             Err(what) => {
                 eprintln!("xemu {tool}: {what}");
                 1

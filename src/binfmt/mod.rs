@@ -4,15 +4,16 @@
 #![forbid(unsafe_code)]
 
 mod image;
+pub mod misc;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Where binfmt_misc is mounted.
-const MOUNT: &str = "/proc/sys/fs/binfmt_misc";
+pub const MOUNT: &str = "/proc/sys/fs/binfmt_misc";
 /// Our entry.
-const NAME: &str = "xemu-x86_64";
+pub const NAME: &str = "xemu-x86_64";
 /// The entry that QEMU's packages and images make.
 const QEMU: &str = "qemu-x86_64";
 
@@ -24,6 +25,8 @@ const MASK: &str = r"\xff\xff\xff\xff\xff\xfe\xfe\x00\xff\xff\xff\xff\xff\xff\xf
 /// F: open the interpreter now, so that it works in every mount namespace. P: keep argv[0]. O: hand over the program opened. C: setuid programs
 /// keep their credentials.
 const FLAGS: &str = "POCF";
+/// The Linux that tells interpreters of flag P (AT_FLAGS_PRESERVE_ARGV0). With an older one P would shift arguments.
+pub const PRESERVES_ARGV0: (u32, u32) = (5, 12);
 
 const USAGE: &str = "usage: xemu binfmt install [--replace-qemu] [--flags POCF] [--path FILE] | uninstall | status
        xemu binfmt [--mount DIR] --install ARCH,... | --uninstall NAME,... | --version   (as the image tonistiigi/binfmt)";
