@@ -24,7 +24,7 @@ pub fn run(name: &str, args: &[Vec<u8>]) -> Result<Done, String> {
     let args = text.map_err(|_| "arguments are not UTF-8".to_string())?;
     match name {
         "disasm" => crate::debug::disasm::command(&args).map(Done::text),
-        "binfmt" => crate::binfmt::command(&args).map(Done::text),
+        "binfmt" => crate::binfmt::command(&args),
         "doctor" => crate::doctor::command(&args),
         _ => Err("not in this version".into()),
     }

@@ -18,6 +18,10 @@ pub extern "C" fn main(_argc: i32, argv: *const *const u8) -> i32 {
             for name in &options.ignored {
                 eprintln!("xemu: option {name} has no meaning here and is ignored");
             }
+            if xemu::binfmt::NATIVE {
+                eprintln!("xemu: this is an amd64 machine, which runs amd64 programs by itself: start {} directly", program.escape_ascii());
+                exit_process(126);
+            }
             let kernel = options::invocation(&start) != Invocation::Command;
             let exec_name = start.exec_name().filter(|n| kernel && start.args.first() != Some(n)).map(|n| n.to_vec());
             xemu::linux::start(&start, xemu::linux::Job { program, args, options: *options, fd, exec_name })

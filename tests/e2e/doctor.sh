@@ -25,8 +25,10 @@ said=$($NODE/xemu doctor); same "beside QEMU: exit" $? 1
 has "beside QEMU" "$said" "failure  handler: qemu-x86_64 -> /nonexistent/qemu-x86_64 (flags ) was registered after xemu"
 $NODE/xemu binfmt install --flags F --replace-qemu >/dev/null
 same "QEMU replaced" "$(level handler)" ok
-# binfmt_misc switched off as a whole.
-echo 0 >$mount/status
-same "switched off: exit" "$($NODE/xemu doctor >/dev/null; echo $?)" 1
-same "switched off" "$(level binfmt_misc)" failure
-echo 1 >$mount/status
+# binfmt_misc switched off as a whole (where the node's own programs do not need it).
+if [ ! -e $mount/host-aarch64 ]; then
+    echo 0 >$mount/status
+    same "switched off: exit" "$($NODE/xemu doctor >/dev/null; echo $?)" 1
+    same "switched off" "$(level binfmt_misc)" failure
+    echo 1 >$mount/status
+fi

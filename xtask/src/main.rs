@@ -18,6 +18,7 @@ mod rootfs;
 mod run;
 mod test;
 mod tools;
+mod tree;
 
 use std::process::ExitCode;
 

@@ -5,6 +5,7 @@
 
 use super::kernel::Kernel;
 use super::scenario::{self, Scenario};
+use crate::image::Platform;
 use crate::process::{Outcome, run};
 use crate::{Result, project, rootfs, tools};
 use std::fs;
@@ -125,7 +126,7 @@ fn pack(dir: &Path, archive: &Path, xemu: &Path, scripts: &[Scenario]) -> Result
         fs::copy(project::target("guests").join(guest), &to).map_err(|e| format!("{guest}: {e}"))?;
     }
     let binary = fs::read(xemu).map_err(|e| format!("{}: {e}", xemu.display()))?;
-    fs::write(dir.join("image.tar"), crate::image::archive(&binary).0).map_err(failed)?;
+    fs::write(dir.join("image.tar"), crate::image::archive(&[Platform { architecture: "arm64", xemu: &binary }], None).0).map_err(failed)?;
     // With its mode.
     fs::copy(xemu, dir.join("xemu")).map_err(failed)?;
     fs::write(dir.join("run.sh"), include_str!("run.sh")).map_err(failed)?;
