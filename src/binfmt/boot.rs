@@ -59,3 +59,9 @@ fn files_come_and_go_and_those_of_others_stay() {
     assert!(file(&dir, QEMU).exists());
     let _ = fs::remove_dir_all(dir);
 }
+
+#[test]
+fn the_packaged_file_is_what_would_be_written() {
+    let line = include_str!("../../deploy/binfmt.d/xemu-x86_64.conf").lines().find(|l| !l.starts_with('#'));
+    assert_eq!(line, registration(NAME, Path::new("/usr/bin/xemu"), super::FLAGS).ok().as_deref());
+}

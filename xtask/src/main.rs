@@ -4,6 +4,7 @@
 
 mod apt;
 mod bench;
+mod deb;
 mod decode_check;
 mod directives;
 mod e2e;
@@ -31,6 +32,7 @@ cargo xtask COMMAND
   e2e [OPTIONS]             xemu as the kernel's interpreter: in a private binfmt_misc, and on an ARM64 kernel
   decode-check [OPTIONS]    lengths and mnemonics of random bytes and of programs, by two decoders
   image [OPTIONS] [OUT]     the container image that registers xemu on a node
+  deb [OPTIONS] [OUT]       the Debian package for arm64
   guests                    build the guest programs of fixtures/guests into target/guests
   rootfs [amd64|arm64]      fetch the Debian root file systems that tests and benchmarks use";
 
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         "decode-check" => decode_check::main(args),
         "fuzz-isa" => fuzz::main(args),
         "e2e" => e2e::main(args),
+        "deb" => deb::main(args),
         "guests" => guests::main(args),
         "image" => image::main(args),
         "rootfs" => rootfs::main(args),
