@@ -1,4 +1,4 @@
-//! Subcommands: `xemu binfmt`, `xemu doctor`, `xemu disasm`. Each returns what it prints, or what went wrong.
+//! Subcommands: `xemu binfmt`, `xemu doctor`, `xemu agent`, `xemu disasm`. Each returns what it prints, or what went wrong.
 
 #![forbid(unsafe_code)]
 
@@ -26,6 +26,7 @@ pub fn run(name: &str, args: &[Vec<u8>]) -> Result<Done, String> {
         "disasm" => crate::debug::disasm::command(&args).map(Done::text),
         "binfmt" => crate::binfmt::command(&args),
         "doctor" => crate::doctor::command(&args),
+        "agent" => crate::agent::command(&args),
         _ => Err("not in this version".into()),
     }
 }

@@ -2,6 +2,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod agent;
 pub mod binfmt;
 pub mod commands;
 pub mod debug;

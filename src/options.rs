@@ -212,7 +212,7 @@ pub enum Command {
 }
 
 /// Subcommands: names that are never programs unless written with a slash.
-const TOOLS: [&str; 3] = ["binfmt", "disasm", "doctor"];
+const TOOLS: [&str; 4] = ["agent", "binfmt", "disasm", "doctor"];
 
 /// How xemu was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -445,7 +445,7 @@ pub fn version() -> String {
 /// The text of --help.
 pub fn help() -> String {
     let mut s = String::from(
-        "Runs x86_64 Linux programs on ARM64 Linux.\n\nUsage: xemu [OPTIONS] PROGRAM [ARGUMENTS]\n       xemu binfmt|disasm|doctor --help\n\nOptions, and variables that set them:\n",
+        "Runs x86_64 Linux programs on ARM64 Linux.\n\nUsage: xemu [OPTIONS] PROGRAM [ARGUMENTS]\n       xemu agent|binfmt|disasm|doctor --help\n\nOptions, and variables that set them:\n",
     );
     let mut line = |names: &[&str], arg: Arg, help: &str, env: &[&str]| {
         let mut left = names.join(", ");

@@ -98,6 +98,8 @@ pub fn mounted(mount: &Path) -> Result<(), String> {
     if mount.join("register").exists() {
         return Ok(());
     }
+    // (Where it is not the usual place the folder may have to be made; if it can't be, mounting says so.)
+    let _ = fs::create_dir_all(mount);
     let done = nix_mount(mount);
     if mount.join("register").exists() {
         return Ok(());

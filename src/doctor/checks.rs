@@ -2,7 +2,7 @@
 
 use super::machine::Machine;
 use super::{Finding, Level, features, handlers};
-use crate::binfmt::misc;
+use crate::binfmt::{MOUNT, misc};
 
 type Check = fn(&Machine) -> Finding;
 
@@ -32,7 +32,7 @@ fn architecture(m: &Machine) -> Finding {
     // Only ARM's has these.
     match (line("CPU implementer"), line("CPU part")) {
         (Some(maker), Some(part)) => Finding::ok(format!("ARM64 (implementer {maker}, part {part})")),
-        _ if line("vendor_id").is_some() => {
+        _ if m.is_native() => {
             Finding::new(Level::Note, "not ARM64: an x86_64 machine runs x86_64 programs by itself", "there is nothing to do here")
         }
         _ => Finding::note("unknown: /proc/cpuinfo does not tell"),
@@ -209,10 +209,13 @@ fn fix_binary(m: &Machine) -> Finding {
 }
 
 fn program(m: &Machine) -> Finding {
-    let takers = misc::takers(&m.path(crate::binfmt::MOUNT));
+    let takers = misc::takers(&m.path(MOUNT));
     let registered = takers.iter().any(|e| e.enabled);
     match &m.tried.program {
-        Ok(ran) => Finding::ok(format!("ran in {:.1} ms and saw the processor \"{}\"", ran.time.as_secs_f64() * 1e3, ran.processor)),
+        Ok(ran) => {
+            let by = ran.handler.as_ref().map_or(String::new(), |h| format!(", by {}", h.display()));
+            Finding::ok(format!("ran in {:.1} ms and saw the processor \"{}\"{by}", ran.time.as_secs_f64() * 1e3, ran.processor))
+        }
         Err(e) if registered => Finding::new(Level::Failure, format!("does not run: {e}"), "see the failures above; `XEMU_LOG=warn` says more"),
         Err(e) => Finding::note(format!("does not run, as nothing is registered for it: {e}")),
     }

@@ -3,7 +3,7 @@
 use super::machine::Machine;
 use super::{Finding, Level};
 use crate::binfmt::misc::{self, Entry, PROGRAM};
-use crate::binfmt::{MOUNT, NAME};
+use crate::binfmt::{MOUNT, NAME, PRESERVES_ARGV0};
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -31,6 +31,9 @@ pub fn mounted(m: &Machine) -> Finding {
 
 /// Who would run an x86_64 program?
 pub fn handler(m: &Machine) -> Finding {
+    if m.is_native() {
+        return Finding::ok("none is needed");
+    }
     let takers = misc::takers(&m.path(MOUNT));
     let winner = takers.iter().find(|e| e.enabled);
     let ours = takers.iter().find(|e| e.name == NAME);
@@ -62,9 +65,6 @@ fn ours_found(m: &Machine, e: &Entry) -> Finding {
     }
     Finding::ok(shown)
 }
-
-/// Since then AT_FLAGS tells an interpreter that argv[0] was preserved.
-const PRESERVES_ARGV0: (u32, u32) = crate::binfmt::PRESERVES_ARGV0;
 
 /// Who else is registered?
 pub fn others(m: &Machine) -> Finding {

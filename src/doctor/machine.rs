@@ -61,6 +61,11 @@ impl Machine {
         self.read(path)?.lines().find_map(|l| Some(l.strip_prefix(key)?.trim().strip_prefix(':')?.trim().to_string()))
     }
 
+    /// Does the processor run x86_64 programs by itself?
+    pub fn is_native(&self) -> bool {
+        self.field("/proc/cpuinfo", "vendor_id").is_some()
+    }
+
     /// The kernel's release.
     pub fn release(&self) -> String {
         self.word("/proc/sys/kernel/osrelease").unwrap_or_default()

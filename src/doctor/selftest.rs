@@ -1,7 +1,11 @@
 //! An x86_64 program that says on which processor it runs, executed as any other: the proof that this machine runs such programs, and by whom.
 
 use crate::host::file;
-use std::process::{Command, Stdio};
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What the program told.
@@ -9,15 +13,21 @@ use std::time::{Duration, Instant};
 pub struct Ran {
     /// The name of the processor that it saw (CPUID 0x80000002 to 0x80000004).
     pub processor: String,
-    /// From execve to the end.
+    /// From execve to what it told.
     pub time: Duration,
+    /// The file that the kernel ran for it, as far as it can be told from here.
+    pub handler: Option<PathBuf>,
+    /// Device and inode of that file.
+    pub inode: Option<(u64, u64)>,
 }
 
 /// Where the program is loaded, as any program that is not position-independent.
 const BASE: u64 = 0x40_0000;
 const HEADERS: usize = 64 + 56;
+const NAME_LENGTH: usize = 48;
 
-/// Its code: writes the processor's name, 48 bytes, to standard output, by way of vector registers.
+/// Its code: writes the processor's name, 48 bytes, to standard output, by way of vector
+/// registers, and waits for the end of its input.
 #[rustfmt::skip]
 const CODE: &[u8] = &[
     0x41, 0xb8, 0x02, 0x00, 0x00, 0x80,       // mov r8d, 0x80000002
@@ -41,6 +51,10 @@ const CODE: &[u8] = &[
     0xbf, 0x01, 0x00, 0x00, 0x00,             // mov edi, 1
     0x48, 0x89, 0xe6,                         // mov rsi, rsp
     0xba, 0x30, 0x00, 0x00, 0x00,             // mov edx, 48
+    0x0f, 0x05,                               // syscall
+    0x31, 0xc0,                               // xor eax, eax (read)
+    0x31, 0xff,                               // xor edi, edi
+    0xba, 0x01, 0x00, 0x00, 0x00,             // mov edx, 1
     0x0f, 0x05,                               // syscall
     0xb8, 0xe7, 0x00, 0x00, 0x00,             // mov eax, 231 (exit_group)
     0x31, 0xff,                               // xor edi, edi
@@ -69,20 +83,56 @@ pub fn program() -> Vec<u8> {
     file
 }
 
+/// The longest that it may take: it takes milliseconds.
+const LIMIT: Duration = Duration::from_secs(10);
+
 /// Executes it from memory: no file system takes part, so this works in an image that holds nothing else.
 pub fn run() -> Result<Ran, String> {
     let file = file::memory_file(c"xemu-selftest", &program()).map_err(|e| format!("no file in memory: {e}"))?;
     let start = Instant::now();
-    let output = Command::new(format!("/proc/self/fd/{}", file.0)).stdin(Stdio::null()).output().map_err(|e| e.to_string())?;
+    let mut command = Command::new(format!("/proc/self/fd/{}", file.0));
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(|e| e.to_string())?;
+    let told = told(&mut child);
     let time = start.elapsed();
-    if !output.status.success() {
-        return Err(format!("it ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim()));
+    if told.is_err() {
+        let _ = child.kill();
     }
-    let processor = String::from_utf8_lossy(&output.stdout).trim_end_matches('\0').trim().to_string();
-    if output.stdout.len() != 48 || processor.is_empty() {
-        return Err(format!("it wrote {:?}, which names no processor", String::from_utf8_lossy(&output.stdout)));
+    // While it waits for the end of its input the kernel tells who runs it.
+    let link = format!("/proc/{}/exe", child.id());
+    let handler = std::fs::read_link(&link).ok();
+    let inode = std::fs::metadata(&link).ok().map(|m| (m.dev(), m.ino()));
+    drop(child.stdin.take());
+    let output = child.wait_with_output().map_err(|e| e.to_string())?;
+    let processor = String::from_utf8_lossy(&told?).trim_end_matches('\0').trim().to_string();
+    if !output.status.success() || processor.is_empty() {
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_string();
+        return Err(format!("it ended with {}, told of processor {processor:?}: {said}", output.status));
     }
-    Ok(Ran { processor, time })
+    Ok(Ran { processor, time, handler, inode })
+}
+
+/// What it writes: 48 bytes, or what went wrong.
+fn told(child: &mut Child) -> Result<Vec<u8>, String> {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    let pipe = child.stdout.as_mut().ok_or("no pipe")?;
+    let mut told = Vec::new();
+    while told.len() < NAME_LENGTH {
+        let limit = PollTimeout::try_from(LIMIT).unwrap_or(PollTimeout::NONE);
+        match poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], limit) {
+            Ok(0) => return Err(format!("it does nothing for {} seconds", LIMIT.as_secs())),
+            Ok(_) => {}
+            Err(nix::errno::Errno::EINTR) => continue,
+            Err(e) => return Err(e.to_string()),
+        }
+        let mut piece = [0; NAME_LENGTH];
+        match pipe.read(&mut piece) {
+            // It ended early; its end says why.
+            Ok(0) => break,
+            Ok(n) => told.extend(&piece[..n]),
+            Err(e) => return Err(e.to_string()),
+        }
+    }
+    Ok(told)
 }
 
 #[test]

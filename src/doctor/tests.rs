@@ -31,7 +31,7 @@ impl Fake {
     fn new(name: &str) -> Fake {
         let dir = std::env::temp_dir().join(format!("xemu-doctor-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
-        let ran = Ran { processor: "xemu virtual CPU".into(), time: Duration::from_micros(2500) };
+        let ran = Ran { processor: "xemu virtual CPU".into(), time: Duration::from_micros(2500), handler: Some("/usr/bin/xemu".into()), inode: None };
         let fake = Fake { dir, tried: Tried { code_memory: Ok(()), program: Ok(ran) } };
         fake.put("/proc/sys/kernel/osrelease", "6.12.117+deb13-arm64\n")
             .put("/proc/cpuinfo", "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd0c\n")
@@ -87,6 +87,7 @@ fn a_healthy_machine_has_nothing_in_the_way() {
     fake.finds("processor", Level::Ok, "without FEAT_LRCPC2");
     fake.finds("address bits", Level::Ok, "48");
     fake.finds("x86_64 program", Level::Ok, "xemu virtual CPU");
+    Fake::new("amd64").without(XEMU).put("/proc/cpuinfo", "vendor_id\t: AuthenticAMD\n").finds("handler", Level::Ok, "none is needed");
     let text = as_text(&report);
     assert!(text.ends_with("nothing is in the way of x86_64 programs: 0 failures, 0 warnings\n"), "{text}");
     let json = as_json(&report);

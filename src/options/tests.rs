@@ -154,3 +154,12 @@ fn settings_of_a_copy_are_checked() {
         assert!(TABLE.iter().any(|r| r.env.contains(&name)), "{name}");
     }
 }
+
+#[test]
+fn the_settings_of_the_daemonset_can_be_embedded() {
+    let text = include_str!("../../deploy/kubernetes/base/settings.yaml");
+    let data = text.split("\ndata:\n").nth(1).unwrap().lines().map(str::trim).filter(|l| !l.starts_with('#'));
+    let lines: Vec<String> = data.map(|l| l.replacen(": ", "=", 1).replace('"', "")).collect();
+    assert!(lines.len() >= 2);
+    lines.iter().for_each(|l| check_setting(l).unwrap());
+}

@@ -6,6 +6,8 @@ mod apt;
 mod bench;
 mod deb;
 mod decode_check;
+#[cfg(test)]
+mod deploy;
 mod directives;
 mod e2e;
 mod emulator;
