@@ -7,7 +7,7 @@ use xemu::host::process::{Start, exit_process};
 use xemu::options::{self, Command, Invocation};
 
 /// The C entry point. `argv` is the kernel's.
-#[allow(unsafe_code)] // The symbol that the start files call, and the pointer they pass.
+#[allow(unsafe_code, clippy::not_unsafe_ptr_arg_deref)] // The symbol that the start files call, and the pointer they pass.
 #[unsafe(no_mangle)]
 pub extern "C" fn main(_argc: i32, argv: *const *const u8) -> i32 {
     // SAFETY: the start files pass what the kernel put on the stack.

@@ -1,6 +1,7 @@
 # Without any registration, as BuildKit does it: a static xemu lies in the root file system and is executed directly; what is started from there starts
 # by it too. The published tests give the same then. With a registration the program's children are the kernel's affair.
 #@ where = vm
+#@ long-vm = its hundreds of programs take minutes in the machine
 #@ run = node
 #@ needs = c/started-static
 mkdir "$ROOT/tmp/bin"; cp $NODE/xemu "$ROOT/tmp/bin/buildkit-qemu-x86_64"

@@ -1,6 +1,7 @@
 # What the image tonistiigi/binfmt tests of its emulators, in this project's words: argv[0] through one and two executions, by path and by name, direct
 # execution, `#!` lines (relative, with an argument, absolute, through another script, by a shell), /proc/self/exe after a change of folder, scheduling.
 #@ where = namespace vm
+#@ long-vm = its hundreds of programs take minutes in the machine
 #@ run = guest
 #@ flags = FP
 #@ needs = c/started-static
