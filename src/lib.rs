@@ -2,10 +2,12 @@
 
 #![deny(unsafe_code)]
 
+pub mod agent;
 pub mod binfmt;
 pub mod commands;
 pub mod debug;
 pub mod decode;
+pub mod doctor;
 pub mod emit;
 pub mod engine;
 pub mod guest;

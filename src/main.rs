@@ -7,7 +7,7 @@ use xemu::host::process::{Start, exit_process};
 use xemu::options::{self, Command, Invocation};
 
 /// The C entry point. `argv` is the kernel's.
-#[allow(unsafe_code)] // The symbol that the start files call, and the pointer they pass.
+#[allow(unsafe_code, clippy::not_unsafe_ptr_arg_deref)] // The symbol that the start files call, and the pointer they pass.
 #[unsafe(no_mangle)]
 pub extern "C" fn main(_argc: i32, argv: *const *const u8) -> i32 {
     // SAFETY: the start files pass what the kernel put on the stack.
@@ -18,12 +18,19 @@ pub extern "C" fn main(_argc: i32, argv: *const *const u8) -> i32 {
             for name in &options.ignored {
                 eprintln!("xemu: option {name} has no meaning here and is ignored");
             }
+            if xemu::binfmt::NATIVE {
+                eprintln!("xemu: this is an amd64 machine, which runs amd64 programs by itself: start {} directly", program.escape_ascii());
+                exit_process(126);
+            }
             let kernel = options::invocation(&start) != Invocation::Command;
             let exec_name = start.exec_name().filter(|n| kernel && start.args.first() != Some(n)).map(|n| n.to_vec());
             xemu::linux::start(&start, xemu::linux::Job { program, args, options: *options, fd, exec_name })
         }
         Command::Tool(tool, args) => match xemu::commands::run(tool, &args) {
-            Ok(text) => exit_process(std::io::stdout().write_all(text.as_bytes()).is_err() as u64),
+            Ok(done) => {
+                let lost = std::io::stdout().write_all(done.text.as_bytes()).is_err();
+                exit_process((lost || done.failed) as u64)
+            }
             Err(what) => {
                 eprintln!("xemu {tool}: {what}");
                 1

@@ -159,7 +159,7 @@ const TABLE: &[Row] = &[
     Row { names: &["-0"], env: &["QEMU_ARGV0"], arg: Value("ARGV0"), help: "argv[0] of the program", set: |o, v| Ok(o.argv0 = Some(v.to_vec())) },
     Row { names: &["-s"], env: &["QEMU_STACK_SIZE"], arg: Value("SIZE"), help: "size of the program's stack in bytes (K, M, G)", set: |o, v| Ok(o.stack_size = Some(number(v)?)) },
     // QEMU's variable is shared by its emulators of all machines: another machine's model says nothing here.
-    Row { names: &[], env: &["QEMU_CPU"], arg: Value("MODEL"), help: "", set: |o, v| Ok(o.cpu = text(v).ok().filter(|t| models::parse(t).is_ok())) },
+    Row { names: &[], env: &["QEMU_CPU"], arg: Value("MODEL"), help: "", set: |o, v| Ok(o.cpu = text(v).ok().filter(|t| models::parse(t).is_ok()).or(o.cpu.take())) },
     Row { names: &["-cpu", "--cpu"], env: &["XEMU_CPU"], arg: Value("MODEL"), help: "processor shown to the program: MODEL,+FEATURE,-FEATURE ('help' lists them)", set: set_cpu },
     Row { names: &["-strace", "--strace"], env: &["XEMU_STRACE", "QEMU_STRACE"], arg: Flag, help: "log system calls", set: |o, _| Ok(o.strace = true) },
     Row { names: &["-d"], env: &["XEMU_DEBUG", "QEMU_LOG"], arg: Value("ITEM,..."), help: "log these items", set: |o, v| Ok(o.log_items = Some(text(v)?)) },
@@ -212,7 +212,7 @@ pub enum Command {
 }
 
 /// Subcommands: names that are never programs unless written with a slash.
-const TOOLS: [&str; 3] = ["binfmt", "disasm", "doctor"];
+const TOOLS: [&str; 4] = ["agent", "binfmt", "disasm", "doctor"];
 
 /// How xemu was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -280,6 +280,10 @@ fn read(start: &Start) -> Command {
     let mut options = Box::<Options>::default();
     let secure = start.aux(AT_SECURE).unwrap_or(0) != 0;
     let how = invocation(start);
+    let settings: Vec<&[u8]> = embedded::lines().collect();
+    if let Err(e) = from_environment(&mut options, &settings) {
+        return Command::Wrong(format!("settings of this copy: {e}"));
+    }
     if !secure && let Err(e) = from_environment(&mut options, &start.env) {
         return Command::Wrong(e);
     }
@@ -353,6 +357,18 @@ fn command_line(args: &[&[u8]], mut options: Box<Options>) -> Command {
     let argv0 = options.argv0.take().unwrap_or_else(|| program.to_vec());
     let args = std::iter::once(argv0).chain(rest()).collect();
     Command::Run { program: program.to_vec(), args, fd: options.exec_fd.take(), options }
+}
+
+/// Settings that a registered copy carries, checked one by one before they are written into it.
+pub fn check_setting(line: &str) -> Result<(), String> {
+    let (name, value) = line.split_once('=').ok_or_else(|| format!("setting {line:?}: not NAME=VALUE"))?;
+    if !embedded::ALLOWED.contains(&name) {
+        return Err(format!("setting {name}: not one of {}", embedded::ALLOWED.join(", ")));
+    }
+    if value.contains(['\n', '\0']) {
+        return Err(format!("setting {name}: more than a line"));
+    }
+    from_environment(&mut Options::default(), &[line.as_bytes()])
 }
 
 fn from_environment(options: &mut Options, env: &[&[u8]]) -> Result<(), String> {
@@ -429,7 +445,7 @@ pub fn version() -> String {
 /// The text of --help.
 pub fn help() -> String {
     let mut s = String::from(
-        "Runs x86_64 Linux programs on ARM64 Linux.\n\nUsage: xemu [OPTIONS] PROGRAM [ARGUMENTS]\n       xemu binfmt|disasm --help\n\nOptions, and variables that set them:\n",
+        "Runs x86_64 Linux programs on ARM64 Linux.\n\nUsage: xemu [OPTIONS] PROGRAM [ARGUMENTS]\n       xemu agent|binfmt|disasm|doctor --help\n\nOptions, and variables that set them:\n",
     );
     let mut line = |names: &[&str], arg: Arg, help: &str, env: &[&str]| {
         let mut left = names.join(", ");
@@ -447,6 +463,8 @@ pub fn help() -> String {
     }
     s
 }
+
+pub mod embedded;
 
 #[cfg(test)]
 mod tests;

@@ -1,18 +1,28 @@
 //! `xemu binfmt install | uninstall | status`: registers this binary as the kernel's interpreter of x86_64 programs
 //! (Documentation/admin-guide/binfmt-misc.rst).
+//!
+//! While an entry is replaced there is no moment without one: a program started then finds the old one or the new one.
 
 #![forbid(unsafe_code)]
 
+pub mod boot;
+mod cli;
+pub mod copy;
 mod image;
+pub mod misc;
+
+pub use cli::command;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Where binfmt_misc is mounted.
-const MOUNT: &str = "/proc/sys/fs/binfmt_misc";
+pub const MOUNT: &str = "/proc/sys/fs/binfmt_misc";
 /// Our entry.
-const NAME: &str = "xemu-x86_64";
+pub const NAME: &str = "xemu-x86_64";
+/// Ours while it is replaced.
+const NEXT: &str = "xemu-x86_64-next";
 /// The entry that QEMU's packages and images make.
 const QEMU: &str = "qemu-x86_64";
 
@@ -24,37 +34,45 @@ const MASK: &str = r"\xff\xff\xff\xff\xff\xfe\xfe\x00\xff\xff\xff\xff\xff\xff\xf
 /// F: open the interpreter now, so that it works in every mount namespace. P: keep argv[0]. O: hand over the program opened. C: setuid programs
 /// keep their credentials.
 const FLAGS: &str = "POCF";
+/// The same for kernels that do not tell an interpreter of P.
+const FLAGS_WITHOUT_P: &str = "OCF";
+/// The Linux that tells interpreters of flag P (AT_FLAGS_PRESERVE_ARGV0). With an older one P would shift arguments.
+pub const PRESERVES_ARGV0: (u32, u32) = (5, 12);
 
-const USAGE: &str = "usage: xemu binfmt install [--replace-qemu] [--flags POCF] [--path FILE] | uninstall | status
-       xemu binfmt [--mount DIR] --install ARCH,... | --uninstall NAME,... | --version   (as the image tonistiigi/binfmt)";
+/// An architecture that runs amd64 programs by itself.
+pub const NATIVE: bool = cfg!(target_arch = "x86_64");
 
-/// The command.
-pub fn command(args: &[String]) -> Result<String, String> {
-    let words: Vec<&str> = args.iter().map(String::as_str).collect();
-    match words.as_slice() {
-        ["install", rest @ ..] => {
-            let mut replace = false;
-            let mut flags = FLAGS.to_string();
-            let mut path = None;
-            let mut rest = rest.iter();
-            while let Some(word) = rest.next() {
-                match *word {
-                    "--replace-qemu" => replace = true,
-                    "--flags" => flags = check_flags(rest.next().ok_or(USAGE)?)?,
-                    "--path" => path = Some(check_path(rest.next().ok_or(USAGE)?)?),
-                    _ => return Err(USAGE.into()),
-                }
-            }
-            install(Path::new(MOUNT), &path.map_or_else(own_path, Ok)?, &flags, replace)
-        }
-        ["uninstall"] => uninstall(Path::new(MOUNT)),
-        ["status"] => status(Path::new(MOUNT)),
-        _ => image::command(&words).unwrap_or_else(|| Err(USAGE.into())),
+/// What is registered where, and how.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where binfmt_misc is mounted.
+    pub mount: PathBuf,
+    /// The file that the kernel is to run. It is opened at registration (F) and may be deleted after.
+    pub binary: PathBuf,
+    /// Letters of `POCF`.
+    pub flags: String,
+    /// Whether QEMU's entries for x86_64 are disabled.
+    pub replace_qemu: bool,
+}
+
+impl Plan {
+    /// This xemu with all flags that the kernel knows how to use.
+    pub fn new(mount: &Path) -> Result<Plan, String> {
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        Ok(Plan { mount: mount.into(), binary: own_path()?, flags: flags_for(&release).into(), replace_qemu: false })
+    }
+}
+
+/// Flags for a kernel of this release.
+fn flags_for(release: &str) -> &'static str {
+    match misc::release(release) {
+        Some(r) if r < PRESERVES_ARGV0 => FLAGS_WITHOUT_P,
+        _ => FLAGS,
     }
 }
 
 fn check_flags(flags: &str) -> Result<String, String> {
-    if flags.chars().all(|c| "POCF".contains(c)) { Ok(flags.to_string()) } else { Err(format!("'{flags}': flags are letters of {FLAGS}")) }
+    if flags.chars().all(|c| FLAGS.contains(c)) { Ok(flags.to_string()) } else { Err(format!("'{flags}': flags are letters of {FLAGS}")) }
 }
 
 /// Another name of xemu to be registered, a link for instance: it tells the kernel's invocations from ours (options::invocation).
@@ -63,23 +81,25 @@ fn check_path(path: &str) -> Result<PathBuf, String> {
     if absolute.is_absolute() && absolute.is_file() { Ok(absolute.into()) } else { Err(format!("'{path}': not a file's absolute path")) }
 }
 
-/// The file that the kernel is to run. It is opened at registration (F) and may be deleted after.
 fn own_path() -> Result<PathBuf, String> {
     fs::read_link("/proc/self/exe").map_err(|e| format!("/proc/self/exe: {e}"))
 }
 
 /// The register line.
-fn registration(binary: &Path, flags: &str) -> Result<String, String> {
+fn registration(name: &str, binary: &Path, flags: &str) -> Result<String, String> {
     let path = binary.to_str().filter(|p| !p.contains(':')).ok_or_else(|| format!("{}: a path with ':' or not UTF-8 can't be registered", binary.display()))?;
-    let line = format!(":{NAME}:M::{MAGIC}:{MASK}:{path}:{flags}");
+    let line = format!(":{name}:M::{MAGIC}:{MASK}:{path}:{flags}");
     // BINPRM_BUF_SIZE limits magic and mask, and the whole line is limited to 1920 bytes (MAX_REGISTER_LENGTH).
     if line.len() > 1920 { Err(format!("{path}: path too long for binfmt_misc")) } else { Ok(line) }
 }
 
-fn mounted(mount: &Path) -> Result<(), String> {
+/// Makes sure that binfmt_misc is mounted there.
+pub fn mounted(mount: &Path) -> Result<(), String> {
     if mount.join("register").exists() {
         return Ok(());
     }
+    // (Where it is not the usual place the folder may have to be made; if it can't be, mounting says so.)
+    let _ = fs::create_dir_all(mount);
     let done = nix_mount(mount);
     if mount.join("register").exists() {
         return Ok(());
@@ -103,61 +123,83 @@ fn write(path: &Path, text: &str) -> Result<(), String> {
     })
 }
 
-fn install(mount: &Path, binary: &Path, flags: &str, replace: bool) -> Result<String, String> {
-    mounted(mount)?;
-    let line = registration(binary, flags)?;
-    let mut said = String::new();
-    if mount.join(NAME).exists() {
-        // An old registration holds the old binary open; a new one takes the new one.
-        write(&mount.join(NAME), "-1")?;
+/// Registers an entry and makes sure that it is there.
+fn register(plan: &Plan, name: &str) -> Result<(), String> {
+    write(&plan.mount.join("register"), &registration(name, &plan.binary, &plan.flags)?)?;
+    // Some kernels show an entry only after the folder has been touched (amazonlinux/amazon-linux-2023#479).
+    let _ = fs::File::open(&plan.mount).and_then(|dir| dir.set_modified(std::time::SystemTime::now()));
+    Ok(())
+}
+
+/// Removes an entry, if it is there.
+fn remove(mount: &Path, name: &str) -> Result<bool, String> {
+    let entry = mount.join(name);
+    let there = entry.exists();
+    if there {
+        write(&entry, "-1")?;
     }
-    let qemu = mount.join(QEMU);
-    if enabled(&qemu) {
-        if replace {
-            write(&qemu, "0")?;
-            said += "disabled qemu-x86_64 (uninstall enables it again)\n";
+    Ok(there)
+}
+
+/// QEMU's entries that take x86_64 programs, in whatever state.
+fn qemus(mount: &Path) -> Vec<misc::Entry> {
+    let mut found = misc::takers(mount);
+    found.retain(|e| e.name.starts_with("qemu-"));
+    found
+}
+
+/// Registers xemu, in place of an older xemu.
+pub fn install(plan: &Plan) -> Result<String, String> {
+    mounted(&plan.mount)?;
+    registration(NAME, &plan.binary, &plan.flags)?;
+    // An old registration holds the old file open; the new one opens the new one. In between the kernel uses this:
+    remove(&plan.mount, NEXT)?;
+    let old = plan.mount.join(NAME).exists();
+    if old {
+        register(plan, NEXT)?;
+        remove(&plan.mount, NAME)?;
+    }
+    register(plan, NAME)?;
+    if old {
+        remove(&plan.mount, NEXT)?;
+    }
+    let mut said = String::new();
+    for other in misc::takers(&plan.mount).iter().filter(|e| e.enabled && e.name != NAME && e.name != NEXT) {
+        let name = &other.name;
+        if plan.replace_qemu && name.starts_with("qemu-") {
+            write(&plan.mount.join(name), "0")?;
+            said += &format!("disabled {name} (uninstall enables it again)\n");
         } else {
-            said += "note: qemu-x86_64 is registered too and the newest registration wins; --replace-qemu disables it\n";
+            let how = if name.starts_with("qemu-") { "; --replace-qemu disables it" } else { "" };
+            said += &format!("note: {name} is registered too and the newest registration wins{how}\n");
         }
     }
-    write(&mount.join("register"), &line)?;
-    said += &format!("registered {NAME} -> {} (flags {flags})\n", binary.display());
+    said += &format!("registered {NAME} -> {} (flags {})\n", plan.binary.display(), plan.flags);
     Ok(said)
 }
 
-fn enabled(entry: &Path) -> bool {
-    fs::read_to_string(entry).is_ok_and(|text| text.lines().next() == Some("enabled"))
+/// Is there an entry of this name, in use?
+fn enabled(mount: &Path, name: &str) -> bool {
+    misc::entry(mount, name).is_some_and(|e| e.enabled)
 }
 
-fn uninstall(mount: &Path) -> Result<String, String> {
+/// Removes xemu's entry and enables QEMU's.
+pub fn uninstall(mount: &Path) -> Result<String, String> {
     // In a container of its own nothing is mounted, and the entry is there all the same.
     mounted(mount)?;
-    let ours = mount.join(NAME);
-    if !ours.exists() {
-        return Ok(format!("{NAME} is not registered\n"));
-    }
-    write(&ours, "-1")?;
-    let mut said = format!("removed {NAME}\n");
-    let qemu = mount.join(QEMU);
-    if qemu.exists() && !enabled(&qemu) {
-        write(&qemu, "1")?;
-        said += "enabled qemu-x86_64 again\n";
-    }
-    Ok(said)
-}
-
-fn status(mount: &Path) -> Result<String, String> {
-    if !mount.join("status").exists() {
-        return Ok("binfmt_misc is not mounted\n".into());
-    }
     let mut said = String::new();
-    for name in [NAME, QEMU] {
-        match fs::read_to_string(mount.join(name)) {
-            Ok(text) => said += &format!("{name}: {}\n", text.trim().replace('\n', ", ")),
-            Err(_) => said += &format!("{name}: not registered\n"),
+    // QEMU's first: programs start all the time.
+    if mount.join(NAME).exists() {
+        for qemu in qemus(mount).iter().filter(|e| !e.enabled) {
+            write(&mount.join(&qemu.name), "1")?;
+            said += &format!("enabled {} again\n", qemu.name);
         }
     }
-    Ok(said)
+    remove(mount, NEXT)?;
+    match remove(mount, NAME)? {
+        true => Ok(format!("removed {NAME}\n{said}")),
+        false => Ok(format!("{NAME} is not registered\n")),
+    }
 }
 
 #[cfg(test)]
@@ -173,19 +215,43 @@ mod tests {
         dir
     }
 
+    fn plan(mount: &Path, replace_qemu: bool) -> Plan {
+        Plan { mount: mount.into(), binary: "/usr/bin/xemu".into(), flags: FLAGS.into(), replace_qemu }
+    }
+
+    fn entry(state: &str) -> String {
+        format!("{state}\ninterpreter /x\nflags: OCF\noffset 0\nmagic 7f454c4602010100000000000000000002003e00\nmask fffffffffffefe00fffffffffffffffffeffffff\n")
+    }
+
     #[test]
     fn installs_replaces_and_gives_back() {
         let dir = instance("replace");
-        fs::write(dir.join(QEMU), "enabled\ninterpreter /usr/bin/qemu-x86_64\n").unwrap();
-        install(&dir, Path::new("/usr/bin/xemu"), FLAGS, true).unwrap();
+        fs::write(dir.join(QEMU), entry("enabled")).unwrap();
+        install(&plan(&dir, true)).unwrap();
         let line = fs::read_to_string(dir.join("register")).unwrap();
         assert!(line.starts_with(":xemu-x86_64:M::\\x7fELF") && line.ends_with(":/usr/bin/xemu:POCF"), "{line}");
         assert_eq!(fs::read_to_string(dir.join(QEMU)).unwrap(), "0");
-        fs::write(dir.join(QEMU), "disabled\n").unwrap();
-        fs::write(dir.join(NAME), "enabled\n").unwrap();
+        fs::write(dir.join(QEMU), entry("disabled")).unwrap();
+        fs::write(dir.join(NAME), entry("enabled")).unwrap();
         uninstall(&dir).unwrap();
         assert_eq!(fs::read_to_string(dir.join(NAME)).unwrap(), "-1");
         assert_eq!(fs::read_to_string(dir.join(QEMU)).unwrap(), "1");
+        let _ = fs::remove_dir_all(dir);
+    }
+
+    #[test]
+    fn a_replaced_entry_is_never_missed() {
+        let dir = instance("next");
+        fs::write(dir.join(NAME), entry("enabled")).unwrap();
+        fs::write(dir.join("qemu-x86_64-other"), entry("enabled")).unwrap();
+        fs::write(dir.join("rosetta"), entry("enabled")).unwrap();
+        let said = install(&plan(&dir, false)).unwrap();
+        assert!(said.contains("note: qemu-x86_64-other is registered too") && said.contains("note: rosetta is"), "{said}");
+        // (These files stay what they are; the kernel's would be gone.)
+        assert_eq!(fs::read_to_string(dir.join(NAME)).unwrap(), "-1");
+        assert!(fs::read_to_string(dir.join("register")).unwrap().starts_with(":xemu-x86_64:M:"));
+        let said = install(&plan(&dir, true)).unwrap();
+        assert!(said.contains("disabled qemu-x86_64-other") && said.contains("note: rosetta is"), "{said}");
         let _ = fs::remove_dir_all(dir);
     }
 
@@ -198,9 +264,10 @@ mod tests {
 
     #[test]
     fn refuses_what_the_kernel_would() {
-        assert!(registration(Path::new("/a:b"), FLAGS).is_err());
+        assert!(registration(NAME, Path::new("/a:b"), FLAGS).is_err());
+        assert!(registration(NAME, Path::new(&format!("/{}", "x".repeat(2000))), FLAGS).is_err());
         assert!(check_flags("FX").is_err());
         assert!(check_path("relative").is_err() && check_path("/nonexistent/xemu").is_err());
-        assert!(command(&["install".into(), "--nonsense".into()]).is_err());
+        assert_eq!((flags_for("5.10.0-30-arm64"), flags_for("5.12.0"), flags_for("")), ("OCF", "POCF", "POCF"));
     }
 }

@@ -31,6 +31,14 @@ pub(super) fn own_memory(size: u64, prot: i32) -> Result<u64, Errno> {
     Ok(at)
 }
 
+/// Would the kernel give us memory for code, `size` bytes of it?
+pub fn probe(size: u64) -> Result<(), Errno> {
+    let at = own_memory(size, libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC)?;
+    super::reserved::release(at, size);
+    // SAFETY: the mapping that was just made, of which nobody knows.
+    unsafe { sys::call(libc::SYS_munmap, [at, size, 0, 0, 0, 0]) }.map(drop)
+}
+
 impl Arena {
     /// Maps `size` bytes (at most 128 MiB, so that a branch reaches everywhere) and places the stubs.
     pub fn new(size: u64, stubs: &Stubs) -> Result<Arena, Errno> {

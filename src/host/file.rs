@@ -214,3 +214,20 @@ pub fn mount(source: &[u8], target: &[u8], kind: &[u8]) -> Result<(), Errno> {
     // SAFETY: three strings that outlive the call.
     unsafe { sys::call(libc::SYS_mount, [source.as_ptr() as u64, target.as_ptr() as u64, kind.as_ptr() as u64, 0, 0, 0]) }.map(drop)
 }
+
+/// An executable file that only lives in memory (memfd_create(2)), holding `content`. It stays open over execve.
+pub fn memory_file(name: &std::ffi::CStr, content: &[u8]) -> Result<Fd, Errno> {
+    // Since Linux 6.3 executable ones may have to be asked for; older kernels do not know the flag.
+    const MFD_EXEC: u64 = 0x10;
+    let create = |flags: u64| {
+        // SAFETY: a terminated string.
+        unsafe { sys::call(libc::SYS_memfd_create, [name.as_ptr() as u64, flags, 0, 0, 0, 0]) }
+    };
+    let fd = Fd(create(MFD_EXEC).or_else(|e| if e == Errno(libc::EINVAL) { create(0) } else { Err(e) })? as i32);
+    let mut done = 0;
+    while done < content.len() {
+        // SAFETY: the rest of `content`.
+        done += unsafe { sys::call(libc::SYS_write, [fd.0 as u64, content[done..].as_ptr() as u64, (content.len() - done) as u64, 0, 0, 0]) }? as usize;
+    }
+    Ok(fd)
+}

@@ -135,3 +135,31 @@ fn empty_variables_are_as_good_as_none() {
     assert!(options.strace && options.log.as_deref() == Some("warn"));
     assert!(from_environment(&mut options, &[b"XEMU_CACHE_SIZE=many"]).is_err());
 }
+
+#[test]
+fn settings_of_a_copy_are_checked() {
+    assert_eq!(check_setting("XEMU_CPU=v2"), Ok(()));
+    assert_eq!(check_setting("XEMU_CACHE_SIZE=32M"), Ok(()));
+    for bad in ["XEMU_CPU", "XEMU_CPU=nonsense", "XEMU_LOG_FILE=/tmp/x", "XEMU_STRACE=1", "XEMU_LOG=a\nb"] {
+        assert!(check_setting(bad).is_err(), "{bad}");
+    }
+    // Another machine's model in QEMU's variable does not take a copy's away.
+    let mut options = Options::default();
+    for line in [&b"XEMU_CPU=v2"[..], b"QEMU_CPU=neoverse-n1"] {
+        from_environment(&mut options, &[line]).unwrap();
+    }
+    assert_eq!(options.cpu.as_deref(), Some("v2"));
+    // Each is a variable of the table, which can be set.
+    for name in embedded::ALLOWED {
+        assert!(TABLE.iter().any(|r| r.env.contains(&name)), "{name}");
+    }
+}
+
+#[test]
+fn the_settings_of_the_daemonset_can_be_embedded() {
+    let text = include_str!("../../deploy/kubernetes/base/settings.yaml");
+    let data = text.split("\ndata:\n").nth(1).unwrap().lines().map(str::trim).filter(|l| !l.starts_with('#'));
+    let lines: Vec<String> = data.map(|l| l.replacen(": ", "=", 1).replace('"', "")).collect();
+    assert!(lines.len() >= 2);
+    lines.iter().for_each(|l| check_setting(l).unwrap());
+}

@@ -13,3 +13,5 @@ has "install" "$($NODE/xemu binfmt install)" "registered xemu-x86_64"
 said=$(guest /.guests/c/hello-static 2>&1); same "by the kernel: exit" $? 126
 same "by the kernel" "$said" "$line"
 has "uninstall" "$($NODE/xemu binfmt uninstall)" "removed xemu-x86_64"
+has "doctor" "$($NODE/xemu doctor)" "failure  page size: 16384 bytes"
+$NODE/xemu doctor >/dev/null; same "doctor: exit" $? 1

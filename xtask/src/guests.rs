@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The target of guests written in Rust or assembler.
 const GUEST_TARGET: &str = "x86_64-unknown-linux-musl";
@@ -86,8 +87,15 @@ impl Guest {
             "go" => return self.build_go(),
             _ => self.rust_compiler(folder)?,
         };
-        let output = compiler.arg("-o").arg(&path).output().map_err(|e| format!("{:?}: {e}", compiler.get_program()))?;
-        if output.status.success() { Ok(path) } else { Err(format!("{} does not build:\n{}", self.name, String::from_utf8_lossy(&output.stderr))) }
+        // Several tests may want it at once: it is there when it is whole.
+        static SERIAL: AtomicUsize = AtomicUsize::new(0);
+        let new = path.with_extension(format!("new-{}-{}", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed)));
+        let output = compiler.arg("-o").arg(&new).output().map_err(|e| format!("{:?}: {e}", compiler.get_program()))?;
+        if !output.status.success() {
+            return Err(format!("{} does not build:\n{}", self.name, String::from_utf8_lossy(&output.stderr)));
+        }
+        fs::rename(&new, &path).map_err(|e| format!("{}: {e}", path.display()))?;
+        Ok(path)
     }
 
     fn c_compiler(&self) -> Result<Command> {

@@ -4,7 +4,10 @@
 
 mod apt;
 mod bench;
+mod deb;
 mod decode_check;
+#[cfg(test)]
+mod deploy;
 mod directives;
 mod e2e;
 mod emulator;
@@ -18,6 +21,7 @@ mod rootfs;
 mod run;
 mod test;
 mod tools;
+mod tree;
 
 use std::process::ExitCode;
 
@@ -30,6 +34,7 @@ cargo xtask COMMAND
   e2e [OPTIONS]             xemu as the kernel's interpreter: in a private binfmt_misc, and on an ARM64 kernel
   decode-check [OPTIONS]    lengths and mnemonics of random bytes and of programs, by two decoders
   image [OPTIONS] [OUT]     the container image that registers xemu on a node
+  deb [OPTIONS] [OUT]       the Debian package for arm64
   guests                    build the guest programs of fixtures/guests into target/guests
   rootfs [amd64|arm64]      fetch the Debian root file systems that tests and benchmarks use";
 
@@ -50,6 +55,7 @@ fn main() -> ExitCode {
         "decode-check" => decode_check::main(args),
         "fuzz-isa" => fuzz::main(args),
         "e2e" => e2e::main(args),
+        "deb" => deb::main(args),
         "guests" => guests::main(args),
         "image" => image::main(args),
         "rootfs" => rootfs::main(args),

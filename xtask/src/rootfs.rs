@@ -28,18 +28,36 @@ const WORLD: &[&str] = &[
 /// What the arm64 one holds: the native builds that benchmarks compare with.
 const ARM64: &[&str] = &["base-files", "bash", "coreutils", "gzip", "libc-bin", "perl-base", "python3", "sqlite3"];
 
+/// What `small` holds: an amd64 image as people make them, Debian with one server in it.
+const SMALL: &[&str] = &[
+    "base-files", "base-passwd", "bash", "busybox-static", "coreutils", "dash", "debianutils", "diffutils", "findutils", "grep", "hostname", "libc-bin", "passwd", "perl-base",
+    "redis-server", "redis-tools", "sed", "tar", "util-linux",
+];
+
+/// What `node` holds: an arm64 machine that runs containers.
+const NODE: &[&str] = &[
+    "base-files", "base-passwd", "bash", "conmon", "coreutils", "crun", "dash", "dpkg", "findutils", "gawk", "grep", "gzip", "iproute2", "libc-bin", "mount", "netavark", "nftables", "podman",
+    "procps", "sed", "tar", "util-linux",
+];
+
 /// Unpacked before the rest, because its links (`/bin` to `usr/bin`) say where the rest goes.
 const FIRST: &str = "base-files";
 
 /// Folders that enter.sh mounts something over.
 const MOUNT_POINTS: &[&str] = &["proc", "dev", "tmp", ".xemu", ".cases", ".guests"];
 
-/// The root file system `name` (amd64, arm64 or world), made if it is not there or its package list has changed.
+/// The root file system `name` (amd64, world and small; arm64 and node), made if it is not there or its package list has changed.
 pub fn ensure(name: &str) -> Result<PathBuf> {
-    let arch = if name == "world" { "amd64" } else { name };
+    let arch = match name {
+        "world" | "small" => "amd64",
+        "node" => "arm64",
+        other => other,
+    };
     let packages = match name {
         "amd64" => AMD64.to_vec(),
         "world" => WORLD.to_vec(),
+        "small" => SMALL.to_vec(),
+        "node" => NODE.to_vec(),
         // The Go compiler that makes guests is the native one.
         "arm64" if !project::HOST_IS_X86 => [ARM64, &["golang-go"]].concat(),
         "arm64" => ARM64.to_vec(),
@@ -62,7 +80,7 @@ pub fn ensure(name: &str) -> Result<PathBuf> {
     suite.unpack(&[&format!("{FIRST}:{arch}")], &new)?;
     suite.unpack_closure(name, arch, &packages, &new)?;
     finish(&new).map_err(|e| format!("{}: {e}", new.display()))?;
-    if arch == "amd64" && project::HOST_IS_X86 {
+    if packages.contains(&"python3") && arch == "amd64" && project::HOST_IS_X86 {
         compile_python(&new)?;
     }
     fs::write(new.join(".packages"), wanted).map_err(|e| format!("{}: {e}", new.display()))?;

@@ -1,7 +1,8 @@
 //! The scripts of `tests/e2e`, and what their directives say.
 //!
 //! `where`: places that it runs in (`namespace`, `vm`). `run`: `guest`, inside the amd64 root file system by its own bash, with output that must be the
-//! native one; or `node`, outside of it, by the node's shell after tests/e2e/lib/node.sh, reporting each check in a line `ok - WHAT` or `not ok - WHAT`.
+//! native one; or `node`, outside of it, by the node's shell after tests/e2e/lib/node.sh, reporting each check in a line `ok - WHAT` or `not ok - WHAT`;
+//! or `host`, likewise, by bash in an arm64 Debian that has podman (in the machine only).
 //! `flags`: those of the registration (F if absent). `command`: what runs a guest script (`SCRIPT` is replaced). `expect = differs`: the output must not
 //! be the native one. `needs`: guests of fixtures/guests. `limit`: seconds.
 //! `kernel`: the flavour of the machine's kernel, if it is not the usual one.
@@ -44,7 +45,7 @@ pub fn list(place: &str) -> Result<Vec<Scenario>> {
     };
     let mut found: Vec<Scenario> = paths.into_iter().map(read).collect();
     if let Some(wrong) =
-        found.iter().find(|s| s.directives.words("where").is_empty() || s.directives.get("run").is_none_or(|r| r != "guest" && r != "node"))
+        found.iter().find(|s| s.directives.words("where").is_empty() || s.directives.get("run").is_none_or(|r| !["guest", "node", "host"].contains(&r)))
     {
         return Err(format!("tests/e2e/{}.sh does not say where and how it runs", wrong.stem));
     }
@@ -53,9 +54,14 @@ pub fn list(place: &str) -> Result<Vec<Scenario>> {
 }
 
 impl Scenario {
-    /// Whether it runs on the node, outside the root file system.
+    /// How it runs: `guest`, `node` or `host`.
+    pub fn kind(&self) -> &str {
+        self.directives.get("run").unwrap_or_default()
+    }
+
+    /// Whether it runs outside the root file system, and reports what it checked.
     pub fn on_node(&self) -> bool {
-        self.directives.get("run") == Some("node")
+        self.kind() != "guest"
     }
 
     /// Flags of the registration.

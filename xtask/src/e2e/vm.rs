@@ -5,6 +5,7 @@
 
 use super::kernel::Kernel;
 use super::scenario::{self, Scenario};
+use crate::image::Platform;
 use crate::process::{Outcome, run};
 use crate::{Result, project, rootfs, tools};
 use std::fs;
@@ -18,7 +19,7 @@ const PROCESSORS: &str = "2";
 /// Room for results, in bytes.
 const RESULTS_SIZE: u64 = 64 << 20;
 /// Room in the root file system's image beyond what it holds.
-const IMAGE_SPARE: u64 = 128 << 20;
+const IMAGE_SPARE: u64 = 512 << 20;
 /// Time for the boot and the end.
 const BOOT_LIMIT: Duration = Duration::from_secs(180);
 /// What init.sh says last.
@@ -73,7 +74,11 @@ pub fn run_scripts(flavour: &str, xemu: &Path, scripts: &[Scenario]) -> Result<F
     let mut qemu = machine();
     qemu.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(&ramdisk);
     qemu.args(["-append", "console=ttyAMA0 quiet loglevel=4 panic=-1 mitigations=off random.trust_cpu=1"]);
-    for (number, (path, options)) in [(image()?, "snapshot=on"), (payload, "readonly=on"), (results.clone(), "")].into_iter().enumerate() {
+    let mut disks = vec![(image("amd64")?, "snapshot=on"), (payload, "readonly=on"), (results.clone(), "")];
+    if with_host(scripts) {
+        disks.push((image("node")?, "snapshot=on"));
+    }
+    for (number, (path, options)) in disks.into_iter().enumerate() {
         let drive = format!("if=none,id=d{number},format=raw,cache=unsafe,file={},{options}", path.display());
         qemu.args(["-drive", drive.trim_end_matches(','), "-device", &format!("virtio-blk-pci,drive=d{number}")]);
     }
@@ -92,6 +97,11 @@ pub fn run_scripts(flavour: &str, xemu: &Path, scripts: &[Scenario]) -> Result<F
     fs::create_dir_all(&unpacked).map_err(failed)?;
     tar(Command::new("tar").arg("-xf").arg(&results).arg("-C").arg(&unpacked))?;
     Ok(Finished { folder, console })
+}
+
+/// Does any of them need the Debian that runs containers?
+fn with_host(scripts: &[Scenario]) -> bool {
+    scripts.iter().any(|s| s.kind() == "host")
 }
 
 /// qemu without anything that the tests do not need; with the processor's own virtualisation where that is to be had.
@@ -125,13 +135,17 @@ fn pack(dir: &Path, archive: &Path, xemu: &Path, scripts: &[Scenario]) -> Result
         fs::copy(project::target("guests").join(guest), &to).map_err(|e| format!("{guest}: {e}"))?;
     }
     let binary = fs::read(xemu).map_err(|e| format!("{}: {e}", xemu.display()))?;
-    fs::write(dir.join("image.tar"), crate::image::archive(&binary).0).map_err(failed)?;
+    fs::write(dir.join("image.tar"), crate::image::archive(&[Platform { architecture: "arm64", xemu: &binary }], None).0).map_err(failed)?;
+    if with_host(scripts) {
+        tar(Command::new("tar").arg("-cf").arg(dir.join("small.tar")).arg("-C").arg(rootfs::ensure("small")?).args(["--exclude=./usr/share/doc", "."]))?;
+        fs::write(dir.join("xemu.deb"), crate::deb::package(&binary, "{}\n")).map_err(failed)?;
+    }
     // With its mode.
     fs::copy(xemu, dir.join("xemu")).map_err(failed)?;
     fs::write(dir.join("run.sh"), include_str!("run.sh")).map_err(failed)?;
     let line = |s: &Scenario| {
         let words: Vec<String> = s.command().iter().map(|w| w.to_string_lossy().into_owned()).collect();
-        format!("{} {} {} {}\n", if s.on_node() { "node" } else { "guest" }, s.stem, s.limit().as_secs(), words.join(" "))
+        format!("{} {} {} {}\n", s.kind(), s.stem, s.limit().as_secs(), words.join(" "))
     };
     fs::write(dir.join("list"), scripts.iter().map(line).collect::<String>()).map_err(failed)?;
     // A disk has whole sectors, and the archive whole records of 10 KiB.
@@ -143,11 +157,11 @@ fn tar(command: &mut Command) -> Result<()> {
     if output.status.success() { Ok(()) } else { Err(format!("tar: {}", String::from_utf8_lossy(&output.stderr))) }
 }
 
-/// The amd64 root file system as a disk, made again when that has changed.
-fn image() -> Result<PathBuf> {
+/// A root file system as a disk, made again when that has changed.
+fn image(name: &str) -> Result<PathBuf> {
     tools::need_program("mke2fs", "e2fsprogs")?;
-    let root = rootfs::ensure("amd64")?;
-    let (image, stamp) = (project::target("e2e/rootfs-amd64.img"), project::target("e2e/rootfs-amd64.packages"));
+    let root = rootfs::ensure(name)?;
+    let (image, stamp) = (project::target(&format!("e2e/rootfs-{name}.img")), project::target(&format!("e2e/rootfs-{name}.packages")));
     let wanted = fs::read_to_string(root.join(".packages")).unwrap_or_default();
     if image.is_file() && fs::read_to_string(&stamp).is_ok_and(|t| t == wanted) {
         return Ok(image);
