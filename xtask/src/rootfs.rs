@@ -25,8 +25,11 @@ const WORLD: &[&str] = &[
     "redis-server", "redis-tools", "rsyslog", "ruby", "sed", "sudo", "tar", "util-linux", "valkey-server",
 ];
 
-/// What the arm64 one holds: the native builds that benchmarks compare with.
-const ARM64: &[&str] = &["base-files", "bash", "coreutils", "gzip", "libc-bin", "perl-base", "python3", "sqlite3"];
+/// What the one named `bench` (amd64) and the arm64 one hold: the programs of benchmarks, and the native builds that they are compared with.
+const BENCH: &[&str] = &[
+    "base-files", "bash", "bc", "bzip2", "coreutils", "gawk", "gcc", "git", "grep", "gzip", "jq", "libc-bin", "lua5.4", "luajit", "nodejs", "openssl", "perl-base", "python3", "sed",
+    "sqlite3", "xz-utils", "zstd",
+];
 
 /// Unpacked before the rest, because its links (`/bin` to `usr/bin`) say where the rest goes.
 const FIRST: &str = "base-files";
@@ -34,15 +37,15 @@ const FIRST: &str = "base-files";
 /// Folders that enter.sh mounts something over.
 const MOUNT_POINTS: &[&str] = &["proc", "dev", "tmp", ".xemu", ".cases", ".guests"];
 
-/// The root file system `name` (amd64, arm64 or world), made if it is not there or its package list has changed.
+/// The root file system `name` (amd64, arm64, bench or world), made if it is not there or its package list has changed.
 pub fn ensure(name: &str) -> Result<PathBuf> {
-    let arch = if name == "world" { "amd64" } else { name };
+    let arch = if name == "arm64" { "arm64" } else { "amd64" };
     let packages = match name {
         "amd64" => AMD64.to_vec(),
         "world" => WORLD.to_vec(),
         // The Go compiler that makes guests is the native one.
-        "arm64" if !project::HOST_IS_X86 => [ARM64, &["golang-go"]].concat(),
-        "arm64" => ARM64.to_vec(),
+        "arm64" if !project::HOST_IS_X86 => [BENCH, &["golang-go"]].concat(),
+        "arm64" | "bench" => BENCH.to_vec(),
         _ => return Err(format!("no root file system {name:?}")),
     };
     let dir = project::target(&format!("rootfs-{name}"));
