@@ -65,8 +65,11 @@ pub fn ensure(name: &str) -> Result<PathBuf> {
     suite.unpack(&[&format!("{FIRST}:{arch}")], &new)?;
     suite.unpack_closure(name, arch, &packages, &new)?;
     finish(&new).map_err(|e| format!("{}: {e}", new.display()))?;
-    if arch == "amd64" && project::HOST_IS_X86 {
+    if arch == project::HOST_ARCH {
         compile_python(&new)?;
+    } else if name == "arm64" {
+        // What is compiled is the same on every architecture.
+        copy_compiled(&ensure("bench")?.join(PYTHON), &new.join(PYTHON)).map_err(|e| format!("{}: {e}", new.display()))?;
     }
     fs::write(new.join(".packages"), wanted).map_err(|e| format!("{}: {e}", new.display()))?;
     fs::rename(&new, &dir).map_err(|e| format!("{}: {e}", dir.display()))?;
@@ -92,14 +95,32 @@ fn finish(root: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Python's library below a root.
+const PYTHON: &str = "usr/lib/python3.13";
+
+/// Copies Python's compiled modules from one tree to another.
+fn copy_compiled(from: &Path, to: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(from)?.flatten() {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        let is_tree = entry.file_type()?.is_dir();
+        if is_tree && (entry.file_name() == "__pycache__" || to.is_dir()) {
+            fs::create_dir_all(&to)?;
+            copy_compiled(&from, &to)?;
+        } else if !is_tree && from.extension().is_some_and(|x| x == "pyc") {
+            fs::copy(&from, &to)?;
+        }
+    }
+    Ok(())
+}
+
 /// Python's modules are compiled once, natively: under an emulator every start would do it again.
 fn compile_python(root: &Path) -> Result<()> {
     let mut place = Place::new(root);
     place.writable = true;
-    let args = ["-m", "compileall", "-q", "-j", "0", "-x", "bad_|badsyntax|lib2to3", "/usr/lib/python3.13"].map(OsString::from);
+    let args = ["-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", "-x", "bad_|badsyntax|lib2to3", "/usr/lib/python3.13"].map(OsString::from);
     let output = place.command(&[OsStr::new("/usr/bin/python3").into()], &args)?.output().map_err(|e| format!("unshare: {e}"))?;
     // Some files of the test suite are broken on purpose, so the exit code says nothing; that it started does.
-    if root.join("usr/lib/python3.13/__pycache__").is_dir() {
+    if root.join(PYTHON).join("__pycache__").is_dir() {
         Ok(())
     } else {
         Err(format!("programs do not start in {}: {}", root.display(), String::from_utf8_lossy(&output.stderr)))

@@ -10,7 +10,8 @@ use crate::process::{Outcome, run as run_process};
 use crate::{Result, project, tools};
 use std::collections::HashMap;
 use std::fs;
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -69,7 +70,7 @@ impl Counter {
         let mut total = Ran { measure: Measure::default(), outcome: Outcome { stdout: Vec::new(), stderr: Vec::new(), end: String::new() }, hot: Vec::new() };
         for words in side.processes(row, inputs)? {
             // Several threads count into the same places: exact counts cost more there.
-            let ran = self.process(&words, side, inputs, row.group == Group::System && row.name.starts_with("threads"), hot)?;
+            let ran = self.process(&words, side.shared(row)?.as_deref(), side, inputs, row.group == Group::System && row.name.starts_with("threads"), hot)?;
             add(&mut total.measure, &ran.measure);
             total.outcome.stdout.extend(ran.outcome.stdout);
             total.outcome.stderr.extend(ran.outcome.stderr);
@@ -79,20 +80,21 @@ impl Counter {
         Ok(total)
     }
 
-    fn process(&self, words: &Words, side: &Side, inputs: &Inputs, exact: bool, hot: usize) -> Result<Ran> {
+    /// Runs one process, with `share` in the place of /usr/share.
+    fn process(&self, words: &Words, share: Option<&Path>, side: &Side, inputs: &Inputs, exact: bool, hot: usize) -> Result<Ran> {
         let counts = inputs.work.join(format!("count-{}", std::process::id()));
         let _ = fs::remove_file(&counts);
         let mut command = match self {
             Counter::Plugin { qemu, plugin } => {
                 let option = format!("{},out={},exact={},hot={hot}", plugin.display(), counts.display(), u8::from(exact));
-                let mut command = Command::new(qemu);
+                let mut command = with_share(share, qemu.as_os_str())?;
                 command.args(["-cpu", CPU, "-plugin", &option]).args(words).env_clear();
                 let runner = format!("{} -cpu {CPU} -plugin {option}", qemu.display());
                 command.env(RUNNER_VARIABLE, runner);
                 command
             }
             Counter::Perf => {
-                let mut command = Command::new(std::env::current_exe().map_err(|e| e.to_string())?);
+                let mut command = with_share(share, std::env::current_exe().map_err(|e| e.to_string())?.as_os_str())?;
                 command.args(["bench", super::perf::CHILD]).arg(&counts).args(words).env_clear();
                 command
             }
@@ -116,6 +118,18 @@ impl Counter {
         measure.wall = run.time.as_secs_f64() * 1e3;
         Ok(Ran { measure, outcome: run.outcome, hot: blocks })
     }
+}
+
+/// A command that starts `program` where `share` is /usr/share: programs look for their files there by absolute names.
+fn with_share(share: Option<&Path>, program: &OsStr) -> Result<Command> {
+    let Some(share) = share else { return Ok(Command::new(program)) };
+    tools::need_program("unshare", "util-linux")?;
+    let mut command = Command::new("unshare");
+    if !tools::is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command.args(["--mount", "/bin/sh", "-c", "mount --bind \"$1\" /usr/share && shift && exec \"$@\"", "share"]).arg(share).arg(program);
+    Ok(command)
 }
 
 fn pairs(line: &str) -> HashMap<&str, &str> {
@@ -172,7 +186,7 @@ pub fn translated(row: &Row, xemu: &Side, inputs: &Inputs) -> Result<u64> {
         let _ = fs::remove_file(&log);
         let runner = crate::emulator::host_runner()?;
         let words = [runner.clone(), words].concat();
-        let mut command = Command::new(&words[0]);
+        let mut command = with_share(xemu.shared(row)?.as_deref(), &words[0])?;
         command.args(&words[1..]).env_clear().envs(inputs::environment(&inputs.work)).current_dir(&inputs.work);
         command.env("XEMU_DUMP", "guest").env("XEMU_LOG_FILE", &log);
         run_process(command, LIMIT)?;

@@ -153,6 +153,8 @@ fn measure(args: &Arguments, rows: &[&Row]) -> Result<(Report, usize)> {
             bar.inc(1);
             let problem = match (&ran, &native) {
                 (Err(reason), _) => Some(reason.clone()),
+                // What the steps of a compilation say names architectures.
+                (Ok(ran), Some(native)) if matches!(row.program, Program::Steps(_)) => (ran.outcome.end != native.outcome.end).then(|| format!("ended with {}", ran.outcome.end)),
                 (Ok(ran), Some(native)) => ran.outcome.difference(&native.outcome),
                 _ => None,
             };

@@ -52,16 +52,27 @@ impl Side {
         if self.name == "native" { "arm64" } else { "amd64" }
     }
 
+    fn root(&self) -> Result<PathBuf> {
+        rootfs::ensure(if self.arch() == "arm64" { "arm64" } else { "bench" })
+    }
+
+    /// What stands in the place of /usr/share while a row runs.
+    pub fn shared(&self, row: &Row) -> Result<Option<PathBuf>> {
+        Ok(match row.program {
+            Program::Source { .. } => None,
+            _ => Some(self.root()?.join("usr/share")),
+        })
+    }
+
     /// The processes that make up a benchmark.
     pub fn processes(&self, row: &Row, inputs: &Inputs) -> Result<Vec<Words>> {
         let arch = self.arch();
         let words = |words: &[&str]| -> Words { words.iter().map(|w| OsString::from(inputs.replace(w, arch))).collect() };
-        let root = || rootfs::ensure(if arch == "arm64" { "arm64" } else { "bench" });
         let starts: Vec<Words> = match &row.program {
             Program::Source { .. } => vec![vec![build(row, arch, self.name == "box64", &inputs.work)?.into()]],
-            Program::Debian(path) => vec![self.debian(&root()?, path)],
+            Program::Debian(path) => vec![self.debian(&self.root()?, path)],
             Program::Steps(steps) => {
-                let step = |s: &&[&str]| Ok([self.debian(&root()?, &inputs.replace(s[0], arch)), words(&s[1..])].concat());
+                let step = |s: &&[&str]| Ok([self.debian(&self.root()?, &inputs.replace(s[0], arch)), words(&s[1..])].concat());
                 steps.iter().map(step).collect::<Result<_>>()?
             }
         };
