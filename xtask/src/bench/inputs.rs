@@ -30,9 +30,9 @@ impl Inputs {
         for entry in fs::read_dir(&sources).map_err(|e| format!("{}: {e}", sources.display()))?.flatten() {
             fs::copy(entry.path(), inputs.work.join(entry.file_name())).map_err(|e| format!("{}: {e}", entry.path().display()))?;
         }
-        inputs.make("input.txt", || text(1_200_000, 1))?;
-        inputs.make("other.txt", || text(1_200_000, 1).replace("registers guest", "registers host").replace("f2", "f3"))?;
-        inputs.make("large.txt", || text(24_000_000, 2))?;
+        inputs.make("input.txt", || text(600_000, 1))?;
+        inputs.make("other.txt", || text(600_000, 1).replace("registers guest", "registers host").replace("f2", "f3"))?;
+        inputs.make("large.txt", || text(12_000_000, 2))?;
         inputs.make("input.json", || json(9_000))?;
         if programs {
             inputs.compress()?;
@@ -44,7 +44,7 @@ impl Inputs {
         let path = self.work.join(name);
         let stamp = self.work.join(format!("{name}.made"));
         // A change of the generators is a change of this number.
-        let version = "1";
+        let version = "2";
         if path.exists() && fs::read_to_string(&stamp).is_ok_and(|s| s == version) {
             return Ok(());
         }
