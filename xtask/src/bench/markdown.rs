@@ -2,7 +2,7 @@
 
 use super::measure::{Measure, Report, Row};
 use super::report::{ahead, definition, met, per_thousand, verdict};
-use super::rows::{Group, MEANS, Mean};
+use super::rows::{COSTS, Group, MEANS, Mean};
 use std::fmt::Write as _;
 
 /// The document.
@@ -40,6 +40,7 @@ pub fn document(report: &Report) -> String {
             table(&mut text, group, &rows);
         }
     }
+    costs(&mut text, report);
     text += "\n## What else was executed\n\nUnder xemu; loads, stores, barriers (DMB, DSB) and accesses with acquire or release per 1,000 instructions, in relaxed and in ordered mode. \"own\": share \
              of the instructions that are xemu's own code (translation, system calls, helpers), not translated code. Page faults and time include those of the machine's own emulator, where there \
              is one; memory is what the process holds at its end there, and its peak on ARM64 machines.\n\n\
@@ -56,6 +57,23 @@ pub fn document(report: &Report) -> String {
         text += &failed.concat();
     }
     text
+}
+
+/// What single things cost, from the rows that repeat them.
+fn costs(text: &mut String, report: &Report) {
+    let cost = |row: &Row, side: &str, count: f64| row.side(side).map_or("-".into(), |m| format!("{:.0}", m.instructions as f64 / count));
+    let mut lines = String::new();
+    for (name, per, what) in COSTS {
+        let count = definition(name).and_then(|d| d.args.first()?.parse::<f64>().ok());
+        if let (Some(row), Some(count)) = (report.rows.iter().find(|r| r.name == *name), count.map(|n| n * per)) {
+            let of = |side| cost(row, side, count);
+            let _ = writeln!(lines, "| {what} | {} | {} | {} | {} |", of("native"), of("xemu"), of("ordered"), of("qemu"));
+        }
+    }
+    if !lines.is_empty() {
+        *text += "\n## What one costs\n\nExecuted instructions outside the kernel, start-up included.\n\n| | native | xemu | ordered | QEMU |\n|---|---|---|---|---|\n";
+        *text += &lines;
+    }
 }
 
 fn first_line(text: &str) -> String {

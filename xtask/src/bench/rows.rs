@@ -91,3 +91,12 @@ pub enum Mean {
     /// The cold process in ordered mode.
     Ordered,
 }
+
+/// What one of something costs: the benchmark that does it, how often per unit of its first argument, and its name. In executed instructions.
+pub const COSTS: &[(&str, f64, &str)] = &[
+    ("syscalls", 2.3125, "system call (getppid, lseek, some read and fstat)"),
+    ("signals", 1.0, "signal: kill, handler, return"),
+    ("forks", 1.0, "process: fork, a little work, exit, wait"),
+    ("selfmod", 1.0, "function rewritten and called"),
+    ("far", 1.0, "indirect call whose target shares its place in the inline table"),
+];
