@@ -77,7 +77,7 @@ fn costs(text: &mut String, report: &Report) {
 }
 
 fn first_line(text: &str) -> String {
-    let line = text.lines().map(str::trim).find(|l| !l.is_empty()).unwrap_or_default();
+    let line = text.lines().map(str::trim).find(|l| !l.is_empty() && !l.ends_with(':')).unwrap_or_default();
     // Paths of the machine that measured say nothing to a reader.
     line.split(' ').filter(|w| !w.contains('/')).collect::<Vec<_>>().join(" ")
 }
