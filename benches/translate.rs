@@ -1,12 +1,13 @@
-//! Cost of translation, on the code of a real program: nanoseconds per guest instruction to decode, annotate and emit.
-//! `cargo bench --bench translate`; for exact instruction counts run it with `-- --test` under a counting tool.
+//! Cost of translation, on the code of a real program: nanoseconds per guest instruction to decode, annotate, emit and link, and what is done
+//! once or per miss. `cargo bench --bench translate`. What needs translated code to run (a miss, a system call, a signal) is counted by
+//! `cargo xtask bench` instead, in executed instructions.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use xemu::decode::{CodeSource, Limits, Region, decode_region};
-use xemu::emit::Features;
+use xemu::emit::{Features, patch_branch, stubs};
 use xemu::guest::Addr;
 use xemu::optimize::liveness;
-use xemu::translate::{Options, translate};
+use xemu::translate::{ExitKind, Options, translate};
 
 /// Guest code: functions of this benchmark's own binary where it is x86_64, else a synthetic mix.
 struct Text {
@@ -63,7 +64,32 @@ fn bench(c: &mut Criterion) {
     let mut annotated = regions(&text);
     group.bench_function("annotate", |b| b.iter(|| annotated.iter_mut().for_each(|r| liveness(r, &text))));
     group.bench_function("emit", |b| b.iter(|| annotated.iter().map(|r| translate(r, &options).code.len()).sum::<usize>()));
+    // Linking: every direct exit's target is looked up among all entries, and the word made that branches there.
+    let emitted: Vec<_> = annotated.iter().map(|r| translate(r, &options)).collect();
+    let mut entries = rustc_hash::FxHashMap::default();
+    let mut at = 0u64;
+    let placed: Vec<_> = emitted.iter().map(|e| (std::mem::replace(&mut at, at + e.code.len() as u64), e)).collect();
+    for (host, e) in &placed {
+        entries.extend(e.entries.iter().map(|entry| (entry.guest.0, host + entry.host as u64)));
+    }
+    let link = |(host, e): &(u64, &xemu::translate::Emitted)| {
+        let word = |x: &xemu::translate::ExitSite| match x.kind {
+            ExitKind::Direct { target, patch, .. } => patch_branch(*entries.get(&target.0)? as i64 - (host + patch as u64) as i64),
+            _ => None,
+        };
+        e.exits.iter().filter_map(word).fold(0u32, |a, w| a ^ w)
+    };
+    group.bench_function("link", |b| b.iter(|| placed.iter().map(link).fold(0, |a, w| a ^ w)));
     group.finish();
+
+    let mut once = c.benchmark_group("once");
+    once.bench_function("stubs", |b| b.iter(|| stubs::assemble(Features::NEOVERSE_N1).code.len()));
+    let guests: Vec<u64> = entries.keys().copied().collect();
+    once.throughput(criterion::Throughput::Elements(guests.len() as u64));
+    // What a miss of the inline table asks in turn: its place in the second table, then the cache of all entries.
+    once.bench_function("places", |b| b.iter(|| guests.iter().map(|g| stubs::places(*g)[1]).fold(0, |a, p| a ^ p)));
+    once.bench_function("lookup", |b| b.iter(|| guests.iter().filter_map(|g| entries.get(g)).fold(0, |a, h| a ^ h)));
+    once.finish();
 }
 
 criterion_group!(benches, bench);

@@ -51,6 +51,8 @@ pub struct Options {
     pub precise_flags: bool,
     /// --strict-align.
     pub strict_align: bool,
+    /// --ordered: x86's memory order from the start.
+    pub ordered: bool,
     /// --unsafe-fast-nan.
     pub unsafe_fast_nan: bool,
     /// --host-features: instead of what the host says.
@@ -175,6 +177,7 @@ const TABLE: &[Row] = &[
     Row { names: &["-tb-size"], env: &["QEMU_TB_SIZE"], arg: Value("MIB"), help: "the same in MiB", set: |o, v| Ok(o.cache_size = Some(number(v)?.saturating_mul(1 << 20))) },
     Row { names: &["--precise-flags"], env: &["XEMU_PRECISE_FLAGS"], arg: Flag, help: "exact arithmetic flags at every fault and signal", set: |o, _| Ok(o.precise_flags = true) },
     Row { names: &["--strict-align"], env: &["XEMU_STRICT_ALIGN"], arg: Flag, help: "honour EFLAGS.AC", set: |o, _| Ok(o.strict_align = true) },
+    Row { names: &["--ordered"], env: &["XEMU_ORDERED"], arg: Flag, help: "keep x86's memory order from the start, not only once memory is shared", set: |o, _| Ok(o.ordered = true) },
     Row { names: &["--unsafe-fast-nan"], env: &["XEMU_UNSAFE_FAST_NAN"], arg: Flag, help: "let NaN signs and payloads differ from the processor's", set: |o, _| Ok(o.unsafe_fast_nan = true) },
     Row { names: &["--host-features"], env: &["XEMU_HOST_FEATURES"], arg: Value("LIST"), help: "use these ARM64 features instead of what the host has", set: |o, v| Ok(o.host_features = Some(text(v)?)) },
     Row { names: &["--log"], env: &["XEMU_LOG"], arg: Value("LEVEL"), help: "xemu's own messages: off (the default), error, warn, info, debug or trace", set: set_log },
@@ -427,6 +430,7 @@ impl Options {
             (self.perf_map, "--perf-map"),
             (self.precise_flags, "--precise-flags"),
             (self.strict_align, "--strict-align"),
+            (self.ordered, "--ordered"),
             (self.unsafe_fast_nan, "--unsafe-fast-nan"),
         ] {
             if on {

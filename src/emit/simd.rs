@@ -242,6 +242,8 @@ pub mod ops {
     pub const SHA1C: u32 = 0x5e00_0000;
     pub const SHA1P: u32 = 0x5e00_1000;
     pub const SHA1M: u32 = 0x5e00_2000;
+    pub const SHA256H: u32 = 0x5e00_4000;
+    pub const SHA256H2: u32 = 0x5e00_5000;
     pub const SHA256SU0: u32 = 0x5e28_2800;
     pub const SHA256SU1: u32 = 0x5e00_6000;
 }

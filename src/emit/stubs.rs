@@ -15,7 +15,7 @@ use std::mem::offset_of;
 pub enum Stub {
     /// From a direct exit that is not linked; LINK names it.
     Link,
-    /// From an indirect jump or call whose target (T0) is not in the inline table; LINK names the exit.
+    /// From an indirect jump or call whose target (T0) is not at its place (T1) in the inline table; LINK names the exit.
     Indirect,
     /// From a return that the shadow stack did not predict; target in T0, LINK names the exit.
     Return,
@@ -75,8 +75,23 @@ const fn field(offset: usize) -> Mem {
     Mem::Off(STATE, offset as i64)
 }
 
-/// Bits of the inline table's index: entries of 16 bytes (guest, host).
+/// Bits of the index of the inline table and of the one behind it: entries of 16 bytes (guest, host).
 pub const LOOKUP_BITS: u32 = 12;
+/// Lowest bit of a guest address that the inline table's index is made of: functions begin at multiples of 16, handlers of an interpreter lie closer.
+pub const LOOKUP_SHIFT: u32 = 2;
+/// Bytes from the inline table to the second one, which the stubs ask where the first has another target in its place.
+pub const SECOND_TABLE: u64 = 16 << LOOKUP_BITS;
+
+/// Places of a guest address in the two tables, as byte offsets from the first one's start: what emitted code computes.
+pub fn places(guest: u64) -> [u64; 2] {
+    let mask = (1 << LOOKUP_BITS) - 1;
+    let folded = guest ^ guest >> SECOND_FOLDS[0];
+    let folded = folded ^ folded >> SECOND_FOLDS[1];
+    [16 * (guest >> LOOKUP_SHIFT & mask), SECOND_TABLE + 16 * (folded & mask)]
+}
+
+/// The second table's index takes in all address bits: two targets that share a place in one table have different ones in the other.
+const SECOND_FOLDS: [u32; 2] = [7, 12];
 
 fn save_guest(a: &mut Asm) {
     let gpr_at = offset_of!(CpuState, gpr) as i32;
@@ -152,16 +167,18 @@ fn choose_nan(a: &mut Asm, fp: Fp) {
     a.ret(LINK);
 }
 
-/// A return that the shadow stack did not predict (a longjmp, a switched stack): the target in T0 by the inline table; falls through where it
-/// is not there.
+/// A return that the shadow stack did not predict (a longjmp, a switched stack): the target in T0 by the inline table, and if it is not there by
+/// the second one. Falls through where neither has it.
 fn look_up_return(a: &mut Asm) {
-    let (miss, full) = (a.label(), a.label());
+    let (miss, found, full) = (a.label(), a.label(), a.label());
+    let missed = a.label();
     a.load(Width::X, T[1], field(offset_of!(CpuState, lookup)), Order::Plain);
-    a.ubfx(Size::X, T[2], T[0], 0, LOOKUP_BITS);
+    a.ubfx(Size::X, T[2], T[0], LOOKUP_SHIFT, LOOKUP_BITS);
     a.alu_shift(super::Alu::Add, Size::X, T[1], T[1], T[2], super::Shift::Lsl, 4);
     a.ldp(T[2], T[3], T[1], 0);
     a.alu(super::Alu::Sub, Size::X, T[2], T[2], T[0]);
     a.cbnz(Size::X, T[2], miss);
+    a.bind(found);
     // An empty shadow stack stays empty.
     a.load(Width::X, T[4], field(offset_of!(CpuState, shadow_top)), Order::Plain);
     a.alu(super::Alu::Sub, Size::X, T[5], T[4], SHADOW);
@@ -170,6 +187,25 @@ fn look_up_return(a: &mut Asm) {
     a.bind(full);
     a.br(T[3]);
     a.bind(miss);
+    look_up_second(a, missed);
+    a.b(found);
+    a.bind(missed);
+}
+
+/// The host address in T3 of target T0 from the second table, and a place for it in the first one, T1; else to `missed`. Flags stay.
+///
+/// While the thread is to stop, `lookup` leads to empty tables, so nothing is found and nothing is written.
+fn look_up_second(a: &mut Asm, missed: super::Label) {
+    a.load(Width::X, T[4], field(offset_of!(CpuState, lookup)), Order::Plain);
+    a.alu_shift(super::Alu::Eor, Size::X, T[5], T[0], T[0], super::Shift::Lsr, SECOND_FOLDS[0]);
+    a.alu_shift(super::Alu::Eor, Size::X, T[5], T[5], T[5], super::Shift::Lsr, SECOND_FOLDS[1]);
+    a.ubfx(Size::X, T[5], T[5], 0, LOOKUP_BITS);
+    a.alu_shift(super::Alu::Add, Size::X, T[4], T[4], T[5], super::Shift::Lsl, 4);
+    a.alu_imm(super::Alu::Add, Size::X, T[4], T[4], SECOND_TABLE);
+    a.ldp(T[5], T[3], T[4], 0);
+    a.alu(super::Alu::Sub, Size::X, T[5], T[5], T[0]);
+    a.cbnz(Size::X, T[5], missed);
+    a.stp(T[0], T[3], T[1], 0);
 }
 
 /// Assembles all stubs.
@@ -223,8 +259,15 @@ pub fn assemble(features: super::Features) -> Stubs {
         (Stub::Exception, kind::EXCEPTION, true),
     ] {
         offsets[stub as usize] = a.offset();
-        if stub == Stub::Return {
-            look_up_return(a);
+        match stub {
+            Stub::Return => look_up_return(a),
+            Stub::Indirect => {
+                let missed = a.label();
+                look_up_second(a, missed);
+                a.br(T[3]);
+                a.bind(missed);
+            }
+            _ => {}
         }
         if argument {
             a.store(Width::X, T[0], field(offset_of!(CpuState, scratch)), Order::Plain);
@@ -262,4 +305,23 @@ pub fn assemble(features: super::Features) -> Stubs {
 
     let finished = asm.finish();
     Stubs { code: finished.bytes, enter, offsets }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_collides_in_one_table_does_not_in_the_other() {
+        let base = 0x7fff_f7a0_1230;
+        for k in 1..64u64 {
+            let other = base + (k << (LOOKUP_BITS + LOOKUP_SHIFT));
+            assert_eq!(places(base)[0], places(other)[0]);
+            assert_ne!(places(base)[1], places(other)[1], "{k}");
+        }
+        // Neighbours: functions, and handlers of an interpreter.
+        let of = |step: u64, table: usize| (0..256).map(|k| places(0x55_5555_4000 + step * k)[table]).collect::<std::collections::BTreeSet<_>>().len();
+        assert_eq!([of(16, 0), of(16, 1), of(4, 0), of(4, 1)], [256; 4]);
+        assert!(places(u64::MAX).iter().all(|p| *p < 2 * SECOND_TABLE));
+    }
 }

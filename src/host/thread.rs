@@ -2,11 +2,12 @@
 //! into translated code.
 //!
 //! One mapping, in pieces of 64 KiB so that every host's page size divides them:
-//! guard | shadow stack (grows down) | sentinel | poll page | state | lookup table.
+//! guard | shadow stack (grows down) | sentinel | poll page | state | inline lookup table | the second table, where those are found that share a
+//! place in the first.
 
 use super::arena::own_memory;
 use super::sys::{self, Errno};
-use crate::emit::stubs::LOOKUP_BITS;
+use crate::emit::stubs::{SECOND_TABLE, places};
 use crate::guest::CpuState;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,10 +17,12 @@ const SENTINEL: u64 = PIECE + SHADOW;
 const POLL: u64 = SENTINEL + PIECE;
 const STATE: u64 = POLL + PIECE;
 const LOOKUP: u64 = STATE + PIECE;
-const SIZE: u64 = LOOKUP + PIECE;
-
-/// Entries of the inline table.
-pub const LOOKUP_ENTRIES: usize = 1 << LOOKUP_BITS;
+/// Both tables.
+const TABLES: u64 = 2 * SECOND_TABLE;
+const SIZE: u64 = LOOKUP + TABLES;
+const _: () = assert!(TABLES.is_multiple_of(PIECE));
+/// As many targets are remembered by name, so that only their places have to be emptied.
+const NAMED: usize = 64;
 
 /// How far below the state its guard lies, for the signal handler.
 pub(super) const GUARD_BELOW_STATE: std::ops::Range<u64> = (STATE - PIECE)..STATE + 1;
@@ -30,6 +33,10 @@ pub(super) const POLL_BELOW_STATE: std::ops::Range<u64> = 1..PIECE + 1;
 pub struct ThreadBlock {
     base: u64,
     empty_table: u64,
+    /// What was entered into the tables since they were empty, as far as there is room for it.
+    named: [u64; NAMED],
+    /// How many were entered.
+    entered: usize,
 }
 
 /// Stops a thread at its next poll, from another thread or from a signal handler. Valid as long as the [`ThreadBlock`].
@@ -56,15 +63,16 @@ impl Brake {
 }
 
 fn fill_empty(table: u64) {
-    // SAFETY: a table of LOOKUP_ENTRIES pairs of ours.
-    let words = unsafe { std::slice::from_raw_parts_mut(table as *mut u64, 2) };
-    // Address 0 hashes to the first entry: it must not match there.
-    words[0] = 1;
+    // Address 0 must not match at its places, which hold 0 as everywhere.
+    for place in places(0) {
+        // SAFETY: inside two tables of ours.
+        unsafe { ((table + place) as *mut u64).write(1) };
+    }
 }
 
-/// A table without entries, shared by all threads of the process.
+/// Tables without entries, shared by all threads of the process.
 pub fn empty_table() -> Result<u64, Errno> {
-    let at = own_memory(16 * LOOKUP_ENTRIES as u64, libc::PROT_READ | libc::PROT_WRITE)?;
+    let at = own_memory(TABLES, libc::PROT_READ | libc::PROT_WRITE)?;
     fill_empty(at);
     Ok(at)
 }
@@ -75,7 +83,7 @@ impl ThreadBlock {
         let base = own_memory(SIZE, libc::PROT_READ | libc::PROT_WRITE)?;
         // SAFETY: the guard piece of the fresh mapping.
         unsafe { sys::call(libc::SYS_mprotect, [base, PIECE, libc::PROT_NONE as u64, 0, 0, 0]) }?;
-        let mut block = ThreadBlock { base, empty_table };
+        let mut block = ThreadBlock { base, empty_table, named: [0; NAMED], entered: 0 };
         // SAFETY: the sentinel piece of the fresh mapping: pairs that match no return address.
         unsafe { std::ptr::write_bytes((base + SENTINEL) as *mut u8, 0xff, 64) };
         // SAFETY: the state piece, aligned and large enough.
@@ -106,30 +114,46 @@ impl ThreadBlock {
         self.state().lookup = table;
     }
 
-    /// Enters a pair into the inline table.
+    /// Enters a pair into the tables.
     pub fn remember(&mut self, guest: u64, host: u64) {
-        let index = guest & (LOOKUP_ENTRIES as u64 - 1);
-        let at = (self.base + LOOKUP + 16 * index) as *mut u64;
-        // SAFETY: inside this thread's own table, which only this thread reads and writes while it runs.
+        if let Some(name) = self.named.get_mut(self.entered) {
+            *name = guest;
+        }
+        self.entered += 1;
+        for place in places(guest) {
+            self.write(place, guest, host);
+        }
+    }
+
+    fn write(&mut self, place: u64, guest: u64, host: u64) {
+        let at = (self.base + LOOKUP + place) as *mut u64;
+        // SAFETY: inside this thread's own tables, which only this thread reads and writes while it runs.
         unsafe {
             at.write(guest);
             at.add(1).write(host);
         }
     }
 
-    /// The host address that the inline table has for `guest`.
+    /// The host address that the tables have for `guest`.
     pub fn recall(&self, guest: u64) -> Option<u64> {
-        let index = guest & (LOOKUP_ENTRIES as u64 - 1);
-        let at = (self.base + LOOKUP + 16 * index) as *const u64;
-        // SAFETY: as in `remember`.
-        let (key, host) = unsafe { (at.read(), at.add(1).read()) };
-        (key == guest).then_some(host)
+        places(guest).into_iter().find_map(|place| {
+            let at = (self.base + LOOKUP + place) as *const u64;
+            // SAFETY: as in `write`.
+            let (key, host) = unsafe { (at.read(), at.add(1).read()) };
+            (key == guest).then_some(host)
+        })
     }
 
-    /// Empties the inline table and the shadow stack: no host address of translated code is left in the block.
+    /// Empties the tables and the shadow stack: no host address of translated code is left in the block.
     pub fn forget_all(&mut self) {
-        // SAFETY: this thread's own table.
-        unsafe { std::ptr::write_bytes((self.base + LOOKUP) as *mut u8, 0, 16 * LOOKUP_ENTRIES) };
+        let named = self.named;
+        match named.get(..self.entered) {
+            // Translated code moves entries between the places of one target only.
+            Some(named) => named.iter().flat_map(|guest| places(*guest)).for_each(|place| self.write(place, 0, 0)),
+            // SAFETY: this thread's own tables.
+            None => unsafe { std::ptr::write_bytes((self.base + LOOKUP) as *mut u8, 0, TABLES as usize) },
+        }
+        self.entered = 0;
         fill_empty(self.base + LOOKUP);
         let s = self.state();
         s.shadow_sp = s.shadow_top;

@@ -149,6 +149,7 @@ fn engine_options(start: &Start, options: &crate::options::Options) -> Result<en
         t.direct_calls = &DIRECT;
     }
     t.strict_align = options.strict_align;
+    t.ordered = options.ordered;
     t.xcr0 = cpuid::cpu().xcr0();
     t.unsafe_fast_nan = options.unsafe_fast_nan;
     if let Some(size) = options.cache_size {

@@ -5,7 +5,7 @@ use super::flags::{Test, condition};
 use super::{ExitKind, Row};
 use crate::decode::{CF, Flow, Insn, Mnemonic, NO_FLAGS, Op, STATUS};
 use crate::emit::regs::*;
-use crate::emit::stubs::{LOOKUP_BITS, Stub};
+use crate::emit::stubs::{LOOKUP_BITS, LOOKUP_SHIFT, Stub};
 use crate::emit::{Alu, Label, Shift, Size};
 use crate::guest::{Addr, CpuState};
 use crate::optimize::Opt;
@@ -133,7 +133,7 @@ fn indirect(c: &mut Ctx, call: bool) {
     }
     let miss = c.cold(leave);
     c.load_field(T[1], offset_of!(CpuState, lookup));
-    c.a.ubfx(Size::X, T[2], T[0], 0, LOOKUP_BITS);
+    c.a.ubfx(Size::X, T[2], T[0], LOOKUP_SHIFT, LOOKUP_BITS);
     c.a.alu_shift(Alu::Add, Size::X, T[1], T[1], T[2], Shift::Lsl, 4);
     c.a.ldp(T[2], T[3], T[1], 0);
     c.a.alu(Alu::Sub, Size::X, T[2], T[2], T[0]);

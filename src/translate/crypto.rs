@@ -23,7 +23,7 @@ pub const ROWS: &[Row] = {
         (Sha1nexte, |c, i| two_anywhere(c, i, sha1_next)),
         (Sha1msg1, |c, i| two_anywhere(c, i, sha1_message1)),
         (Sha1msg2, |c, i| two_anywhere(c, i, sha1_message2)),
-        (Sha256rnds2, |c, i| two_anywhere(c, i, |c, d, a, b, _| in_helper(c, crypto::Op::Sha256Rounds, 0, d, a, b))),
+        (Sha256rnds2, |c, i| two_anywhere(c, i, sha256_rounds)),
         (Sha256msg1, |c, i| two_anywhere(c, i, sha256_message1)),
         (Sha256msg2, |c, i| two_anywhere(c, i, sha256_message2)),
     ]
@@ -150,13 +150,32 @@ fn sha1_message2(c: &mut Ctx, d: V, a: V, b: V, _: u32) {
     c.a.vlogic(EOR, d, V(2), V(1));
 }
 
+/// SHA256RNDS2: two rounds of the state (C D G H) in `a` and (A B E F) in `b`, words in descending order, with the sums in XMM0's low half.
+///
+/// The host's instructions do four rounds of (A B C D) and (E F G H) in ascending order, but after them the upper halves hold the A, B, E and F of
+/// the second one: what the other two rounds were given does not matter.
+fn sha256_rounds(c: &mut Ctx, d: V, a: V, b: V, _: u32) {
+    if !c.a.features.sha256 {
+        return in_helper(c, crypto::Op::Sha256Rounds, 0, d, a, b);
+    }
+    let (efgh, abcd, old) = (V(0), V(2), V(1));
+    c.a.v2(REV64, Arr::S4, V(0), b);
+    c.a.v2(REV64, Arr::S4, V(1), a);
+    c.a.v3(ZIP2, Arr::D2, abcd, V(0), V(1));
+    c.a.v3(ZIP1, Arr::D2, efgh, V(0), V(1));
+    c.a.vmov(old, abcd);
+    c.a.vraw3(SHA256H, abcd, efgh, xmm(0));
+    c.a.vraw3(SHA256H2, efgh, old, xmm(0));
+    c.a.v3(ZIP2, Arr::D2, efgh, efgh, abcd);
+    c.a.v2(REV64, Arr::S4, d, efgh);
+}
+
 fn sha256_message1(c: &mut Ctx, d: V, a: V, b: V, _: u32) {
     if !c.a.features.sha256 {
         return in_helper(c, crypto::Op::Sha256Message1, 0, d, a, b);
     }
-    c.a.vmov(V(0), a);
-    c.a.vraw(SHA256SU0, V(0), b);
-    c.a.vmov(d, V(0));
+    c.a.vmov(d, a);
+    c.a.vraw(SHA256SU0, d, b);
 }
 
 /// SHA256MSG2: the host's instruction adds four earlier words too; they are given as zero.
@@ -164,10 +183,9 @@ fn sha256_message2(c: &mut Ctx, d: V, a: V, b: V, _: u32) {
     if !c.a.features.sha256 {
         return in_helper(c, crypto::Op::Sha256Message2, 0, d, a, b);
     }
-    c.a.vmov(V(0), a);
     c.a.vzero(V(1));
     c.a.vzero(V(2));
     c.a.ins(3, V(2), 1, b, 1);
-    c.a.vraw3(SHA256SU1, V(0), V(1), V(2));
-    c.a.vmov(d, V(0));
+    c.a.vmov(d, a);
+    c.a.vraw3(SHA256SU1, d, V(1), V(2));
 }

@@ -25,8 +25,11 @@ const WORLD: &[&str] = &[
     "redis-server", "redis-tools", "rsyslog", "ruby", "sed", "sudo", "tar", "util-linux", "valkey-server",
 ];
 
-/// What the arm64 one holds: the native builds that benchmarks compare with.
-const ARM64: &[&str] = &["base-files", "bash", "coreutils", "gzip", "libc-bin", "perl-base", "python3", "sqlite3"];
+/// What the one named `bench` (amd64) and the arm64 one hold: the programs of benchmarks, and the native builds that they are compared with.
+const BENCH: &[&str] = &[
+    "base-files", "bash", "bc", "bzip2", "coreutils", "gawk", "gcc", "git", "grep", "gzip", "jq", "libc-bin", "lua5.4", "luajit", "nodejs", "openssl", "perl-base", "python3", "sed",
+    "sqlite3", "xz-utils", "zstd",
+];
 
 /// What `small` holds: an amd64 image as people make them, Debian with one server in it.
 const SMALL: &[&str] = &[
@@ -46,10 +49,10 @@ const FIRST: &str = "base-files";
 /// Folders that enter.sh mounts something over.
 const MOUNT_POINTS: &[&str] = &["proc", "dev", "tmp", ".xemu", ".cases", ".guests"];
 
-/// The root file system `name` (amd64, world and small; arm64 and node), made if it is not there or its package list has changed.
+/// The root file system `name` (amd64, world, bench and small; arm64 and node), made if it is not there or its package list has changed.
 pub fn ensure(name: &str) -> Result<PathBuf> {
     let arch = match name {
-        "world" | "small" => "amd64",
+        "world" | "small" | "bench" => "amd64",
         "node" => "arm64",
         other => other,
     };
@@ -59,8 +62,8 @@ pub fn ensure(name: &str) -> Result<PathBuf> {
         "small" => SMALL.to_vec(),
         "node" => NODE.to_vec(),
         // The Go compiler that makes guests is the native one.
-        "arm64" if !project::HOST_IS_X86 => [ARM64, &["golang-go"]].concat(),
-        "arm64" => ARM64.to_vec(),
+        "arm64" if !project::HOST_IS_X86 => [BENCH, &["golang-go"]].concat(),
+        "arm64" | "bench" => BENCH.to_vec(),
         _ => return Err(format!("no root file system {name:?}")),
     };
     let dir = project::target(&format!("rootfs-{name}"));
@@ -80,8 +83,11 @@ pub fn ensure(name: &str) -> Result<PathBuf> {
     suite.unpack(&[&format!("{FIRST}:{arch}")], &new)?;
     suite.unpack_closure(name, arch, &packages, &new)?;
     finish(&new).map_err(|e| format!("{}: {e}", new.display()))?;
-    if packages.contains(&"python3") && arch == "amd64" && project::HOST_IS_X86 {
+    if packages.contains(&"python3") && arch == project::HOST_ARCH {
         compile_python(&new)?;
+    } else if name == "arm64" {
+        // What is compiled is the same on every architecture.
+        copy_compiled(&ensure("bench")?.join(PYTHON), &new.join(PYTHON)).map_err(|e| format!("{}: {e}", new.display()))?;
     }
     fs::write(new.join(".packages"), wanted).map_err(|e| format!("{}: {e}", new.display()))?;
     fs::rename(&new, &dir).map_err(|e| format!("{}: {e}", dir.display()))?;
@@ -107,14 +113,32 @@ fn finish(root: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Python's library below a root.
+const PYTHON: &str = "usr/lib/python3.13";
+
+/// Copies Python's compiled modules from one tree to another.
+fn copy_compiled(from: &Path, to: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(from)?.flatten() {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        let is_tree = entry.file_type()?.is_dir();
+        if is_tree && (entry.file_name() == "__pycache__" || to.is_dir()) {
+            fs::create_dir_all(&to)?;
+            copy_compiled(&from, &to)?;
+        } else if !is_tree && from.extension().is_some_and(|x| x == "pyc") {
+            fs::copy(&from, &to)?;
+        }
+    }
+    Ok(())
+}
+
 /// Python's modules are compiled once, natively: under an emulator every start would do it again.
 fn compile_python(root: &Path) -> Result<()> {
     let mut place = Place::new(root);
     place.writable = true;
-    let args = ["-m", "compileall", "-q", "-j", "0", "-x", "bad_|badsyntax|lib2to3", "/usr/lib/python3.13"].map(OsString::from);
+    let args = ["-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", "-x", "bad_|badsyntax|lib2to3", "/usr/lib/python3.13"].map(OsString::from);
     let output = place.command(&[OsStr::new("/usr/bin/python3").into()], &args)?.output().map_err(|e| format!("unshare: {e}"))?;
     // Some files of the test suite are broken on purpose, so the exit code says nothing; that it started does.
-    if root.join("usr/lib/python3.13/__pycache__").is_dir() {
+    if root.join(PYTHON).join("__pycache__").is_dir() {
         Ok(())
     } else {
         Err(format!("programs do not start in {}: {}", root.display(), String::from_utf8_lossy(&output.stderr)))
