@@ -132,14 +132,22 @@ impl Record {
     }
     /// Guest address of the memory operand; None if there is none, or if it is a vector of them.
     pub fn effective_address(&self, insn: &Instruction) -> Option<u64> {
+        self.element_address(insn, 0).filter(|_| !insn.is_vsib())
+    }
+    /// The same for element `n` of a gather's.
+    pub fn element_address(&self, insn: &Instruction, n: usize) -> Option<u64> {
         let operand = insn.op_kinds().position(|k| k == OpKind::Memory)? as u32;
         let segments = self.get32(at::NEEDS) & NEED_SEGMENTS != 0;
-        insn.virtual_address(operand, 0, |register, _, _| match register {
+        insn.virtual_address(operand, n, |register, element, bytes| match register {
             Register::FS if segments => Some(self.get64(at::FS_BASE)),
             Register::GS if segments => Some(self.get64(at::GS_BASE)),
             _ if register.is_gpr32() => Some(self.gpr(register.full_register().number()) & 0xffff_ffff),
             _ if register.is_gpr() => Some(self.gpr(register.full_register().number())),
-            _ if register.is_vector_register() => None,
+            _ if register.is_vector_register() => {
+                let (byte, n) = (element * bytes, 16 * register.number());
+                let index = self.get64(if byte < 16 { at::XMM + n + byte } else { at::YMMHI + n + byte - 16 });
+                Some(if bytes == 4 { index as i32 as u64 } else { index })
+            }
             _ => Some(0),
         })
     }
