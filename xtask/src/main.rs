@@ -11,6 +11,7 @@ mod emulator;
 mod fuzz;
 mod guests;
 mod image;
+mod litmus;
 mod parallel;
 mod process;
 mod project;
@@ -30,6 +31,7 @@ cargo xtask COMMAND
   e2e [OPTIONS]             xemu as the kernel's interpreter: in a private binfmt_misc, and on an ARM64 kernel
   decode-check [OPTIONS]    lengths and mnemonics of random bytes and of programs, by two decoders
   image [OPTIONS] [OUT]     the container image that registers xemu on a node
+  litmus [OPTIONS]          memory order of translated code, by a model checker
   guests                    build the guest programs of fixtures/guests into target/guests
   rootfs [amd64|arm64]      fetch the Debian root file systems that tests and benchmarks use";
 
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         "e2e" => e2e::main(args),
         "guests" => guests::main(args),
         "image" => image::main(args),
+        "litmus" => litmus::main(args),
         "rootfs" => rootfs::main(args),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
