@@ -2,7 +2,7 @@
 //!
 //! First line of output: `regs` and the host registers of RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 to R15. Then for each input line
 //! `FEATURES HEX [misaligned]` (host features by name or `-`, guest bytes, whether every instruction was seen misaligned) the ordered translation:
-//! a line `OFFSET WORD TEXT` for each word, `exit OFFSET` for each return address at which it leaves, `entry OFFSET`, and `end`.
+//! a line `OFFSET WORD TEXT` for each word, `exit OFFSET KIND` for each return address at which it leaves (`syscall` or `other`), `entry OFFSET`, and `end`.
 
 use std::io::{self, BufRead, Write};
 use xemu::debug::disasm::{Isa, disassemble};
@@ -10,7 +10,7 @@ use xemu::decode::{CodeSource, Limits, decode_region};
 use xemu::emit::{Features, regs};
 use xemu::guest::Addr;
 use xemu::optimize::liveness;
-use xemu::translate::{Options, translate};
+use xemu::translate::{ExitKind, Options, translate};
 
 const BASE: u64 = 0x40_1000;
 
@@ -47,7 +47,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let bits = emitted.code[at..].iter().take(4).rev().fold(0u32, |w, b| w << 8 | *b as u32);
             writeln!(out, "{at} {bits:08x} {}", word.text)?;
         }
-        emitted.exits.iter().try_for_each(|e| writeln!(out, "exit {}", e.host))?;
+        for exit in &emitted.exits {
+            let kind = if matches!(exit.kind, ExitKind::Syscall(_)) { "syscall" } else { "other" };
+            writeln!(out, "exit {} {kind}", exit.host)?;
+        }
         emitted.entries.iter().take(1).try_for_each(|e| writeln!(out, "entry {}", e.host))?;
         writeln!(out, "end")?;
     }

@@ -1,6 +1,6 @@
 //! Skeletons to guest code to emitted code to herd7's verdict.
 
-use super::forms::{BASES, Chooser, Guest, SLOTS};
+use super::forms::{Chooser, Guest, SLOTS};
 use super::herd::{Herd, Question};
 use super::host::{Code, Translator, assemble};
 use super::program::{Outcomes, Test, VARIABLE, slots, table};
@@ -44,6 +44,9 @@ pub struct Options {
     /// Details of what fails.
     pub show: bool,
 }
+
+/// Where a thread's stack pointer lies in its own memory.
+const STACK: u64 = 16;
 
 /// Variations of each skeleton beside the usual form.
 const VARIATIONS: usize = 2;
@@ -145,8 +148,7 @@ fn oracle(tests: &[&Test], herd: &Herd, jobs: usize, report: &mut Report) -> Res
 /// Host registers and their numbers at the start of thread `t`.
 fn registers(pinned: &[u8], test: &Test, t: usize) -> Vec<(u8, u64)> {
     let mut all: Vec<(u8, u64)> = (0..test.vars.len()).map(|v| (pinned[12 + v], address_of(v))).collect();
-    all.push((pinned[4], address_of(test.vars.len() + t)));
-    let _ = BASES;
+    all.push((pinned[4], address_of(test.vars.len() + t) + STACK));
     all
 }
 

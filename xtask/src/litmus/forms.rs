@@ -3,7 +3,7 @@
 //! Placeholders: `{m}` the memory operand, `{s}` `{M}` `{Y}` its size and that of 16 and 32 bytes, `{r}` the 64-bit register that takes what is
 //! loaded, `{rd}` its 32 bits, `{rw}` its part of the operation's size, `{x}` the size's letter, `{v}` the number stored, `{vax}` code
 //! that brings it to RAX, `{ax}` and `{cx}` the parts of RAX and RCX, `{from}` code that moves XMM1's lowest element to the register.
-//! RSP points to the thread's own memory; RAX, RBX, RCX, RDX, RSI, RDI and XMM1 to XMM3 are free.
+//! RSP points into the thread's own memory; RAX, RBX, RCX, RDX, RSI, RDI and XMM1 to XMM3 are free, but an address may need RDI.
 
 use super::program::{Op, Place, Test, Update, Value, cut, sized, slots};
 
@@ -28,7 +28,7 @@ const LOADS: &[Row] = &[
     (WIDE, "xor {rd}, {rd}; add {rw}, {s} {m}"),
     (WIDE, "imul {rw}, {s} {m}, 1"),
     (WIDE, "mov eax, 1; test eax, eax; cmovne {rw}, {s} {m}"),
-    (WIDE, "movbe {rw}, {s} {m}; bswap {rw}"),
+    (X, "movbe {rw}, {s} {m}; bswap {rw}"),
     (ALL, "xor eax, eax; lea rsi, {m}; lods{x}; mov {r}, rax"),
     (ALL, "xor eax, eax; lea rsi, {m}; lea rdi, [rsp+16]; movs{x}; mov {ax}, [rsp+16]; mov {r}, rax"),
     (ALL, "xor eax, eax; lea rsi, {m}; lea rdi, [rsp+16]; mov ecx, 1; rep movs{x}; mov {ax}, [rsp+16]; mov {r}, rax"),
@@ -57,17 +57,17 @@ const LOADS: &[Row] = &[
     (X, "mov rax, -1; movq xmm2, rax; pxor xmm3, xmm3; pxor xmm1, xmm1; lea rsi, {m}; vpgatherqq xmm1, [rsi+xmm3*8], xmm2; {from}"),
 ];
 
-/// Loads of 16 and 32 bytes whose lowest element counts.
+/// Loads of 16 and 32 bytes whose lowest element counts. (The model checker splits them into parts of the smallest size in a test: not together with bytes.)
 const WIDE_LOADS: &[Row] = &[
-    (ALL, "movdqu xmm1, {M} {m}; {from}"),
-    (ALL, "movaps xmm1, {M} {m}; {from}"),
-    (ALL, "movups xmm1, {M} {m}; {from}"),
-    (ALL, "lddqu xmm1, {M} {m}; {from}"),
-    (ALL, "movntdqa xmm1, {M} {m}; {from}"),
-    (ALL, "pxor xmm1, xmm1; por xmm1, {M} {m}; {from}"),
-    (ALL, "vmovdqu xmm1, {M} {m}; {from}"),
-    (ALL, "vmovdqa ymm1, {Y} {m}; {from}"),
-    (ALL, "vpxor xmm1, xmm1, xmm1; vpor ymm1, ymm1, {Y} {m}; {from}"),
+    (WIDE, "movdqu xmm1, {M} {m}; {from}"),
+    (WIDE, "movaps xmm1, {M} {m}; {from}"),
+    (WIDE, "movups xmm1, {M} {m}; {from}"),
+    (WIDE, "lddqu xmm1, {M} {m}; {from}"),
+    (WIDE, "movntdqa xmm1, {M} {m}; {from}"),
+    (WIDE, "pxor xmm1, xmm1; por xmm1, {M} {m}; {from}"),
+    (WIDE, "vmovdqu xmm1, {M} {m}; {from}"),
+    (X, "vmovdqa ymm1, {Y} {m}; {from}"),
+    (X, "vpxor xmm1, xmm1, xmm1; vpor ymm1, ymm1, {Y} {m}; {from}"),
 ];
 
 const STORES: &[Row] = &[
@@ -98,14 +98,14 @@ const STORES: &[Row] = &[
 ];
 
 const WIDE_STORES: &[Row] = &[
-    (ALL, "{vax}; movq xmm1, rax; movdqu {M} {m}, xmm1"),
-    (ALL, "{vax}; movq xmm1, rax; movaps {M} {m}, xmm1"),
-    (ALL, "{vax}; movq xmm1, rax; movups {M} {m}, xmm1"),
-    (ALL, "{vax}; movq xmm1, rax; movntdq {M} {m}, xmm1"),
-    (ALL, "{vax}; movq xmm1, rax; vmovdqu {M} {m}, xmm1"),
-    (ALL, "{vax}; vmovq xmm1, rax; vmovdqa {Y} {m}, ymm1"),
-    (ALL, "{vax}; vmovq xmm1, rax; vmovntdq {Y} {m}, ymm1"),
-    (ALL, "{vax}; vmovq xmm1, rax; vextractf128 {M} {m}, ymm1, 0"),
+    (WIDE, "{vax}; movq xmm1, rax; movdqu {M} {m}, xmm1"),
+    (WIDE, "{vax}; movq xmm1, rax; movaps {M} {m}, xmm1"),
+    (WIDE, "{vax}; movq xmm1, rax; movups {M} {m}, xmm1"),
+    (WIDE, "{vax}; movq xmm1, rax; movntdq {M} {m}, xmm1"),
+    (WIDE, "{vax}; movq xmm1, rax; vmovdqu {M} {m}, xmm1"),
+    (X, "{vax}; vmovq xmm1, rax; vmovdqa {Y} {m}, ymm1"),
+    (X, "{vax}; vmovq xmm1, rax; vmovntdq {Y} {m}, ymm1"),
+    (WIDE, "{vax}; vmovq xmm1, rax; vextractf128 {M} {m}, ymm1, 0"),
 ];
 
 /// A LOCK'ed form: what memory becomes, whether the old value is known, which numbers it is for (0: any).
@@ -128,7 +128,7 @@ const LOCKED: &[Locked] = &[
     locked(Update::Add, true, 0, ALL, "{vax}; lock xadd {m}, {ax}; mov {r}, rax"),
     locked(Update::Add, false, 0, ALL, "lock add {s} {m}, {v}"),
     locked(Update::Add, false, 0, ALL, "{vax}; neg rax; lock sub {m}, {ax}"),
-    locked(Update::Add, false, 0, WIDE, "test eax, eax; lock adc {s} {m}, {v}"),
+    locked(Update::Add, false, 0, WIDE, "xor eax, eax; lock adc {s} {m}, {v}"),
     locked(Update::Add, false, 1, ALL, "lock inc {s} {m}"),
     locked(Update::Or, false, 0, ALL, "lock or {s} {m}, {v}"),
     locked(Update::Or, false, 1, WIDE, "lock bts {s} {m}, 0"),
@@ -145,15 +145,15 @@ const LOCKED: &[Locked] = &[
 
 const FENCES: &[&str] = &[
     "mfence",
-    "lock or dword ptr [rsp+32], 0",
-    "lock add qword ptr [rsp+32], 0",
-    "mov eax, 3; xchg [rsp+32], eax",
-    "mov eax, 5; lock cmpxchg [rsp+32], ecx",
-    "xor eax, eax; lock xadd [rsp+32], eax",
+    "lock or {s} [rsp+32], 0",
+    "lock add {s} [rsp+32], 0",
+    "mov eax, 3; xchg [rsp+32], {ax}",
+    "mov eax, 5; lock cmpxchg [rsp+32], {cx}",
+    "xor eax, eax; lock xadd [rsp+32], {ax}",
 ];
 
 /// What an address looks like.
-const ADDRESSES: &[(&str, &str)] = &[("", "[{b}{o}]"), ("", "[{b}+rbp*4{o}]"), ("lea rdx, [{b}-24]; ", "[rdx+24{o}]"), ("lea rdx, [{b}-0x12340]; ", "[rdx+0x12340{o}]"), ("", "[{b}+rbp{o}]")];
+const ADDRESSES: &[(&str, &str)] = &[("", "[{b}{o}]"), ("", "[{b}+rbp*4{o}]"), ("lea rdi, [{b}-24]; ", "[rdi+24{o}]"), ("lea rdi, [{b}-0x12340]; ", "[rdi+0x12340{o}]"), ("", "[{b}+rbp{o}]")];
 
 /// Guest registers that hold addresses of variables, and that take what is loaded.
 pub const BASES: [&str; 4] = ["r12", "r13", "r14", "r15"];
@@ -213,11 +213,16 @@ impl Chooser {
 
     fn form(&mut self, test: &Test, op: &Op, vary: bool) -> Option<(String, Op)> {
         let of_width = |rows: &[&'static [Row]], w: usize| rows.iter().flat_map(|r| r.iter()).filter(|r| r.0.contains(&w)).map(|r| r.1).collect::<Vec<_>>();
-        let exact = test.is_mixed();
+        // Wide accesses in three threads take the model checker minutes.
+        let exact = test.is_mixed() || test.threads.len() > 2;
         let mut turn = |kind: usize, count: usize| if vary { self.next(kind, count) } else { 0 };
         let style = turn(0, ADDRESSES.len());
         match op {
-            Op::Fence => Some((FENCES[turn(1, FENCES.len())].into(), *op)),
+            Op::Fence => {
+                // On the thread's own memory, in the test's size.
+                let own = Place { var: 0, offset: 0, bytes: if exact { 4.min(test.width) } else { test.width } };
+                Some((fill(FENCES[turn(1, FENCES.len())], 0, &own, None, None)?, *op))
+            }
             Op::Load { slot, at } => {
                 let rows = of_width(if exact { &[LOADS] } else { &[LOADS, WIDE_LOADS] }, at.bytes);
                 Some((fill(rows[turn(2, rows.len())], style, at, None, Some(*slot))?, *op))

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Tests of one process.
-const BATCH: usize = 24;
+const BATCH: usize = 12;
 /// Seconds for one test.
-const LIMIT: &str = "60";
+const LIMIT: &str = "5";
 
 /// The unpacked package.
 pub struct Herd {

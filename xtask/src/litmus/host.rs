@@ -2,7 +2,7 @@
 
 use super::program::cut;
 use crate::{Result, project, tools};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
@@ -22,8 +22,8 @@ pub struct Word {
 pub struct Code {
     /// Words in order.
     pub words: Vec<Word>,
-    /// Return addresses of the calls by which it leaves, as offsets.
-    pub exits: BTreeSet<u32>,
+    /// Return addresses of the calls by which it leaves, as offsets, and what for.
+    pub exits: BTreeMap<u32, String>,
     /// Where it begins.
     pub entry: u32,
 }
@@ -112,7 +112,7 @@ impl Translator {
             match words[0] {
                 "regs" => registers = line.split(' ').skip(1).filter_map(|n| n.parse().ok()).collect(),
                 "exit" => {
-                    code.exits.insert(number(1)?);
+                    code.exits.insert(number(1)?, words.get(2).copied().unwrap_or_default().into());
                 }
                 "entry" => code.entry = number(1)?,
                 "end" => all.push(std::mem::take(&mut code)),

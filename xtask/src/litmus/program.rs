@@ -121,9 +121,8 @@ impl Test {
     pub fn parse(text: &str, prefix: &str) -> Result<Test> {
         let name = text.lines().next().and_then(|l| l.strip_prefix("X86_64 ")).ok_or("no line `X86_64 NAME`")?.trim();
         let wrong = |what: &str| format!("{prefix}{name}: {what}");
-        let (before, rest) = text.split_once('{').ok_or_else(|| wrong("no initial state"))?;
+        let (_, rest) = text.split_once('{').ok_or_else(|| wrong("no initial state"))?;
         let (init, body) = rest.split_once('}').ok_or_else(|| wrong("no end of the initial state"))?;
-        let _ = before;
         let mut test = Test { name: format!("{prefix}{name}"), vars: Vec::new(), width: 0, threads: Vec::new() };
         let mut known: BTreeMap<(usize, String), Known> = BTreeMap::new();
         for item in init.split(';').map(str::trim).filter(|i| i.contains('=')) {
@@ -137,7 +136,7 @@ impl Test {
             known.insert((thread, full_register(reg.trim()).0), value);
         }
         let rows = body.lines().map(str::trim).take_while(|l| !l.starts_with("exists") && !l.starts_with("forall") && !l.starts_with('~')).filter(|l| l.ends_with(';'));
-        let mut widths = BTreeMap::new();
+        let mut widths = 0;
         for (k, row) in rows.enumerate() {
             for (thread, cell) in row.trim_end_matches(';').split('|').map(str::trim).enumerate() {
                 if k == 0 {
@@ -145,13 +144,13 @@ impl Test {
                 } else if !cell.is_empty() {
                     let op = test.instruction(thread, cell, &mut known).ok_or_else(|| wrong(cell))?;
                     if let Some(place) = op.as_ref().and_then(Op::place) {
-                        *widths.entry(place.bytes).or_insert(0) += 1;
+                        widths = widths.max((place.offset + place.bytes).next_power_of_two());
                     }
                     test.threads[thread].extend(op);
                 }
             }
         }
-        test.width = widths.keys().copied().max().ok_or_else(|| wrong("no access"))?;
+        test.width = widths;
         Ok(test)
     }
 
@@ -239,17 +238,16 @@ impl Test {
                 write!(init, "{t}:{}={v}; ", ADDRESSES.get(k)?).ok()?;
             }
             let memory = |p: &Place| Some(if p.offset == 0 { format!("(%{})", ADDRESSES.get(p.var)?) } else { format!("{}(%{})", p.offset, ADDRESSES.get(p.var)?) });
-            let number = |n: u64, bytes: usize| if bytes < 8 { n as i64 } else { n as i64 };
             for op in ops {
                 let suffix = op.place().map_or("", |p| suffix(p.bytes));
                 match op {
                     Op::Fence => column.push("mfence".into()),
                     Op::Load { slot, at } => column.push(format!("mov{suffix} {},%{}", memory(at)?, sized(REGISTERS.get(*slot)?, at.bytes))),
-                    Op::Store { value: Value::Imm(n), at } => column.push(format!("mov{suffix} ${},{}", number(*n, at.bytes), memory(at)?)),
+                    Op::Store { value: Value::Imm(n), at } => column.push(format!("mov{suffix} ${},{}", *n as i64, memory(at)?)),
                     Op::Store { value: Value::Slot(s), at } => column.push(format!("mov{suffix} %{},{}", sized(REGISTERS.get(*s)?, at.bytes), memory(at)?)),
                     Op::Locked { update: Update::Swap, value: Value::Imm(n), slot, at } => {
                         let r = sized(slot.map_or(Some(&SPARE), |s| REGISTERS.get(s))?, at.bytes);
-                        column.push(format!("mov{suffix} ${},%{r}", number(*n, at.bytes)));
+                        column.push(format!("mov{suffix} ${},%{r}", *n as i64));
                         column.push(format!("xchg{suffix} {},%{r}", memory(at)?));
                     }
                     Op::Locked { .. } => return None,

@@ -21,9 +21,10 @@ pub const fn address_of(var: usize) -> u64 {
 const STATE: u64 = 0x5000_0000;
 const STATE_SIZE: u64 = 0x1_0000;
 
-/// Registers that code never holds a guest value in: addresses of variables, a sum, the mark of a way that was given up.
+/// Registers that code never holds a guest value in: addresses of variables, a sum, a mask, the mark of a way that was given up.
 const ADDRESSES: [u8; 4] = [27, 28, 29, 26];
 const SUM: u8 = 25;
+const MASK: u8 = 24;
 /// The register that is 1 where a thread gave up.
 pub const MARK: u8 = 30;
 /// Longest code executed.
@@ -180,6 +181,22 @@ impl Printer {
     }
 }
 
+/// An instruction without effect on memory.
+fn step(text: String, defs: u64, uses: u64) -> Item {
+    Item::Step { text, defs, uses, effect: false }
+}
+
+/// A number to a register, in pieces that herd takes.
+fn number(n: u8, value: u64, items: &mut Vec<Item>) {
+    if value < 1 << 16 || value as i64 >= -(1 << 16) && (value as i64) < 0 {
+        return items.push(step(format!("MOV X{n},#{}", value as i64), bit(n), 0));
+    }
+    items.push(step(format!("MOVZ X{n},#{}", value & 0xffff), bit(n), 0));
+    for shift in [16, 32, 48].into_iter().filter(|s| value >> s & 0xffff != 0) {
+        items.push(step(format!("MOVK X{n},#{},LSL #{shift}", value >> shift & 0xffff), bit(n), bit(n)));
+    }
+}
+
 fn bit(n: u8) -> u64 {
     1 << n
 }
@@ -188,18 +205,22 @@ impl Machine<'_> {
     fn run(&mut self, entry: u32, observed: &[u8], thread: &mut Thread) -> Result<Vec<Item>> {
         let mut items = Vec::new();
         let mut at = entry;
+        // When places were last passed, and when a branch on loaded data; the budget is the clock, which counts down.
+        let (mut visits, mut symbolic) = (BTreeMap::new(), usize::MAX);
         loop {
             self.budget = self.budget.checked_sub(1).ok_or("too long")?;
             let word = self.code.word(at).ok_or("the code ends")?;
             let i = parse_word(word.bits, &word.text);
             let next = at + 4;
+            visits.insert(at, self.budget);
             at = next;
             let target = |k: usize| match i.operands.get(k) {
                 Some(Operand::Imm(to)) => Ok(*to as u32),
                 _ => Err(format!("no target: {}", word.text)),
             };
             match i.mnemonic.as_str() {
-                "blr" if self.code.exits.contains(&next) => {
+                "blr" if self.code.exits.get(&next).is_some_and(|kind| kind != "syscall") => return Err("leaves by an exception".into()),
+                "blr" if self.code.exits.contains_key(&next) => {
                     let mut uses = 0;
                     for &n in observed {
                         self.show(n, &mut items);
@@ -209,7 +230,14 @@ impl Machine<'_> {
                     return Ok(items);
                 }
                 "blr" | "bl" | "br" | "ret" => return Err(format!("calls or returns: {}", word.text)),
-                "b" => at = target(0)?,
+                "b" => {
+                    let to = target(0)?;
+                    if visits.get(&to).is_some_and(|v| symbolic < *v) {
+                        items.push(Item::GiveUp);
+                        return Ok(items);
+                    }
+                    at = to;
+                }
                 "nop" => {}
                 m if m.starts_with("b.") || ["cbz", "cbnz", "tbz", "tbnz"].contains(&m) => {
                     let (to, taken, text, uses) = self.branch(&i, &target)?;
@@ -217,6 +245,7 @@ impl Machine<'_> {
                         Some(true) => at = to,
                         Some(false) => {}
                         None => {
+                            symbolic = self.budget;
                             let taken = if to < next {
                                 vec![Item::GiveUp]
                             } else {
@@ -231,7 +260,7 @@ impl Machine<'_> {
                 }
                 "dmb" | "dsb" | "isb" => items.push(Item::Step { text: word.text.to_uppercase(), defs: 0, uses: 0, effect: true }),
                 m if is_access(m) => self.access(&i, thread, &mut items).map_err(|e| format!("{e}: {}", word.text))?,
-                _ => self.arithmetic(&i, &word.text, &mut items).map_err(|e| format!("{e}: {}", word.text))?,
+                _ => self.arithmetic(&i, &mut items).map_err(|e| format!("{e}: {}", word.text))?,
             }
         }
     }
@@ -255,20 +284,19 @@ impl Machine<'_> {
         if let Value::Known { value, shown: false } = self.x[n as usize]
             && n != 31
         {
-            items.push(Item::Step { text: format!("MOV X{n},#{}", value as u64 as i64), defs: bit(n), uses: 0, effect: false });
+            number(n, value as u64, items);
             self.x[n as usize] = Value::Known { value, shown: true };
         }
     }
 
     fn show_vector(&mut self, n: u8, items: &mut Vec<Item>) {
         if let Value::Known { value, shown: false } = self.v[n as usize] {
-            let defs = bit(VECTORS + (n & 31));
-            let mut step = |text: String, uses: u64, defs: u64| items.push(Item::Step { text, defs, uses, effect: false });
-            step(format!("MOVI V{n}.2D,#0"), 0, defs);
+            let defs = bit(VECTORS + n);
+            items.push(step(format!("MOVI V{n}.2D,#0"), defs, 0));
             for (lane, part) in [(0, value as u64), (1, (value >> 64) as u64)] {
                 if part != 0 {
-                    step(format!("MOV X{SUM},#{}", part as i64), 0, bit(SUM));
-                    step(format!("MOV V{n}.D[{lane}],X{SUM}"), defs | bit(SUM), defs);
+                    number(SUM, part, items);
+                    items.push(step(format!("MOV V{n}.D[{lane}],X{SUM}"), defs, defs | bit(SUM)));
                 }
             }
             self.v[n as usize] = Value::Known { value, shown: true };
@@ -413,18 +441,26 @@ impl Machine<'_> {
         Ok(())
     }
 
-    fn arithmetic(&mut self, i: &Instruction, text: &str, items: &mut Vec<Item>) -> Result<()> {
+    fn arithmetic(&mut self, i: &Instruction, items: &mut Vec<Item>) -> Result<()> {
         if i.operands.iter().any(|o| matches!(o, Operand::Vector { .. })) {
-            return self.vector(i, text, items);
+            return self.vector(i, items);
         }
         let m = i.mnemonic.as_str();
         match (m, i.operands.as_slice()) {
             ("mrs", [Operand::Gpr { n, .. }, _]) => {
-                let (n0, z, c, v) = self.flags.ok_or("flags of loaded data are read")?;
-                self.set(*n, (n0 as u64) << 31 | (z as u64) << 30 | (c as u64) << 29 | (v as u64) << 28);
+                match self.flags {
+                    Some((negative, z, c, v)) => self.set(*n, (negative as u64) << 31 | (z as u64) << 30 | (c as u64) << 29 | (v as u64) << 28),
+                    None => {
+                        items.push(step(format!("MRS X{n},NZCV"), bit(*n), bit(FLAGS)));
+                        self.x[*n as usize] = Value::Symbol;
+                    }
+                }
                 return Ok(());
             }
             ("msr", [_, Operand::Gpr { n, .. }]) => {
+                if self.known(*n).is_none() {
+                    items.push(step(format!("MSR NZCV,X{n}"), bit(FLAGS), bit(*n)));
+                }
                 self.flags = self.known(*n).map(|v| (v >> 31 & 1 == 1, v >> 30 & 1 == 1, v >> 29 & 1 == 1, v >> 28 & 1 == 1));
                 return Ok(());
             }
@@ -568,13 +604,23 @@ impl Machine<'_> {
             Some(Operand::Imm(v)) => Ok(*v),
             _ => Err("number expected"),
         };
+        if let ("bfi" | "bfxil", [Operand::Gpr { .. }, Operand::Gpr { n, .. }, Operand::Imm(lsb), Operand::Imm(width)]) = (m, i.operands.as_slice()) {
+            // herd has no BFM.
+            let (from, to) = if m == "bfi" { (0, *lsb) } else { (*lsb, 0) };
+            let source = if *n == 31 { "XZR".to_string() } else { format!("X{n}") };
+            items.push(step(format!("UBFM X{SUM},{source},#{from},#{}", from + width - 1), bit(SUM), uses));
+            items.push(step(format!("LSL X{SUM},X{SUM},#{to}"), bit(SUM), bit(SUM)));
+            number(MASK, (u64::MAX >> (64 - width)) << to, items);
+            items.push(step(format!("BIC X{d},X{d},X{MASK}"), bit(d), bit(d) | bit(MASK)));
+            items.push(step(format!("ORR X{d},X{d},X{SUM}"), bit(d), bit(d) | bit(SUM)));
+            self.x[d as usize] = Value::Symbol;
+            return Ok(());
+        }
         // herd knows the instructions behind these names.
         let text = match m {
             "ubfx" => format!("UBFM {},{},#{},#{}", names[0], names[1], imm(2)?, imm(2)? + imm(3)? - 1),
             "sbfx" => format!("SBFM {},{},#{},#{}", names[0], names[1], imm(2)?, imm(2)? + imm(3)? - 1),
             "ubfiz" => format!("UBFM {},{},#{},#{}", names[0], names[1], (bits - imm(2)?) % bits, imm(3)? - 1),
-            "bfi" => format!("BFM {},{},#{},#{}", names[0], names[1], (bits - imm(2)?) % bits, imm(3)? - 1),
-            "bfxil" => format!("BFM {},{},#{},#{}", names[0], names[1], imm(2)?, imm(2)? + imm(3)? - 1),
             "uxtb" | "uxth" => format!("UBFM {},{},#0,#{}", names[0], names[1], if m == "uxtb" { 7 } else { 15 }),
             "sxtb" | "sxth" => format!("SBFM {},{},#0,#{}", names[0], names[1].replace('W', if wide { "X" } else { "W" }), if m == "sxtb" { 7 } else { 15 }),
             "adc" | "sbc" => {
@@ -600,8 +646,8 @@ impl Machine<'_> {
         Ok(())
     }
 
-    fn vector(&mut self, i: &Instruction, text: &str, items: &mut Vec<Item>) -> Result<()> {
-        use super::lanes::{Lane, evaluate, lane};
+    fn vector(&mut self, i: &Instruction, items: &mut Vec<Item>) -> Result<()> {
+        use super::lanes::{evaluate, lane as lane_of};
         let known: Option<Vec<u128>> = i.operands.iter().map(|o| match o {
             Operand::Gpr { n, .. } => self.known(*n).map(u128::from).or(if o == &i.operands[0] { Some(0) } else { None }),
             Operand::Vector { n, .. } => match self.v[*n as usize] {
@@ -635,6 +681,7 @@ impl Machine<'_> {
             }
             return Ok(());
         }
+        let before = self.v;
         let (mut uses, mut defs) = (0, 0);
         for (k, o) in i.operands.iter().enumerate() {
             match o {
@@ -668,34 +715,62 @@ impl Machine<'_> {
             _ => "?".into(),
         };
         let names: Vec<String> = i.operands.iter().map(upper).collect();
-        let mut step = |text: String, uses: u64| items.push(Item::Step { text, defs, uses, effect: false });
+        let zeros: Vec<u8> = (0..32).filter(|n| matches!(before[*n as usize], Value::Known { value: 0, .. })).collect();
+        let zero = |n: u8| zeros.contains(&n);
+        let mut step = |text: String, defs: u64, uses: u64| items.push(step(text, defs, uses));
         match (i.mnemonic.as_str(), i.operands.as_slice()) {
             ("fmov", [Operand::Vector { n, .. }, Operand::Gpr { wide, .. }]) => {
-                step(format!("MOVI V{n}.2D,#0"), 0);
-                step(format!("MOV V{n}.{}[0],{}", if *wide { "D" } else { "S" }, names[1]), uses | defs);
+                step(format!("MOVI V{n}.2D,#0"), defs, 0);
+                step(format!("MOV V{n}.{}[0],{}", if *wide { "D" } else { "S" }, names[1]), defs, uses | defs);
             }
             ("fmov", [Operand::Vector { n, text }, Operand::Vector { n: s, .. }]) => {
-                let l = if text.starts_with('d') { "D" } else { "S" };
-                step(format!("MOV V{n}.{l}[0],V{s}.{l}[0]"), uses);
+                let (r, l) = if text.starts_with('d') { ("X", "D") } else { ("W", "S") };
+                step(format!("MOV {r}{SUM},V{s}.{l}[0]"), bit(SUM), uses);
+                step(format!("MOVI V{n}.2D,#0"), defs, 0);
+                step(format!("MOV V{n}.{l}[0],{r}{SUM}"), defs, defs | bit(SUM));
             }
             ("umov" | "mov" | "smov", [Operand::Gpr { n, .. }, Operand::Vector { n: v, text }]) => {
-                // herd moves whole words only.
-                match lane(text) {
-                    Some(Lane { bytes: 8, index }) => step(format!("MOV X{n},V{v}.D[{index}]"), uses),
-                    Some(Lane { bytes: 4, index }) => step(format!("MOV W{n},V{v}.S[{index}]"), uses),
-                    Some(Lane { bytes, index }) => {
-                        let bits = 8 * bytes * index;
-                        step(format!("MOV X{n},V{v}.D[{}]", bits / 64), uses);
-                        step(format!("UBFM X{n},X{n},#{},#{}", bits % 64, bits % 64 + 8 * bytes - 1), bit(*n));
-                    }
-                    None => return Err("no lane".into()),
+                let (r, lane) = herd_lane(*v, text)?;
+                step(format!("MOV {r}{n},{lane}"), defs, uses);
+                if i.mnemonic == "smov" {
+                    let bits = 8 * lane_of(text).map_or(4, |l| l.bytes);
+                    step(format!("SBFM X{n},X{n},#0,#{}", bits - 1), defs, defs);
                 }
             }
-            (m, _) => step(format!("{} {}", m.to_uppercase(), names.join(",")), uses),
+            // herd moves lanes to and from general registers only.
+            ("mov" | "ins", [Operand::Vector { n, text: to }, Operand::Vector { n: v, text: from }]) if from.contains('[') => {
+                let (r, lane) = herd_lane(*v, from)?;
+                step(format!("MOV {r}{SUM},{lane}"), bit(SUM), uses);
+                match herd_lane(*n, to) {
+                    Ok((_, to)) => step(format!("MOV {to},{r}{SUM}"), defs, uses | defs | bit(SUM)),
+                    Err(_) => {
+                        step(format!("MOVI V{n}.2D,#0"), defs, 0);
+                        let to = lane.replacen(&format!("V{v}"), &format!("V{n}"), 1).split('[').next().unwrap_or_default().to_string();
+                        step(format!("MOV {to}[0],{r}{SUM}"), defs, defs | bit(SUM));
+                    }
+                }
+            }
+            ("dup", [Operand::Vector { .. }, Operand::Vector { n: v, text: from }]) => {
+                let (r, lane) = herd_lane(*v, from)?;
+                step(format!("MOV {r}{SUM},{lane}"), bit(SUM), uses);
+                step(format!("DUP {},{r}{SUM}", names[0]), defs, bit(SUM));
+            }
+            // It has no ORR: what is united with zero is moved.
+            ("orr", [_, Operand::Vector { n: a, .. }, Operand::Vector { n: b, .. }]) if zero(*a) || zero(*b) => {
+                let from = if zero(*a) { b } else { a };
+                step(format!("MOV {},V{from}.16B", names[0].replace("8B", "16B")), defs, uses);
+            }
+            (m, _) => step(format!("{} {}", m.to_uppercase(), names.join(",")), defs, uses),
         }
-        let _ = text;
         Ok(())
     }
+}
+
+/// A lane as herd writes it, with the letter of the general register that it moves to.
+fn herd_lane(n: u8, text: &str) -> Result<(&'static str, String)> {
+    let lane = super::lanes::lane(text).ok_or("no lane")?;
+    let letter = ["B", "H", "S", "D"][lane.bytes.trailing_zeros() as usize];
+    Ok((if lane.bytes == 8 { "X" } else { "W" }, format!("V{n}.{letter}[{}]", lane.index)))
 }
 
 /// What an access reads and writes of its register operands.
