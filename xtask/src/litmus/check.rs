@@ -4,7 +4,7 @@ use super::forms::{Chooser, Guest, SLOTS};
 use super::herd::{Herd, Question};
 use super::host::{Code, Translator, assemble};
 use super::program::{Outcomes, Test, VARIABLE, slots, table};
-use super::render::{MARK, Thread, address_of, render};
+use super::render::{MARK, OWN, Thread, address_of, render};
 use super::seeds::Seed;
 use super::{skeletons, tso};
 use crate::{Result, project};
@@ -153,25 +153,31 @@ fn registers(pinned: &[u8], test: &Test, t: usize) -> Vec<(u8, u64)> {
 }
 
 /// An AArch64 litmus test for herd7.
-fn question(name: &str, test: &Test, pinned: &[u8], threads: &[Thread]) -> Question {
-    let vars: Vec<String> = test.vars.iter().cloned().chain((0..threads.len()).map(|t| format!("own{t}"))).collect();
-    let accesses = || threads.iter().flat_map(|t| &t.accesses);
-    let mut lengths: HashMap<usize, usize> = HashMap::new();
-    accesses().for_each(|&(v, offset, bytes)| {
-        let length = lengths.entry(v).or_insert(VARIABLE);
-        *length = (*length).max(offset + bytes);
-    });
-    // A thread's own memory may be accessed in any size: that makes a test a mixed one, too.
-    let mixed = accesses().any(|&(_, offset, bytes)| offset != 0 || bytes != test.width);
+fn question(name: &str, test: &Test, pinned: &[u8], threads: &[Thread]) -> Result<Question> {
+    let mixed = threads.iter().flat_map(|t| &t.accesses).any(|&(v, offset, bytes)| v < OWN && (offset != 0 || bytes != test.width));
     let mut init = String::new();
-    for (v, var) in vars.iter().enumerate().filter(|(v, _)| *v < test.vars.len() || lengths.contains_key(v)) {
-        init += &if mixed { format!("uint64_t {var}[{}]; ", lengths.get(&v).copied().unwrap_or(VARIABLE).div_ceil(8)) } else { format!("uint{}_t {var}; ", 8 * test.width) };
+    for var in &test.vars {
+        init += &if mixed { format!("uint64_t {var}[{}]; ", VARIABLE / 8) } else { format!("uint{}_t {var}; ", 8 * test.width) };
+    }
+    for (t, thread) in threads.iter().enumerate() {
+        let mut cells: Vec<_> = thread.accesses.iter().filter(|a| a.0 >= OWN).map(|a| (a.0 - OWN, a.2)).collect();
+        cells.sort_unstable();
+        cells.dedup();
+        if cells.windows(2).any(|c| c[0].0 + c[0].1 > c[1].0) {
+            return Err("parts of a thread's own memory overlap".into());
+        }
+        for (offset, bytes) in cells {
+            init += &format!("uint{}_t own{t}c{offset}; ", 8 * bytes);
+        }
     }
     init += "\n";
     let (mut shown, mut marks) = (Vec::new(), Vec::new());
     for (t, thread) in threads.iter().enumerate() {
         for (register, var) in &thread.addresses {
-            init += &format!("{t}:X{register}={}; ", vars[*var]);
+            init += &match var.checked_sub(OWN) {
+                Some(offset) => format!("{t}:X{register}=own{t}c{offset}; "),
+                None => format!("{t}:X{register}={}; ", test.vars[*var]),
+            };
         }
         for s in 0..slots(&test.threads[t]) {
             let register = format!("{t}:X{}", pinned[SLOTS[s] as usize]);
@@ -189,7 +195,7 @@ fn question(name: &str, test: &Test, pinned: &[u8], threads: &[Thread]) -> Quest
     let locations: Vec<String> = shown.iter().chain(&marks).cloned().collect();
     let text = format!("AArch64 {name}\n{{ {init} }}\n{}locations [{};]\nforall (true)\n", table(&columns), locations.join(";"));
     let widths = test.widths_shown();
-    Question { name: name.into(), text, shown: shown.into_iter().zip(widths).collect(), mixed, vectors: threads.iter().any(|t| t.vectors), model: None, marks }
+    Ok(Question { name: name.into(), text, shown: shown.into_iter().zip(widths).collect(), mixed, vectors: threads.iter().any(|t| t.vectors), model: None, marks })
 }
 
 /// Runs tests.
@@ -231,9 +237,9 @@ fn run(options: &Options, seed: Option<&Seed>, _limit: usize) -> Result<(Report,
             }
             let rendered: Result<Vec<Thread>> = threads.iter().enumerate().map(|(t, code)| {
                 let observed: Vec<u8> = (0..slots(&case.test.threads[t])).map(|s| pinned[SLOTS[s] as usize]).collect();
-                render(code, t, &registers(&pinned, &case.test, t), &observed)
+                render(code, t, case.test.vars.len(), &registers(&pinned, &case.test, t), &observed)
             }).collect();
-            questions.push((case, rendered.map(|r| question("T", &case.test, &pinned, &r))));
+            questions.push((case, rendered.and_then(|r| question("T", &case.test, &pinned, &r))));
         }
         let mut asked: Vec<Question> = Vec::new();
         for (k, (_, q)) in questions.iter_mut().enumerate() {

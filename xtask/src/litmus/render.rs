@@ -22,11 +22,13 @@ const STATE: u64 = 0x5000_0000;
 const STATE_SIZE: u64 = 0x1_0000;
 
 /// Registers that code never holds a guest value in: addresses of variables, a sum, a mask, the mark of a way that was given up.
-const ADDRESSES: [u8; 4] = [27, 28, 29, 26];
+const ADDRESSES: [u8; 5] = [27, 28, 29, 26, 23];
 const SUM: u8 = 25;
 const MASK: u8 = 24;
 /// The register that is 1 where a thread gave up.
 pub const MARK: u8 = 30;
+/// Variables from this number on are cells of a thread's own memory, by offset.
+pub const OWN: usize = 0x1_0000;
 /// Longest code executed.
 const LIMIT: usize = 3000;
 
@@ -78,11 +80,13 @@ struct Machine<'a> {
     flags: Option<Flags>,
     state: BTreeMap<u64, Value>,
     budget: usize,
+    /// Variables below this number are shared.
+    shared: usize,
 }
 
-/// Renders `code` as thread `t`, entered with `registers` (host registers by number); `observed` host registers are kept to the end.
-pub fn render(code: &Code, t: usize, registers: &[(u8, u64)], observed: &[u8]) -> Result<Thread> {
-    let mut machine = Machine { code, x: [ZERO; 32], v: [ZERO; 32], flags: Some((false, false, false, false)), state: BTreeMap::new(), budget: LIMIT };
+/// Renders `code` as thread `t` of a test with `shared` variables, entered with `registers` (host registers by number); `observed` host registers are kept to the end.
+pub fn render(code: &Code, t: usize, shared: usize, registers: &[(u8, u64)], observed: &[u8]) -> Result<Thread> {
+    let mut machine = Machine { code, x: [ZERO; 32], v: [ZERO; 32], flags: Some((false, false, false, false)), state: BTreeMap::new(), budget: LIMIT, shared };
     for &(n, value) in registers {
         machine.x[n as usize] = Value::Known { value: value as u128, shown: false };
     }
@@ -347,6 +351,8 @@ impl Machine<'_> {
         if address < address_of(0) || var > 16 || offset > 0x8000 {
             return Err(format!("address {address:#x} is no variable"));
         }
+        // Each cell of the thread's own memory is a variable of its own.
+        let (var, offset) = if var >= self.shared { (OWN + offset, 0) } else { (var, offset) };
         let known = thread.addresses.iter().find(|a| a.1 == var).map(|a| a.0);
         let base = match known {
             Some(n) => n,
@@ -362,7 +368,12 @@ impl Machine<'_> {
             place = format!("[X{SUM}]");
             place_uses = bit(SUM);
         }
-        let shape = shape(i).ok_or("access not known")?;
+        let mut shape = shape(i).ok_or("access not known")?;
+        let half = self.half(i)?;
+        let i = half.as_ref().unwrap_or(i);
+        if half.is_some() {
+            shape = self::shape(i).ok_or("access not known")?;
+        }
         thread.accesses.push((var, offset, shape.bytes));
         let (mut text, mut uses, mut defs) = (Vec::new(), place_uses, 0);
         for (k, o) in i.operands.iter().enumerate().take_while(|(_, o)| !matches!(o, Operand::Memory { .. })) {
@@ -402,6 +413,27 @@ impl Machine<'_> {
             items.push(Item::Step { text: format!("SBFM {r}{n},{r}{n},#0,#{}", extension - 1), defs: bit(*n), uses: bit(*n), effect: false });
         }
         Ok(())
+    }
+
+    /// Of an atomic access to a pair of registers the half that tests share: herd splits the pair and loses its atomicity. Nobody writes the other
+    /// half, which is zero before and after; that is checked of what is compared and stored.
+    fn half(&mut self, i: &Instruction) -> Result<Option<Instruction>> {
+        let (name, keep, zero): (_, &[usize], &[usize]) = match i.mnemonic.as_str() {
+            "caspal" => ("casal", &[0, 2, 4], &[1, 3]),
+            "ldaxp" => ("ldaxr", &[0, 2], &[]),
+            "stlxp" => ("stlxr", &[0, 1, 3], &[2]),
+            _ => return Ok(None),
+        };
+        let register = |k: usize| if let Some(Operand::Gpr { n, .. }) = i.operands.get(k) { Some(*n) } else { None };
+        for k in zero {
+            if register(*k).and_then(|n| self.known(n)) != Some(0) {
+                return Err("the half of a pair that is not shared is not zero".into());
+            }
+        }
+        if name == "ldaxr" {
+            self.set(register(1).ok_or("no pair")?, 0);
+        }
+        Ok(Some(Instruction { mnemonic: name.into(), operands: keep.iter().filter_map(|k| i.operands.get(*k).cloned()).collect() }))
     }
 
     /// Access to the emulator's own state: nobody else sees it.
