@@ -144,6 +144,10 @@ fn engine_options(start: &Start, options: &crate::options::Options) -> Result<en
         // Every flag is computed: none is stale at a fault or signal.
         t.switches.disable("dead-flags").map_err(LoadError::Option)?;
     }
+    t.ordered = options.ordered;
+    if t.ordered {
+        t.features = engine::ordered_features(t.features);
+    }
     t.strict_align = options.strict_align;
     t.xcr0 = cpuid::cpu().xcr0();
     t.unsafe_fast_nan = options.unsafe_fast_nan;

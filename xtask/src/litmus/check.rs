@@ -3,7 +3,7 @@
 use super::forms::{Chooser, Guest, SLOTS};
 use super::herd::{Herd, Question};
 use super::host::{Code, Translator, assemble};
-use super::program::{Outcomes, Test, VARIABLE, slots, table};
+use super::program::{Op, Outcomes, Test, VARIABLE, slots, table};
 use super::render::{MARK, OWN, Thread, address_of, render};
 use super::seeds::Seed;
 use super::{skeletons, tso};
@@ -26,7 +26,9 @@ pub const TIERS: &[Tier] = &[
     Tier { name: "v8.0", features: "", misaligned: false },
     Tier { name: "lrcpc", features: "lse,lrcpc", misaligned: false },
     Tier { name: "lrcpc2", features: "lse,lse2,lrcpc,lrcpc2", misaligned: false },
+    Tier { name: "lrcpc3", features: "lse,lse2,lrcpc,lrcpc2,lrcpc3", misaligned: false },
     Tier { name: "v8.1", features: "lse", misaligned: false },
+    Tier { name: "exclusive", features: "lrcpc,lrcpc2", misaligned: false },
     Tier { name: "misaligned", features: "lse,lrcpc", misaligned: true },
 ];
 
@@ -198,88 +200,118 @@ fn question(name: &str, test: &Test, pinned: &[u8], threads: &[Thread]) -> Resul
     Ok(Question { name: name.into(), text, shown: shown.into_iter().zip(widths).collect(), mixed, vectors: threads.iter().any(|t| t.vectors), model: None, marks })
 }
 
+/// The programs that a check needs.
+struct Tools {
+    herd: Herd,
+    translator: Translator,
+    jobs: usize,
+}
+
 /// Runs tests.
 pub fn check(options: &Options) -> Result<Report> {
-    run(options, None, usize::MAX).map(|r| r.0)
-}
-
-/// A test that fails when the bug is there.
-pub fn find_bug(options: &Options, seed: &'static Seed) -> Result<Option<String>> {
-    let options = Options { tiers: vec![seed.tier.into()], filter: options.filter.clone(), sample: options.sample, jobs: options.jobs, show: false };
-    let (report, planted) = run(&options, Some(seed), usize::MAX)?;
-    let wrong = report.failures.iter().filter(|f| f.1.starts_with("x86 forbids")).count();
-    Ok(report.failures.iter().find(|f| f.1.starts_with("x86 forbids")).map(|f| format!("{} ({wrong} of {planted} tests with it)", f.0)))
-}
-
-fn run(options: &Options, seed: Option<&Seed>, _limit: usize) -> Result<(Report, usize)> {
-    let (herd, translator, mut report) = (Herd::new()?, Translator::new()?, Report::default());
-    let cases = cases(options, &herd, &mut report)?;
+    let tools = Tools { herd: Herd::new()?, translator: Translator::new()?, jobs: options.jobs };
+    let mut report = Report::default();
+    let cases = cases(options, &tools.herd, &mut report)?;
     if let Some(unknown) = options.tiers.iter().find(|t| TIERS.iter().all(|tier| tier.name != t.as_str())) {
         return Err(format!("no tier {unknown:?}"));
     }
-    let pieces: Vec<String> = cases.iter().flat_map(|c| c.guests.iter().map(|g| g.text.clone())).collect();
-    let bytes = assemble(&pieces)?;
-    let mut planted = 0;
     // The same code in several tiers is the same test.
-    let mut known: HashMap<String, Result<Outcomes>> = HashMap::new();
+    let mut known = HashMap::new();
+    let all: Vec<&Case> = cases.iter().collect();
     for tier in TIERS.iter().filter(|t| options.tiers.is_empty() || options.tiers.iter().any(|o| o == t.name)) {
+        let (planted, failures) = tools.run(tier, &all, None, &mut known)?;
+        report.counts.insert(tier.name.into(), (planted - failures.len(), failures.len()));
+        report.failures.extend(failures);
+    }
+    Ok(report)
+}
+
+/// Which seeded bugs make a test fail: each with the first such test, or how many tests had it and passed all the same.
+pub fn find_bugs(options: &Options, seeds: &[&'static Seed]) -> Result<Vec<(&'static Seed, Result<String, usize>)>> {
+    let tools = Tools { herd: Herd::new()?, translator: Translator::new()?, jobs: options.jobs };
+    let cases = cases(options, &tools.herd, &mut Report::default())?;
+    // Neighbours are alike: a slice takes tests from everywhere.
+    let slices = cases.len().div_ceil(SLICE).max(1);
+    let mut found = Vec::new();
+    for seed in seeds {
+        let tier = TIERS.iter().find(|t| t.name == seed.tier).ok_or_else(|| format!("no tier {:?}", seed.tier))?;
+        let (mut known, mut tried, mut hit) = (HashMap::new(), 0, None);
+        for slice in 0..slices {
+            let some: Vec<&Case> = cases.iter().skip(slice).step_by(slices).collect();
+            let (planted, failures) = tools.run(tier, &some, Some(seed), &mut known)?;
+            tried += planted;
+            hit = failures.into_iter().find(|f| f.1.starts_with(FORBIDDEN));
+            if hit.is_some() {
+                break;
+            }
+        }
+        found.push((*seed, hit.map(|f| f.0).ok_or(tried)));
+    }
+    Ok(found)
+}
+
+/// Tests with a seeded bug that are run at once.
+const SLICE: usize = 48;
+/// How the reason begins where the model shows a forbidden state.
+const FORBIDDEN: &str = "x86 forbids";
+
+impl Tools {
+    /// Runs cases in a tier; returns how many there were (with the bug, if one is asked for) and what failed.
+    fn run(&self, tier: &Tier, cases: &[&Case], seed: Option<&Seed>, known: &mut HashMap<String, Result<Outcomes>>) -> Result<(usize, Vec<(String, String)>)> {
+        let pieces: Vec<String> = cases.iter().flat_map(|c| c.guests.iter().map(|g| g.text.clone())).collect();
+        let bytes = assemble(&pieces)?;
         let requests: Vec<_> = bytes.iter().map(|b| (tier.features, b.as_slice(), tier.misaligned)).collect();
-        let (pinned, codes) = translator.translate(&requests)?;
+        let (pinned, codes) = self.translator.translate(&requests)?;
         let mut codes = codes.into_iter();
         let mut questions = Vec::new();
         for (n, case) in cases.iter().enumerate() {
             let mut threads: Vec<Code> = codes.by_ref().take(case.guests.len()).collect();
-            if let Some(seed) = seed {
-                if !seed.plant(&mut threads, n) {
-                    continue;
-                }
-                planted += 1;
+            if tier.misaligned && case.test.threads.iter().flatten().any(|op| matches!(op, Op::Locked { .. })) || seed.is_some_and(|s| !s.plant(&mut threads, n)) {
+                continue;
             }
-            let rendered: Result<Vec<Thread>> = threads.iter().enumerate().map(|(t, code)| {
+            let thread = |(t, code): (usize, &Code)| {
                 let observed: Vec<u8> = (0..slots(&case.test.threads[t])).map(|s| pinned[SLOTS[s] as usize]).collect();
                 render(code, t, case.test.vars.len(), &registers(&pinned, &case.test, t), &observed)
-            }).collect();
-            questions.push((case, rendered.and_then(|r| question("T", &case.test, &pinned, &r))));
+            };
+            let rendered: Result<Vec<Thread>> = threads.iter().enumerate().map(thread).collect();
+            questions.push((*case, rendered.and_then(|r| question("T", &case.test, &pinned, &r))));
         }
-        let mut asked: Vec<Question> = Vec::new();
-        for (k, (_, q)) in questions.iter_mut().enumerate() {
-            if let Ok(q) = q
-                && !known.contains_key(&q.text)
-                && !asked.iter().rev().take(8).any(|a| a.text == q.text)
-            {
-                let _ = k;
-                asked.push(q.clone());
-            }
+        self.answer(tier, &questions, known)?;
+        let failures = questions.iter().filter_map(|(case, q)| problem(case, q, known).map(|p| (format!("{}/{}", tier.name, case.name), p))).collect();
+        Ok((questions.len(), failures))
+    }
+
+    /// Has herd7 answer what is not known.
+    fn answer(&self, tier: &Tier, questions: &[(&Case, Result<Question>)], known: &mut HashMap<String, Result<Outcomes>>) -> Result<()> {
+        let mut asked: BTreeMap<&str, Question> = BTreeMap::new();
+        for q in questions.iter().filter_map(|(_, q)| q.as_ref().ok()).filter(|q| !known.contains_key(&q.text)) {
+            asked.entry(&q.text).or_insert_with(|| q.clone());
         }
-        let texts: Vec<String> = asked.iter().map(|q| q.text.clone()).collect();
+        let (texts, mut asked): (Vec<&str>, Vec<Question>) = asked.into_iter().unzip();
         for (n, q) in asked.iter_mut().enumerate() {
             q.name = format!("T{n}");
             q.text = q.text.replacen("AArch64 T\n", &format!("AArch64 T{n}\n"), 1);
         }
-        let answers = herd.ask(&project::target("litmus").join(format!("arm-{}", tier.name)), &asked, options.jobs)?;
-        known.extend(texts.into_iter().zip(answers));
-        let count = report.counts.entry(tier.name.into()).or_default();
-        for (case, q) in &questions {
-            let guest = || case.guests.iter().map(|g| format!("  {}\n", g.text)).collect::<String>();
-            let problem = match q {
-                Err(e) => Some(format!("not rendered: {e}\n{}", guest())),
-                Ok(q) => match &known[&q.text] {
-                    Err(e) => Some(format!("aarch64.cat: {e}\n{}{}", guest(), q.text)),
-                    Ok(got) if got.is_empty() => Some(format!("no final state\n{}{}", guest(), q.text)),
-                    Ok(got) => {
-                        let wrong: Vec<_> = got.difference(&case.allowed).collect();
-                        (!wrong.is_empty()).then(|| format!("x86 forbids {wrong:?} of {:?}\n{}{}allowed: {:?}", q.shown.iter().map(|s| &s.0).collect::<Vec<_>>(), guest(), q.text, case.allowed))
-                    }
-                },
-            };
-            match problem {
-                None => count.0 += 1,
-                Some(p) => {
-                    count.1 += 1;
-                    report.failures.push((format!("{}/{}", tier.name, case.name), p));
-                }
-            }
+        let answers = self.herd.ask(&project::target("litmus").join(format!("arm-{}", tier.name)), &asked, self.jobs)?;
+        known.extend(texts.into_iter().map(str::to_string).zip(answers));
+        Ok(())
+    }
+}
+
+/// What is wrong with a case, if anything is.
+fn problem(case: &Case, q: &Result<Question>, known: &HashMap<String, Result<Outcomes>>) -> Option<String> {
+    let guest = || case.guests.iter().map(|g| format!("  {}\n", g.text)).collect::<String>();
+    let q = match q {
+        Ok(q) => q,
+        Err(e) => return Some(format!("not rendered: {e}\n{}", guest())),
+    };
+    match &known[&q.text] {
+        Err(e) => Some(format!("aarch64.cat: {e}\n{}{}", guest(), q.text)),
+        Ok(got) if got.is_empty() => Some(format!("no final state\n{}{}", guest(), q.text)),
+        Ok(got) => {
+            let wrong: Vec<_> = got.difference(&case.allowed).collect();
+            let names: Vec<_> = q.shown.iter().map(|s| &s.0).collect();
+            (!wrong.is_empty()).then(|| format!("{FORBIDDEN} {wrong:?} of {names:?}\n{}{}allowed: {:?}", guest(), q.text, case.allowed))
         }
     }
-    Ok((report, planted))
 }
