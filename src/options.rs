@@ -51,10 +51,10 @@ pub struct Options {
     pub precise_flags: bool,
     /// --strict-align.
     pub strict_align: bool,
-    /// --ordered: x86's memory order from the start.
-    pub ordered: bool,
     /// --unsafe-fast-nan.
     pub unsafe_fast_nan: bool,
+    /// --memory-model=ordered: from the start, not when memory can be observed.
+    pub ordered: bool,
     /// --host-features: instead of what the host says.
     pub host_features: Option<String>,
     /// --log: level of xemu's own messages.
@@ -137,6 +137,15 @@ fn set_cpu(options: &mut Options, v: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
+fn set_memory_model(o: &mut Options, v: &[u8]) -> Result<(), String> {
+    o.ordered = match v {
+        b"ordered" => true,
+        b"auto" => false,
+        other => return Err(format!("'{}' is no memory model: auto or ordered", String::from_utf8_lossy(other))),
+    };
+    Ok(())
+}
+
 fn set_log(options: &mut Options, v: &[u8]) -> Result<(), String> {
     let level = text(v)?;
     level.parse::<log::LevelFilter>().map_err(|_| format!("'{level}' is not off, error, warn, info, debug or trace"))?;
@@ -177,8 +186,8 @@ const TABLE: &[Row] = &[
     Row { names: &["-tb-size"], env: &["QEMU_TB_SIZE"], arg: Value("MIB"), help: "the same in MiB", set: |o, v| Ok(o.cache_size = Some(number(v)?.saturating_mul(1 << 20))) },
     Row { names: &["--precise-flags"], env: &["XEMU_PRECISE_FLAGS"], arg: Flag, help: "exact arithmetic flags at every fault and signal", set: |o, _| Ok(o.precise_flags = true) },
     Row { names: &["--strict-align"], env: &["XEMU_STRICT_ALIGN"], arg: Flag, help: "honour EFLAGS.AC", set: |o, _| Ok(o.strict_align = true) },
-    Row { names: &["--ordered"], env: &["XEMU_ORDERED"], arg: Flag, help: "keep x86's memory order from the start, not only once memory is shared", set: |o, _| Ok(o.ordered = true) },
     Row { names: &["--unsafe-fast-nan"], env: &["XEMU_UNSAFE_FAST_NAN"], arg: Flag, help: "let NaN signs and payloads differ from the processor's", set: |o, _| Ok(o.unsafe_fast_nan = true) },
+    Row { names: &["--memory-model"], env: &["XEMU_MEMORY_MODEL"], arg: Value("MODEL"), help: "ordered: x86's memory order from the start; auto (the default): from when others can see memory", set: set_memory_model },
     Row { names: &["--host-features"], env: &["XEMU_HOST_FEATURES"], arg: Value("LIST"), help: "use these ARM64 features instead of what the host has", set: |o, v| Ok(o.host_features = Some(text(v)?)) },
     Row { names: &["--log"], env: &["XEMU_LOG"], arg: Value("LEVEL"), help: "xemu's own messages: off (the default), error, warn, info, debug or trace", set: set_log },
     Row { names: &["--host-runner"], env: &["XEMU_HOST_RUNNER"], arg: Value("COMMAND"), help: "command that runs xemu itself when it starts itself again (to test under another emulator)", set: |o, v| Ok(o.host_runner = Some(text(v)?)) },
@@ -427,10 +436,10 @@ impl Options {
         for (on, name) in [
             (self.strace, "-strace"),
             (self.single, "-one-insn-per-tb"),
+            (self.ordered, "--memory-model=ordered"),
             (self.perf_map, "--perf-map"),
             (self.precise_flags, "--precise-flags"),
             (self.strict_align, "--strict-align"),
-            (self.ordered, "--ordered"),
             (self.unsafe_fast_nan, "--unsafe-fast-nan"),
         ] {
             if on {

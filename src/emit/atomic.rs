@@ -1,5 +1,6 @@
 //! Atomic read-modify-write: one LSE instruction where the host has it, else an exclusive loop. All are sequentially consistent as
-//! x86's LOCK is; an exclusive loop ends in DMB ISH (docs/architecture.md, Ordered code).
+//! x86's LOCK is (docs/memory-model.md). An exclusive loop ends in DMB ISH. A compare-and-swap that fails writes nothing, so that its release
+//! half orders nothing: DMB ISH stands before CASAL, for stores that are no releases; an exclusive loop stores back what it read.
 
 use super::asm::{Alu, Asm, Cond, Size};
 use super::memory::Width;
@@ -62,20 +63,23 @@ impl Asm {
     pub fn cas(&mut self, width: Width, old: X, new: X, n: X) {
         debug_assert!(old != new && old != n);
         if self.features.lse {
-            self.word(0x08e0_fc00 | width.log2() << 30 | (old.0 as u32) << 16 | (n.0 as u32) << 5 | new.0 as u32);
-            // A failing CASAL orders nothing after it.
             self.dmb_ish();
+            self.word(0x08e0_fc00 | width.log2() << 30 | (old.0 as u32) << 16 | (n.0 as u32) << 5 | new.0 as u32);
             return;
         }
-        let (again, done) = (self.label(), self.label());
+        let (again, differs, done) = (self.label(), self.label(), self.label());
         self.bind(again);
         self.load_exclusive(width, S0, n);
         self.alu(Alu::Eor, Size::X, S1, S0, old);
         if width.log2() < 3 {
             self.ubfx(Size::X, S1, S1, 0, 8 << width.log2());
         }
-        self.cbnz(Size::X, S1, done);
+        self.cbnz(Size::X, S1, differs);
         self.store_exclusive(width, S1, new, n);
+        self.cbnz(Size::W, S1, again);
+        self.b(done);
+        self.bind(differs);
+        self.store_exclusive(width, S1, S0, n);
         self.cbnz(Size::W, S1, again);
         self.bind(done);
         self.mov(Size::X, old, S0);
@@ -87,8 +91,8 @@ impl Asm {
     pub fn cas_pair(&mut self, (lo, hi): (X, X), (new_lo, new_hi): (X, X), n: X, spare: X) {
         if self.features.lse {
             debug_assert!(lo.0 % 2 == 0 && hi.0 == lo.0 + 1 && new_lo.0 % 2 == 0 && new_hi.0 == new_lo.0 + 1);
-            self.word(0x4860_fc00 | (lo.0 as u32) << 16 | (n.0 as u32) << 5 | new_lo.0 as u32);
             self.dmb_ish();
+            self.word(0x4860_fc00 | (lo.0 as u32) << 16 | (n.0 as u32) << 5 | new_lo.0 as u32);
             return;
         }
         let (again, differs, done) = (self.label(), self.label(), self.label());

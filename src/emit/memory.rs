@@ -130,8 +130,14 @@ impl Asm {
         }
     }
 
+    /// What is left to do for `order` where the kernel orders plain accesses: nothing.
+    fn left_of(&self, order: Order) -> Order {
+        if self.features.tso { Order::Plain } else { order }
+    }
+
     /// Loads into a general register.
     pub fn load(&mut self, width: Width, d: X, mem: Mem, order: Order) {
+        let order = self.left_of(order);
         let size = width.log2();
         if order == Order::Tso {
             if self.features.lrcpc2 {
@@ -162,6 +168,7 @@ impl Asm {
 
     /// Stores a general register.
     pub fn store(&mut self, width: Width, s: X, mem: Mem, order: Order) {
+        let order = self.left_of(order);
         let size = width.log2();
         match order {
             Order::Tso => {
@@ -184,6 +191,16 @@ impl Asm {
 
     /// Loads 1, 2, 4, 8 or 16 bytes into a vector register; the rest of it becomes zero.
     pub fn load_v(&mut self, bytes: u32, d: V, mem: Mem, order: Order) {
+        let order = self.left_of(order);
+        if order == Order::Tso {
+            if self.features.lrcpc3 {
+                return self.ordered_v(bytes, d, mem, true);
+            }
+            if bytes <= 8 {
+                self.load(Width::bytes_of(bytes), S1, mem, order);
+                return self.fmov_from(if bytes == 8 { Size::X } else { Size::W }, d, S1);
+            }
+        }
         self.access(vector(bytes, true), d.0, mem);
         if order != Order::Plain {
             self.dmb_ishld();
@@ -191,10 +208,29 @@ impl Asm {
     }
     /// Stores the low 1, 2, 4, 8 or 16 bytes of a vector register.
     pub fn store_v(&mut self, bytes: u32, s: V, mem: Mem, order: Order) {
+        let order = self.left_of(order);
+        if order == Order::Tso {
+            if self.features.lrcpc3 {
+                return self.ordered_v(bytes, s, mem, false);
+            }
+            if bytes <= 8 {
+                self.umov(bytes.trailing_zeros(), S1, s, 0);
+                return self.store(Width::bytes_of(bytes), S1, mem, order);
+            }
+        }
         if order != Order::Plain {
             self.dmb_ish();
         }
         self.access(vector(bytes, false), s.0, mem);
+    }
+    /// LDAPUR and STLUR of vector registers (FEAT_LRCPC3).
+    fn ordered_v(&mut self, bytes: u32, t: V, mem: Mem, load: bool) {
+        let (n, off) = match mem {
+            Mem::Off(n, off) if (-256..256).contains(&off) => (n, off),
+            _ => (self.address_in(S0, mem), 0),
+        };
+        // Size and opc are those of LDUR and STUR; bit 26 is in them.
+        self.word(0x1900_0800 | vector(bytes, load).bits | (off as u32 & 0x1ff) << 12 | (n.0 as u32) << 5 | t.0 as u32);
     }
 
     /// `str s, [n, #off]!`: off -256 to 255.

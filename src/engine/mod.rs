@@ -15,7 +15,7 @@ pub use exit::{Exception, Exit};
 pub use run::{Interrupter, Thread};
 
 use crate::decode::CodeSource;
-use crate::emit::stubs;
+use crate::emit::{Features, stubs};
 use crate::guest::{Addr, addr::PAGE_SIZE};
 use crate::host::arena::Arena;
 use crate::host::{self, copy};
@@ -174,16 +174,32 @@ impl Engine {
         self.stop.while_stopped(|| change(&mut self.cache()))
     }
 
-    /// All code thrown away and everything retranslated with ordered accesses from now on: call before a second observer of memory can run.
+    /// All code thrown away and everything retranslated with ordered accesses from now on: call before a second observer of memory can run, from the
+    /// only thread.
     pub fn set_ordered(&self) {
         if self.cache().options().ordered {
             return;
         }
+        let features = ordered_features(self.cache().options().features);
         self.stopped(|cache| {
             cache.options_mut().ordered = true;
+            cache.options_mut().features = features;
             cache.flush();
         });
     }
+
+    /// To be called by each new thread before guest code: it needs the memory order that code was translated for.
+    pub fn begin_thread(&self) {
+        let needed = self.cache().options().features.tso;
+        assert!(!needed || host::processor::set_total_store_order(), "the kernel gives this thread another memory order than the first");
+    }
+}
+
+/// What ordered code may use: the processor's own total store order where the kernel gives it, and no instruction that an erratum spoils.
+pub fn ordered_features(features: Features) -> Features {
+    let tso = host::processor::set_total_store_order();
+    let features = if features.lrcpc2 { features.without_errata(&host::processor::identities()) } else { features };
+    Features { tso, ..features }
 }
 
 /// Reads guest memory up to a page that can not be read or is not `wanted`; returns how much that is.

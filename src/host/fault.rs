@@ -52,7 +52,8 @@ pub fn writes(word: u32) -> bool {
     // LSE atomics and CAS write although their L bit says load; LDAPR is encoded among them and does not.
     let lse = word & 0x3b20_0c00 == 0x3820_0000 && word & 0xf000 != 0xc000;
     let cas = word & 0x3fa0_7c00 == 0x08a0_7c00;
-    let load = if word & 0x3b00_0000 == 0x3800_0000 || word & 0x3b00_0000 == 0x3900_0000 {
+    // LDUR and STUR with their kin, LDR and STR, LDAPUR and STLUR (of vectors too).
+    let load = if matches!(word & 0x3b00_0000, 0x3800_0000 | 0x3900_0000 | 0x1900_0000) {
         // opc: 00 store; for vectors 10 is a 128-bit store.
         let opc = word >> 22 & 3;
         opc != 0 && !(word >> 26 & 1 == 1 && opc == 2)
@@ -130,6 +131,11 @@ mod tests {
             (0xf81f_8c01, true),     // str x1, [x0, #-8]!
             (0x3880_0001, false),    // ldursb x1, [x0]
             (0x3c80_0001, true),     // stur q1, [x0]
+            (0x9980_0001, false),    // ldapursw x1, [x0]
+            (0x9940_0001, false),    // ldapur w1, [x0]
+            (0xd900_0001, true),     // stlur x1, [x0]
+            (0x1dc0_0801, false),    // ldapur q1, [x0]
+            (0x1d80_0801, true),     // stlur q1, [x0]
         ] {
             assert_eq!(writes(word), write, "{word:#x}");
         }

@@ -17,3 +17,24 @@ pub fn time_of_process() -> u64 {
     let _ = unsafe { sys::call(libc::SYS_clock_gettime, [libc::CLOCK_PROCESS_CPUTIME_ID as u64, time.as_mut_ptr() as u64, 0, 0, 0, 0]) };
     time[0].wrapping_mul(1_000_000_000).wrapping_add(time[1])
 }
+
+/// MIDR_EL1 of every processor, as far as the kernel tells (Documentation/arch/arm64/cpu-feature-registers.rst).
+pub fn identities() -> Vec<u64> {
+    let read = |n: usize| super::file::read_all(format!("/sys/devices/system/cpu/cpu{n}/regs/identification/midr_el1").as_bytes()).ok();
+    let number = |text: Vec<u8>| {
+        let text = String::from_utf8(text).ok()?;
+        u64::from_str_radix(text.trim().strip_prefix("0x")?, 16).ok()
+    };
+    (0..).map_while(read).filter_map(number).collect()
+}
+
+/// Asks for x86's memory order of the calling thread, and says whether it has it: kernels of Apple's processors offer that (PR_SET_MEM_MODEL of
+/// Asahi Linux; others answer EINVAL).
+pub fn set_total_store_order() -> bool {
+    const GET: u64 = 0x6d4d_444c;
+    const SET: u64 = 0x4d4d_444c;
+    const TSO: u64 = 1;
+    // SAFETY: prctl of this thread's own mode; no pointers.
+    let call = |op: u64, arg: u64| unsafe { sys::call(libc::SYS_prctl, [op, arg, 0, 0, 0, 0]) };
+    call(SET, TSO).is_ok() && call(GET, 0) == Ok(TSO)
+}

@@ -148,8 +148,11 @@ fn engine_options(start: &Start, options: &crate::options::Options) -> Result<en
     if !options.strace {
         t.direct_calls = &DIRECT;
     }
-    t.strict_align = options.strict_align;
     t.ordered = options.ordered;
+    if t.ordered {
+        t.features = engine::ordered_features(t.features);
+    }
+    t.strict_align = options.strict_align;
     t.xcr0 = cpuid::cpu().xcr0();
     t.unsafe_fast_nan = options.unsafe_fast_nan;
     if let Some(size) = options.cache_size {

@@ -38,6 +38,7 @@ pub fn create(task: &mut Task, request: Request) -> Result<u64, Errno> {
     let blocked = task.signals.blocked;
     let cleared = if flag(libc::CLONE_CHILD_CLEARTID) { request.child_tid } else { 0 };
     let body = Box::new(move |stack| {
+        process.engine.begin_thread();
         let mut task = Task::new(thread, process, sighand, crate::host::process::tid(), blocked);
         task.clear_child_tid = Addr(cleared);
         task.stack = Some(stack);

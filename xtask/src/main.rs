@@ -14,6 +14,7 @@ mod emulator;
 mod fuzz;
 mod guests;
 mod image;
+mod litmus;
 mod parallel;
 mod process;
 mod project;
@@ -35,6 +36,7 @@ cargo xtask COMMAND
   decode-check [OPTIONS]    lengths and mnemonics of random bytes and of programs, by two decoders
   image [OPTIONS] [OUT]     the container image that registers xemu on a node
   deb [OPTIONS] [OUT]       the Debian package for arm64
+  litmus [OPTIONS]          memory order of translated code, by a model checker
   guests                    build the guest programs of fixtures/guests into target/guests
   rootfs [amd64|arm64]      fetch the Debian root file systems that tests and benchmarks use";
 
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         "deb" => deb::main(args),
         "guests" => guests::main(args),
         "image" => image::main(args),
+        "litmus" => litmus::main(args),
         "rootfs" => rootfs::main(args),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");

@@ -30,7 +30,7 @@ impl Side {
         match name {
             "native" => {}
             "xemu" => side.emulator = xemu.to_vec(),
-            "ordered" => side.emulator = [xemu, &["--ordered".into()]].concat(),
+            "ordered" => side.emulator = [xemu, &["--memory-model=ordered".into()]].concat(),
             "qemu" => match package("qemu-user", &["sid", "trixie"], "usr/bin/qemu-x86_64")? {
                 Some(qemu) => side.emulator = vec![qemu.into(), "-cpu".into(), "max".into()],
                 None => return Ok(None),

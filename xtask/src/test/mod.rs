@@ -8,6 +8,7 @@ mod cargo;
 mod configs;
 mod gaps;
 mod guest;
+mod litmus;
 mod mutants;
 mod native;
 mod programs;
@@ -41,6 +42,7 @@ type Suite = (&'static str, fn(&Context) -> Result<()>);
 /// In the order in which they run: the cheap ones first.
 const SUITES: &[Suite] = &[
     ("unit", cargo::unit),
+    ("litmus", litmus::run),
     ("semantics", semantics::run),
     ("guests", guest::run),
     ("mutants", mutants::run),
@@ -179,7 +181,7 @@ pub fn main(args: Vec<OsString>) -> Result<ExitCode> {
     let start = Instant::now();
     let wanted: Vec<&Suite> = SUITES.iter().filter(|s| options.only.is_empty() || options.only.iter().any(|o| o == s.0)).collect();
     let emulator = match &options.emulator {
-        _ if options.list || wanted.iter().all(|s| s.0 == "unit") => None,
+        _ if options.list || wanted.iter().all(|s| ["unit", "litmus"].contains(&s.0)) => None,
         Some(words) => Some(Emulator::other(words)),
         None => Some(Emulator::xemu(project::build_xemu(&options.profile)?)?),
     };
