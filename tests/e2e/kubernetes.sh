@@ -1,6 +1,7 @@
 # The DaemonSet's containers as a kubelet starts them: the installing one with CAP_SYS_ADMIN alone and nothing of the host, the agent without any privilege.
 # Readiness and metrics; an upgrade under a running server (redis); the uninstalling container.
 #@ where = vm
+#@ long-vm = dozens of containers take minutes in the machine
 #@ run = host
 podman load -q -i /payload/image.tar >/dev/null
 podman import -q --arch amd64 --os linux -c 'CMD ["/bin/bash"]' /payload/small.tar debian >/dev/null
