@@ -86,7 +86,7 @@ fn own_path() -> Result<PathBuf, String> {
 }
 
 /// The register line.
-fn registration(name: &str, binary: &Path, flags: &str) -> Result<String, String> {
+pub fn registration(name: &str, binary: &Path, flags: &str) -> Result<String, String> {
     let path = binary.to_str().filter(|p| !p.contains(':')).ok_or_else(|| format!("{}: a path with ':' or not UTF-8 can't be registered", binary.display()))?;
     let line = format!(":{name}:M::{MAGIC}:{MASK}:{path}:{flags}");
     // BINPRM_BUF_SIZE limits magic and mask, and the whole line is limited to 1920 bytes (MAX_REGISTER_LENGTH).

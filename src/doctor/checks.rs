@@ -1,6 +1,7 @@
 //! The checks, a row each, in the order in which they are shown. Numbers of kernel versions name the release that brought what is needed.
 
 use super::machine::Machine;
+use super::trial::Trial;
 use super::{Finding, Level, features, handlers};
 use crate::binfmt::{MOUNT, misc};
 
@@ -200,11 +201,19 @@ fn privileges(m: &Machine) -> Finding {
     }
 }
 
-/// Since Linux 4.8.
 fn fix_binary(m: &Machine) -> Finding {
-    match misc::release(&m.release()) {
-        Some(r) if r < (4, 8) => Finding::new(Level::Failure, "not in this kernel (Linux 4.8): the handler would have to be in every image", "boot a newer kernel"),
-        _ => Finding::ok("this kernel opens the handler when it is registered: images need not hold it"),
+    // Since Linux 4.8.
+    let old = misc::release(&m.release()).is_some_and(|r| r < (4, 8));
+    match &m.tried.fix_binary {
+        _ if m.is_native() => Finding::ok("not needed"),
+        _ if old => Finding::new(Level::Failure, "not in this kernel (Linux 4.8): the handler would have to be in every image", "boot a newer kernel"),
+        Trial::Works => Finding::ok("works: a program ran by a handler whose file was gone, so images need not hold it"),
+        Trial::Fails(e) => Finding::new(
+            Level::Warning,
+            format!("tried in a namespace, a program did not run by a handler whose file was gone: {e}"),
+            "see the other findings; `xemu binfmt install`, then this again",
+        ),
+        Trial::NotTried(reason) => Finding::ok(format!("this kernel has it, so images need not hold the handler (not tried: {reason})")),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the checks look at: the kernel's files below a root folder (so that tests can make up machines), and what was found out by trying.
 
 use super::selftest::Ran;
+use super::trial::Trial;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,8 @@ pub struct Tried {
     pub code_memory: Result<(), String>,
     /// Running an x86_64 program.
     pub program: Result<Ran, String>,
+    /// Running one by a handler whose file is gone.
+    pub fix_binary: Trial,
 }
 
 /// A machine.

@@ -10,6 +10,7 @@ mod features;
 mod handlers;
 mod machine;
 pub mod selftest;
+mod trial;
 
 use crate::commands::Done;
 use machine::{Machine, Tried};
@@ -77,12 +78,17 @@ pub fn command(args: &[String]) -> Result<Done, String> {
     let json = match args {
         [] => false,
         [a] if a == "--json" => true,
+        [a] if a == trial::OPTION => {
+            let said = trial::command();
+            return Ok(Done { failed: !said.is_empty(), text: said });
+        }
         [a] if a == "--help" => return Ok(Done::text(format!("{USAGE}\n"))),
         _ => return Err(USAGE.into()),
     };
     let tried = Tried {
         code_memory: crate::host::arena::probe(crate::engine::Options::default().cache_size).map_err(|e| e.to_string()),
         program: selftest::run(),
+        fix_binary: trial::run(),
     };
     let report = examine(&Machine::new(Path::new("/"), tried));
     let text = if json { format!("{:#}\n", as_json(&report)) } else { as_text(&report) };

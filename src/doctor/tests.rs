@@ -2,6 +2,7 @@
 
 use super::machine::{Machine, Tried};
 use super::selftest::Ran;
+use super::trial::Trial;
 use super::*;
 use std::fs;
 use std::path::PathBuf;
@@ -32,7 +33,7 @@ impl Fake {
         let dir = std::env::temp_dir().join(format!("xemu-doctor-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
         let ran = Ran { processor: "xemu virtual CPU".into(), time: Duration::from_micros(2500), handler: Some("/usr/bin/xemu".into()), inode: None };
-        let fake = Fake { dir, tried: Tried { code_memory: Ok(()), program: Ok(ran) } };
+        let fake = Fake { dir, tried: Tried { code_memory: Ok(()), program: Ok(ran), fix_binary: Trial::Works } };
         fake.put("/proc/sys/kernel/osrelease", "6.12.117+deb13-arm64\n")
             .put("/proc/cpuinfo", "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd0c\n")
             .put("/boot/config-6.12.117+deb13-arm64", "CONFIG_BINFMT_MISC=m\nCONFIG_MEMBARRIER=y\nCONFIG_USER_NS=y\nCONFIG_MEMCG=y\nCONFIG_SECCOMP_FILTER=y\n")
@@ -105,6 +106,11 @@ fn what_stops_programs_is_a_failure() {
     fake.tried.code_memory = Err("Permission denied".into());
     fake.finds("code memory", Level::Failure, "can't be had");
     fake.finds("security modules", Level::Failure, "deny_execmem");
+    fake.finds("flag F", Level::Ok, "works");
+    fake.tried.fix_binary = Trial::NotTried("no user namespace".into());
+    fake.finds("flag F", Level::Ok, "not tried");
+    fake.tried.fix_binary = Trial::Fails("Exec format error".into());
+    fake.finds("flag F", Level::Warning, "did not run");
     fake.tried.program = Err("it ended with 126".into());
     fake.finds("x86_64 program", Level::Failure, "126");
     assert!(as_text(&fake.report()).contains("setsebool -P deny_execmem 0"));
@@ -172,6 +178,6 @@ fn containers_and_limits_are_seen() {
 
 #[test]
 fn a_machine_that_tells_nothing_is_not_refused() {
-    let fake = Fake { dir: std::env::temp_dir().join("xemu-doctor-nothing"), tried: Tried { code_memory: Ok(()), program: Err("no".into()) } };
+    let fake = Fake { dir: std::env::temp_dir().join("xemu-doctor-nothing"), tried: Tried { code_memory: Ok(()), program: Err("no".into()), fix_binary: Trial::NotTried("no".into()) } };
     assert!(worst(&fake.report()) < Level::Failure, "{:?}", fake.report());
 }

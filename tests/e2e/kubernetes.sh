@@ -1,9 +1,10 @@
 # The DaemonSet's containers as a kubelet starts them: the installing one with CAP_SYS_ADMIN alone and nothing of the host, the agent without any privilege.
 # Readiness and metrics; an upgrade under a running server (redis); the uninstalling container.
 #@ where = vm
+#@ long-vm = dozens of containers take minutes in the machine
 #@ run = host
 podman load -q -i /payload/image.tar >/dev/null
-podman import -q --arch amd64 --os linux -c 'CMD ["/bin/bash"]' /payload/small.tar debian >/dev/null
+podman load -q -i /payload/debian.tar >/dev/null
 mkdir copies settings; printf Nehalem >settings/XEMU_CPU
 registering="--cap-drop all --cap-add sys_admin --security-opt apparmor=unconfined --read-only -v /tmp/copies:/run/xemu"
 install() { podman run --rm $registering -v /tmp/settings:/etc/xemu:ro xemu:latest install --replace-qemu --settings /etc/xemu --copy-to /run/xemu --mount /run/xemu/binfmt_misc; }

@@ -1,10 +1,11 @@
 # A user's first minutes: the image is loaded and run once, and from then on amd64 containers start: Debian, FROM scratch with a Go and a musl program, busybox,
 # a build with RUN steps. What was registered outlives its image (flag F).
 #@ where = vm
+#@ long-vm = dozens of containers take minutes in the machine
 #@ run = host
 #@ needs = go/work rust/marker
 podman load -q -i /payload/image.tar >/dev/null; same "load" $? 0
-podman import -q --arch amd64 --os linux -c 'CMD ["/bin/bash"]' /payload/small.tar debian >/dev/null; same "import" $? 0
+podman load -q -i /payload/debian.tar >/dev/null; same "load Debian" $? 0
 amd64 debian true >/tmp/before 2>&1; [ $? != 0 ]; same "before: fails" $? 0
 has "before: says" "$(cat /tmp/before)" "format error"
 said=$(podman run --rm --privileged xemu:latest --install amd64); same "install" $? 0
@@ -29,7 +30,7 @@ has "a Go program" "$(amd64 --entrypoint /work scratch 2>&1)" "recovered: runtim
 printf '#!/bin/sh\necho "entry $0 $* $(id -un) $(uname -m)"\n' >build/entry; chmod 755 build/entry
 cat >build/Containerfile <<'C'
 FROM debian
-RUN useradd -m someone && echo made >/made && busybox --install -s /opt
+RUN useradd -m someone && echo made >/made && mkdir /links && ln -s /usr/bin/busybox /links/uname && ln -s /usr/bin/busybox /links/sh
 RUN ["/bin/bash", "-c", "cp /usr/bin/id /setid && chmod 4755 /setid && test \"$(cat /made)\" = made"]
 COPY entry /entry
 USER someone
@@ -38,8 +39,12 @@ C
 podman build -q --platform linux/amd64 -t built build >/tmp/built 2>&1; same "build" "$?$([ $? = 0 ] || tail -n 5 /tmp/built)" 0
 same "entry point" "$(amd64 built second)" "entry /entry first second someone x86_64"
 same "set-user-id" "$(amd64 --entrypoint /setid built -u)" 0
-same "links as busybox makes them" "$(amd64 --entrypoint /usr/bin/readlink built /opt/uname)" /usr/bin/busybox
-same "busybox by its links" "$(amd64 --entrypoint /opt/uname built -m)" x86_64
-same "busybox' shell" "$(amd64 --entrypoint /opt/sh built -c 'basename /a/b; (cut -c1 /made)' | tr '\n' ' ')" "b m "
+same "busybox by its links" "$(amd64 --entrypoint /links/uname built -m)" x86_64
+same "busybox' shell" "$(amd64 --entrypoint /links/sh built -c 'basename /a/b; (cut -c1 /made)' | tr '\n' ' ')" "b m "
+same "busybox installs its links" "$(amd64 --entrypoint /bin/sh built -c 'mkdir /tmp/b; busybox --install -s /tmp/b; ls /tmp/b | wc -l | sed "s/.../many/"; readlink /tmp/b/uname' 2>&1 | tr '\n' ' ')" "many /usr/bin/busybox "
+# The Dockerfile makes the same of it.
+mkdir -p context/linux/arm64; cp /payload/xemu context/linux/arm64/
+podman build -q --platform linux/arm64 -f /payload/Dockerfile -t from-file context >/dev/null; same "Dockerfile" $? 0
+has "its entry point" "$(podman run --rm from-file --version)" "xemu "
 has "uninstall" "$(podman load -q -i /payload/image.tar >/dev/null; podman run --rm --privileged xemu:latest --uninstall qemu-x86_64)" "removed xemu-x86_64"
 amd64 debian true >/dev/null 2>&1; [ $? != 0 ]; same "after: fails" $? 0

@@ -39,7 +39,7 @@ const SMALL: &[&str] = &[
 
 /// What `node` holds: an arm64 machine that runs containers.
 const NODE: &[&str] = &[
-    "base-files", "base-passwd", "bash", "conmon", "coreutils", "crun", "dash", "dpkg", "findutils", "gawk", "grep", "gzip", "iproute2", "libc-bin", "mount", "netavark", "nftables", "podman",
+    "base-files", "base-passwd", "bash", "conmon", "coreutils", "crun", "dash", "diffutils", "dpkg", "findutils", "gawk", "grep", "gzip", "iproute2", "libc-bin", "mount", "netavark", "nftables", "podman",
     "procps", "sed", "tar", "util-linux",
 ];
 

@@ -137,7 +137,9 @@ fn pack(dir: &Path, archive: &Path, xemu: &Path, scripts: &[Scenario]) -> Result
     let binary = fs::read(xemu).map_err(|e| format!("{}: {e}", xemu.display()))?;
     fs::write(dir.join("image.tar"), crate::image::archive(&[Platform { architecture: "arm64", xemu: &binary }], None).0).map_err(failed)?;
     if with_host(scripts) {
-        tar(Command::new("tar").arg("-cf").arg(dir.join("small.tar")).arg("-C").arg(rootfs::ensure("small")?).args(["--exclude=./usr/share/doc", "."]))?;
+        let layer = folder_as_layer(&rootfs::ensure("small")?)?;
+        fs::write(dir.join("debian.tar"), crate::image::of_layer("debian:latest", "amd64", layer)).map_err(failed)?;
+        fs::write(dir.join("Dockerfile"), include_str!("../../../deploy/Dockerfile")).map_err(failed)?;
         fs::write(dir.join("xemu.deb"), crate::deb::package(&binary, "{}\n")).map_err(failed)?;
     }
     // With its mode.
@@ -150,6 +152,18 @@ fn pack(dir: &Path, archive: &Path, xemu: &Path, scripts: &[Scenario]) -> Result
     fs::write(dir.join("list"), scripts.iter().map(line).collect::<String>()).map_err(failed)?;
     // A disk has whole sectors, and the archive whole records of 10 KiB.
     tar(Command::new("tar").arg("-cf").arg(archive).arg("-C").arg(dir).arg("."))
+}
+
+/// A root file system as the layer of an image, without what only people read: everything in it is hashed by an emulated processor.
+fn folder_as_layer(root: &Path) -> Result<Vec<u8>> {
+    let mut command = Command::new("tar");
+    command.args(["-c", "--numeric-owner"]);
+    for folder in ["doc", "info", "locale", "man", "perl5"] {
+        command.arg(format!("--exclude=./usr/share/{folder}"));
+    }
+    command.args(["--exclude=gconv", "--exclude=perl-base", "--exclude=./.packages", "-C"]).arg(root).arg(".");
+    let output = command.output().map_err(|e| format!("tar: {e}"))?;
+    if output.status.success() { Ok(output.stdout) } else { Err(format!("tar: {}", String::from_utf8_lossy(&output.stderr))) }
 }
 
 fn tar(command: &mut Command) -> Result<()> {

@@ -130,18 +130,36 @@ pub fn archive(platforms: &[Platform], bill: Option<&Value>) -> (Vec<u8>, String
         }
     }
     let index = Blob::json("index", &json!({ "schemaVersion": 2, "mediaType": format!("{OCI}.index.v1+json"), "manifests": manifests, "annotations": labels() }));
-    let mut named = index.descriptor();
-    // Two names: podman and skopeo read the first, containerd the second.
-    named["annotations"] = json!({ "io.containerd.image.name": format!("localhost/{TAG}"), "org.opencontainers.image.ref.name": TAG });
-    let layout = json!({ "schemaVersion": 2, "mediaType": format!("{OCI}.index.v1+json"), "manifests": [named] });
-    let digest = index.digest();
+    let (named, digest) = (index.descriptor(), index.digest());
     blobs.push(index);
+    (packed(TAG, named, &docker, &blobs), digest)
+}
+
+/// An archive of an image with this name and nothing but this layer: somebody else's, for tests.
+pub fn of_layer(name: &str, architecture: &str, layer: Vec<u8>) -> Vec<u8> {
+    let layer = Blob::new(&format!("{OCI}.layer.v1.tar"), layer);
+    let described = json!({
+        "architecture": architecture, "os": "linux", "config": { "Cmd": ["/bin/sh"] }, "rootfs": { "type": "layers", "diff_ids": [layer.digest()] },
+    });
+    let config = Blob::json("config", &described);
+    let manifest = Blob::json("manifest", &manifest(&config, &layer, &json!({})));
+    let docker = json!([{ "Config": config.path(), "Layers": [layer.path()], "RepoTags": [name] }]);
+    let mut named = manifest.descriptor();
+    named["platform"] = json!({ "architecture": architecture, "os": "linux" });
+    packed(name, named, &docker, &[layer, config, manifest])
+}
+
+/// The archive of blobs, of which `named` is what the name stands for.
+fn packed(name: &str, mut named: Value, docker: &Value, blobs: &[Blob]) -> Vec<u8> {
+    // Two names: podman and skopeo read the first, containerd the second.
+    named["annotations"] = json!({ "io.containerd.image.name": format!("localhost/{name}"), "org.opencontainers.image.ref.name": name });
+    let layout = json!({ "schemaVersion": 2, "mediaType": format!("{OCI}.index.v1+json"), "manifests": [named] });
     let mut tar = Tree::new("");
     tar.file("oci-layout", 0o644, b"{\"imageLayoutVersion\":\"1.0.0\"}");
     tar.file("index.json", 0o644, layout.to_string().as_bytes());
     tar.file("manifest.json", 0o644, docker.to_string().as_bytes());
     blobs.iter().for_each(|b| tar.file(&b.path(), 0o644, &b.content));
-    (tar.finish(), digest)
+    tar.finish()
 }
 
 fn config(architecture: &str, layer: &Blob) -> Value {
