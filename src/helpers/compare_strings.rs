@@ -32,7 +32,7 @@ fn zeros(v: u128, words: bool) -> u32 {
     let half = |x: u64| {
         // No carry leaves an element: the sums are below its highest bit's double.
         let low = if words { 0x7fff * 0x0001_0001_0001_0001 } else { 0x7f * 0x0101_0101_0101_0101u64 };
-        let zero = !((x & low) + low | x | low);
+        let zero = !(((x & low) + low) | x | low);
         if words {
             let z = zero >> 15;
             (z | z >> 15 | z >> 30 | z >> 45) as u32 & 0xf

@@ -16,7 +16,9 @@ pub fn available() -> bool {
 
 #[cfg(target_arch = "aarch64")]
 fn counter() -> std::io::Result<perf_event::Counter> {
-    perf_event::Builder::new().kind(perf_event::events::Hardware::INSTRUCTIONS).observe_self().inherit(true).build()
+    let mut builder = perf_event::Builder::new().kind(perf_event::events::Hardware::INSTRUCTIONS).observe_self();
+    builder.inherit(true);
+    builder.build()
 }
 
 /// Runs the command and writes a line as the plugin does.
