@@ -68,7 +68,14 @@ fn bench(c: &mut Criterion) {
     let emitted: Vec<_> = annotated.iter().map(|r| translate(r, &options)).collect();
     let mut entries = rustc_hash::FxHashMap::default();
     let mut at = 0u64;
-    let placed: Vec<_> = emitted.iter().map(|e| (std::mem::replace(&mut at, at + e.code.len() as u64), e)).collect();
+    let placed: Vec<_> = emitted
+        .iter()
+        .map(|e| {
+            let start = at;
+            at += e.code.len() as u64;
+            (start, e)
+        })
+        .collect();
     for (host, e) in &placed {
         entries.extend(e.entries.iter().map(|entry| (entry.guest.0, host + entry.host as u64)));
     }
