@@ -301,7 +301,7 @@ fn arith(c: &mut Ctx, insn: &Insn, kind: Kind) {
 
 fn cmp(c: &mut Ctx, insn: &Insn) {
     let bytes = insn.bytes(0);
-    if insn.op(1) == Op::Imm(0) && bytes >= 4 && zero_branch(c, insn) {
+    if insn.op(1) == Op::Imm(0) && zero_branch(c, insn) {
         return;
     }
     let a = c.read(insn, 0, T[0]);
@@ -311,7 +311,7 @@ fn cmp(c: &mut Ctx, insn: &Insn) {
 
 fn test(c: &mut Ctx, insn: &Insn) {
     let bytes = insn.bytes(0);
-    if insn.op(1) == insn.op(0) && bytes >= 4 && zero_branch(c, insn) {
+    if insn.op(1) == insn.op(0) && zero_branch(c, insn) {
         return;
     }
     let a = c.read(insn, 0, T[0]);
@@ -319,9 +319,9 @@ fn test(c: &mut Ctx, insn: &Insn) {
     compute(c, Kind::And, bytes, ZR, a, b);
 }
 
-/// If the next instruction is a branch on ZF alone, and nothing reads flags after it, leaves the comparison to it.
+/// If the next instruction is a branch on ZF alone, and nothing reads flags after it, leaves the comparison of operand 0 with zero to it: a whole
+/// register as it is, anything else zero-extended in T0, which nothing uses in between.
 fn zero_branch(c: &mut Ctx, insn: &Insn) -> bool {
-    let Op::Gpr { n, bytes, .. } = insn.op(0) else { return false };
     if !c.options.switches.on(crate::optimize::Opt::ZeroBranch) || !c.options.switches.on(crate::optimize::Opt::DeadFlags) {
         return false;
     }
@@ -331,7 +331,10 @@ fn zero_branch(c: &mut Ctx, insn: &Insn) -> bool {
             if c.region.block_at(next.addr()).is_some() {
                 return false;
             }
-            c.zero_test = Some((gpr(n), size_of(bytes as u32)));
+            c.zero_test = Some(match insn.op(0) {
+                Op::Gpr { n, bytes, .. } if bytes >= 4 => (gpr(n), size_of(bytes as u32)),
+                _ => (c.read_zx(insn, 0, T[0]), Size::X),
+            });
             true
         }
         _ => false,

@@ -144,9 +144,7 @@ pub fn table(report: &Report, base: Option<&Report>) -> String {
         for (side, name) in [("qemu", "QEMU"), ("box64", "Box64")] {
             let both = |row: &Result_| row.ratio(side).and(row.ratio("xemu"));
             if let (Some((mean, n)), Some((ours, _))) = (report.mean_of(group, |r| r.ratio(side)), report.mean_of(group, both)) {
-                if n > 0 {
-                    let _ = writeln!(text, "  geometric mean of {n}, {name}: {mean:.2} where xemu's is {ours:.2}");
-                }
+                let _ = writeln!(text, "  geometric mean of {n}, {name}: {mean:.2} where xemu's is {ours:.2}");
             }
         }
     }
