@@ -3,7 +3,7 @@
 //! Placeholders: `{m}` the memory operand, `{s}` `{M}` `{Y}` its size and that of 16 and 32 bytes, `{r}` the 64-bit register that takes what is
 //! loaded, `{rd}` its 32 bits, `{rw}` its part of the operation's size, `{x}` the size's letter, `{v}` the number stored, `{vax}` code
 //! that brings it to RAX, `{ax}` and `{cx}` the parts of RAX and RCX, `{from}` code that moves XMM1's lowest element to the register.
-//! RSP points into the thread's own memory; RAX, RBX, RCX, RDX, RSI, RDI and XMM1 to XMM3 are free, but an address may need RDI.
+//! `{t}` an offset from RSP that no other operation uses. RSP points into the thread's own memory; RAX, RBX, RCX, RDX, RSI, RDI and XMM1 to XMM3 are free, but an address may need RDI.
 
 use super::program::{Op, Place, Test, Update, Value, cut, sized, slots};
 
@@ -30,8 +30,8 @@ const LOADS: &[Row] = &[
     (WIDE, "mov eax, 1; test eax, eax; cmovne {rw}, {s} {m}"),
     (X, "movbe {rw}, {s} {m}; bswap {rw}"),
     (ALL, "xor eax, eax; lea rsi, {m}; lods{x}; mov {r}, rax"),
-    (ALL, "xor eax, eax; lea rsi, {m}; lea rdi, [rsp+16]; movs{x}; mov {ax}, [rsp+16]; mov {r}, rax"),
-    (ALL, "xor eax, eax; lea rsi, {m}; lea rdi, [rsp+16]; mov ecx, 1; rep movs{x}; mov {ax}, [rsp+16]; mov {r}, rax"),
+    (ALL, "xor eax, eax; lea rsi, {m}; lea rdi, [rsp+{t}]; movs{x}; mov {ax}, [rsp+{t}]; mov {r}, rax"),
+    (ALL, "xor eax, eax; lea rsi, {m}; lea rdi, [rsp+{t}]; mov ecx, 1; rep movs{x}; mov {ax}, [rsp+{t}]; mov {r}, rax"),
     (X, "push {s} {m}; pop {r}"),
     (X, "mov rbx, rsp; lea rsp, {m}; pop {r}; mov rsp, rbx"),
     (W, "movd xmm1, {s} {m}; {from}"),
@@ -75,12 +75,12 @@ const STORES: &[Row] = &[
     (ALL, "{vax}; mov {m}, {ax}"),
     (ALL, "{vax}; lea rdi, {m}; stos{x}"),
     (ALL, "{vax}; lea rdi, {m}; mov ecx, 1; rep stos{x}"),
-    (ALL, "{vax}; mov [rsp+16], {ax}; lea rsi, [rsp+16]; lea rdi, {m}; movs{x}"),
-    (ALL, "{vax}; mov [rsp+16], {ax}; lea rsi, [rsp+16]; lea rdi, {m}; mov ecx, 1; rep movs{x}"),
+    (ALL, "{vax}; mov [rsp+{t}], {ax}; lea rsi, [rsp+{t}]; lea rdi, {m}; movs{x}"),
+    (ALL, "{vax}; mov [rsp+{t}], {ax}; lea rsi, [rsp+{t}]; lea rdi, {m}; mov ecx, 1; rep movs{x}"),
     (WIDE, "{vax}; movnti {s} {m}, {ax}"),
     (WIDE, "{vax}; bswap {ax}; movbe {s} {m}, {ax}"),
     (X, "{vax}; mov rbx, rsp; lea rsp, {m}; lea rsp, [rsp+8]; push rax; mov rsp, rbx"),
-    (X, "{vax}; mov [rsp+16], rax; push qword ptr [rsp+16]; pop {s} {m}"),
+    (X, "{vax}; mov [rsp+{t}], rax; push qword ptr [rsp+{t}]; pop {s} {m}"),
     (W, "{vax}; movd xmm1, eax; movd {s} {m}, xmm1"),
     (W, "{vax}; movd xmm1, eax; movss {s} {m}, xmm1"),
     (W, "{vax}; vmovd xmm1, eax; vmovss {s} {m}, xmm1"),
@@ -145,11 +145,11 @@ const LOCKED: &[Locked] = &[
 
 const FENCES: &[&str] = &[
     "mfence",
-    "lock or {s} [rsp+32], 0",
-    "lock add {s} [rsp+32], 0",
-    "mov eax, 3; xchg [rsp+32], {ax}",
-    "mov eax, 5; lock cmpxchg [rsp+32], {cx}",
-    "xor eax, eax; lock xadd [rsp+32], {ax}",
+    "lock or {s} [rsp+{t}], 0",
+    "lock add {s} [rsp+{t}], 0",
+    "mov eax, 3; xchg [rsp+{t}], {ax}",
+    "mov eax, 5; lock cmpxchg [rsp+{t}], {cx}",
+    "xor eax, eax; lock xadd [rsp+{t}], {ax}",
 ];
 
 /// What an address looks like.
@@ -201,9 +201,9 @@ impl Chooser {
         if slots(ops) > SLOTS.len() {
             return None;
         }
-        for op in ops {
+        for (k, op) in ops.iter().enumerate() {
             let (text, op) = self.form(test, op, vary)?;
-            guest.text += &text;
+            guest.text += &text.replace("{t}", &(16 + 8 * k).to_string());
             guest.text += "; ";
             guest.ops.push(op);
         }

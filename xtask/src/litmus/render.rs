@@ -388,7 +388,7 @@ impl Machine<'_> {
                         defs |= bit(*n);
                         self.x[*n as usize] = Value::Symbol;
                     }
-                    let letter = if *wide { "X" } else { "W" };
+                    let letter = if *wide && shape.then.is_none() { "X" } else { "W" };
                     text.push(if *n == 31 { format!("{letter}ZR") } else { format!("{letter}{n}") });
                 }
                 Operand::Vector { n, text: name } => {
