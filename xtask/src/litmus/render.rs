@@ -84,13 +84,16 @@ struct Machine<'a> {
     flags: Option<Flags>,
     state: BTreeMap<u64, Value>,
     budget: usize,
+    /// When places were last passed, and when a branch on loaded data; the budget is the clock, which counts down.
+    visits: BTreeMap<u32, usize>,
+    symbolic: usize,
     /// Variables below this number are shared.
     shared: usize,
 }
 
 /// Renders `code` as thread `t` of a test with `shared` variables, entered with `registers` (host registers by number); `observed` host registers are kept to the end.
 pub fn render(code: &Code, t: usize, shared: usize, registers: &[(u8, u64)], observed: &[u8]) -> Result<Thread> {
-    let mut machine = Machine { code, x: [ZERO; 32], v: [ZERO; 32], flags: Some((false, false, false, false)), state: BTreeMap::new(), budget: LIMIT, shared };
+    let mut machine = Machine { code, x: [ZERO; 32], v: [ZERO; 32], flags: Some((false, false, false, false)), state: BTreeMap::new(), budget: LIMIT, visits: BTreeMap::new(), symbolic: usize::MAX, shared };
     for &(n, value) in registers {
         machine.x[n as usize] = Value::Known { value: value as u128, shown: false };
     }
@@ -197,7 +200,8 @@ fn step(text: String, defs: u64, uses: u64) -> Item {
 /// A number to a register, in pieces that herd takes.
 fn number(n: u8, value: u64, items: &mut Vec<Item>) {
     if value < 1 << 16 || value as i64 >= -(1 << 16) && (value as i64) < 0 {
-        return items.push(step(format!("MOV X{n},#{}", value as i64), bit(n), 0));
+        let r = if (value as i64) < 0 { "X" } else { "W" };
+        return items.push(step(format!("MOV {r}{n},#{}", value as i64), bit(n), 0));
     }
     items.push(step(format!("MOVZ X{n},#{}", value & 0xffff), bit(n), 0));
     for shift in [16, 32, 48].into_iter().filter(|s| value >> s & 0xffff != 0) {
@@ -213,14 +217,12 @@ impl Machine<'_> {
     fn run(&mut self, entry: u32, observed: &[u8], thread: &mut Thread) -> Result<Vec<Item>> {
         let mut items = Vec::new();
         let mut at = entry;
-        // When places were last passed, and when a branch on loaded data; the budget is the clock, which counts down.
-        let (mut visits, mut symbolic) = (BTreeMap::new(), usize::MAX);
         loop {
             self.budget = self.budget.checked_sub(1).ok_or("too long")?;
             let word = self.code.word(at).ok_or("the code ends")?;
             let i = parse_word(word.bits, &word.text);
             let next = at + 4;
-            visits.insert(at, self.budget);
+            self.visits.insert(at, self.budget);
             at = next;
             let target = |k: usize| match i.operands.get(k) {
                 Some(Operand::Imm(to)) => Ok(*to as u32),
@@ -240,7 +242,7 @@ impl Machine<'_> {
                 "blr" | "bl" | "br" | "ret" => return Err(format!("calls or returns: {}", word.text)),
                 "b" => {
                     let to = target(0)?;
-                    if visits.get(&to).is_some_and(|v| symbolic < *v) {
+                    if self.visits.get(&to).is_some_and(|v| self.symbolic < *v) {
                         items.push(Item::GiveUp);
                         return Ok(items);
                     }
@@ -253,7 +255,7 @@ impl Machine<'_> {
                         Some(true) => at = to,
                         Some(false) => {}
                         None => {
-                            symbolic = self.budget;
+                            self.symbolic = self.budget;
                             let taken = if to < next {
                                 vec![Item::GiveUp]
                             } else {
