@@ -8,6 +8,10 @@
 //!
 //! Nothing is lost that could forbid an outcome wrongly: dropped instructions are only those that nothing observed depends on.
 
+mod access;
+mod vectors;
+
+use access::is_access;
 use super::a64::{Flags, Instruction, Operand, compute, holds, modified, parse_word};
 use super::host::Code;
 use crate::Result;
@@ -80,13 +84,16 @@ struct Machine<'a> {
     flags: Option<Flags>,
     state: BTreeMap<u64, Value>,
     budget: usize,
+    /// When places were last passed, and when a branch on loaded data; the budget is the clock, which counts down.
+    visits: BTreeMap<u32, usize>,
+    symbolic: usize,
     /// Variables below this number are shared.
     shared: usize,
 }
 
 /// Renders `code` as thread `t` of a test with `shared` variables, entered with `registers` (host registers by number); `observed` host registers are kept to the end.
 pub fn render(code: &Code, t: usize, shared: usize, registers: &[(u8, u64)], observed: &[u8]) -> Result<Thread> {
-    let mut machine = Machine { code, x: [ZERO; 32], v: [ZERO; 32], flags: Some((false, false, false, false)), state: BTreeMap::new(), budget: LIMIT, shared };
+    let mut machine = Machine { code, x: [ZERO; 32], v: [ZERO; 32], flags: Some((false, false, false, false)), state: BTreeMap::new(), budget: LIMIT, visits: BTreeMap::new(), symbolic: usize::MAX, shared };
     for &(n, value) in registers {
         machine.x[n as usize] = Value::Known { value: value as u128, shown: false };
     }
@@ -193,7 +200,8 @@ fn step(text: String, defs: u64, uses: u64) -> Item {
 /// A number to a register, in pieces that herd takes.
 fn number(n: u8, value: u64, items: &mut Vec<Item>) {
     if value < 1 << 16 || value as i64 >= -(1 << 16) && (value as i64) < 0 {
-        return items.push(step(format!("MOV X{n},#{}", value as i64), bit(n), 0));
+        let r = if (value as i64) < 0 { "X" } else { "W" };
+        return items.push(step(format!("MOV {r}{n},#{}", value as i64), bit(n), 0));
     }
     items.push(step(format!("MOVZ X{n},#{}", value & 0xffff), bit(n), 0));
     for shift in [16, 32, 48].into_iter().filter(|s| value >> s & 0xffff != 0) {
@@ -209,14 +217,12 @@ impl Machine<'_> {
     fn run(&mut self, entry: u32, observed: &[u8], thread: &mut Thread) -> Result<Vec<Item>> {
         let mut items = Vec::new();
         let mut at = entry;
-        // When places were last passed, and when a branch on loaded data; the budget is the clock, which counts down.
-        let (mut visits, mut symbolic) = (BTreeMap::new(), usize::MAX);
         loop {
             self.budget = self.budget.checked_sub(1).ok_or("too long")?;
             let word = self.code.word(at).ok_or("the code ends")?;
             let i = parse_word(word.bits, &word.text);
             let next = at + 4;
-            visits.insert(at, self.budget);
+            self.visits.insert(at, self.budget);
             at = next;
             let target = |k: usize| match i.operands.get(k) {
                 Some(Operand::Imm(to)) => Ok(*to as u32),
@@ -236,7 +242,7 @@ impl Machine<'_> {
                 "blr" | "bl" | "br" | "ret" => return Err(format!("calls or returns: {}", word.text)),
                 "b" => {
                     let to = target(0)?;
-                    if visits.get(&to).is_some_and(|v| symbolic < *v) {
+                    if self.visits.get(&to).is_some_and(|v| self.symbolic < *v) {
                         items.push(Item::GiveUp);
                         return Ok(items);
                     }
@@ -249,7 +255,7 @@ impl Machine<'_> {
                         Some(true) => at = to,
                         Some(false) => {}
                         None => {
-                            symbolic = self.budget;
+                            self.symbolic = self.budget;
                             let taken = if to < next {
                                 vec![Item::GiveUp]
                             } else {
@@ -322,155 +328,6 @@ impl Machine<'_> {
             (m, Some(Operand::Imm(b))) => Ok((target(2)?, value.map(|v| (v >> b & 1 == 1) == (m == "tbnz")), format!("{name} {register},#{b},"), bit(n))),
             _ => Err(format!("{name} not understood")),
         }
-    }
-
-    /// The address of a memory operand, and what is written back to the base.
-    fn address(&mut self, i: &Instruction) -> Result<u64> {
-        let at = i.operands.iter().position(|o| matches!(o, Operand::Memory { .. })).ok_or("no memory operand")?;
-        let Operand::Memory { base, offset, index, writes_back } = i.operands[at].clone() else { return Err("no memory operand".into()) };
-        let from = self.known(base).ok_or("the address depends on a load")?;
-        let mut address = from.wrapping_add(offset as u64);
-        if let Some((n, shift)) = index {
-            address = address.wrapping_add(self.known(n).ok_or("the index depends on a load")? << shift);
-        }
-        match i.operands.get(at + 1) {
-            Some(Operand::Imm(step)) => self.set(base, from.wrapping_add(*step as u64)),
-            _ if writes_back => self.set(base, address),
-            _ => {}
-        }
-        Ok(address)
-    }
-
-    fn access(&mut self, i: &Instruction, thread: &mut Thread, items: &mut Vec<Item>) -> Result<()> {
-        let address = self.address(i)?;
-        if (STATE - STATE_SIZE..STATE + STATE_SIZE).contains(&address) {
-            return self.own_access(i, address);
-        }
-        let var = (address.wrapping_sub(address_of(0)) >> 16) as usize;
-        let offset = (address & 0xffff) as usize;
-        if address < address_of(0) || var > 16 || offset > 0x8000 {
-            return Err(format!("address {address:#x} is no variable"));
-        }
-        // Each cell of the thread's own memory is a variable of its own.
-        let (var, offset) = if var >= self.shared { (OWN + offset, 0) } else { (var, offset) };
-        let known = thread.addresses.iter().find(|a| a.1 == var).map(|a| a.0);
-        let base = match known {
-            Some(n) => n,
-            None => {
-                let n = *ADDRESSES.get(thread.addresses.len()).ok_or("too many variables")?;
-                thread.addresses.push((n, var));
-                n
-            }
-        };
-        let (mut place, mut place_uses) = (format!("[X{base}]"), 0);
-        if offset != 0 {
-            items.push(Item::Step { text: format!("ADD X{SUM},X{base},#{offset}"), defs: bit(SUM), uses: 0, effect: false });
-            place = format!("[X{SUM}]");
-            place_uses = bit(SUM);
-        }
-        let mut shape = shape(i).ok_or("access not known")?;
-        let half = self.half(i)?;
-        let i = half.as_ref().unwrap_or(i);
-        if half.is_some() {
-            shape = self::shape(i).ok_or("access not known")?;
-        }
-        thread.accesses.push((var, offset, shape.bytes));
-        let (mut text, mut uses, mut defs) = (Vec::new(), place_uses, 0);
-        for (k, o) in i.operands.iter().enumerate().take_while(|(_, o)| !matches!(o, Operand::Memory { .. })) {
-            let (reads, writes) = shape.use_of(k);
-            match o {
-                Operand::Gpr { n, wide } => {
-                    if reads && *n != 31 {
-                        self.show(*n, items);
-                        uses |= bit(*n);
-                    }
-                    if writes && *n != 31 {
-                        defs |= bit(*n);
-                        self.x[*n as usize] = Value::Symbol;
-                    }
-                    let letter = if *wide { "X" } else { "W" };
-                    text.push(if *n == 31 { format!("{letter}ZR") } else { format!("{letter}{n}") });
-                }
-                Operand::Vector { n, text: name } => {
-                    let b = bit(VECTORS + n);
-                    if reads {
-                        self.show_vector(*n, items);
-                        uses |= b;
-                    }
-                    if writes {
-                        defs |= b;
-                        self.v[*n as usize] = Value::Symbol;
-                    }
-                    text.push(name.to_uppercase());
-                }
-                other => return Err(format!("operand {other:?}")),
-            }
-        }
-        let name = shape.name.to_uppercase();
-        items.push(Item::Step { text: format!("{name} {},{place}", text.join(",")), defs, uses, effect: true });
-        if let (Some(extension), Some(Operand::Gpr { n, wide })) = (shape.then, i.operands.first()) {
-            let r = if *wide { "X" } else { "W" };
-            items.push(Item::Step { text: format!("SBFM {r}{n},{r}{n},#0,#{}", extension - 1), defs: bit(*n), uses: bit(*n), effect: false });
-        }
-        Ok(())
-    }
-
-    /// Of an atomic access to a pair of registers the half that tests share: herd splits the pair and loses its atomicity. Nobody writes the other
-    /// half, which is zero before and after; that is checked of what is compared and stored.
-    fn half(&mut self, i: &Instruction) -> Result<Option<Instruction>> {
-        let (name, keep, zero): (_, &[usize], &[usize]) = match i.mnemonic.as_str() {
-            "caspal" => ("casal", &[0, 2, 4], &[1, 3]),
-            "ldaxp" => ("ldaxr", &[0, 2], &[]),
-            "stlxp" => ("stlxr", &[0, 1, 3], &[2]),
-            _ => return Ok(None),
-        };
-        let register = |k: usize| if let Some(Operand::Gpr { n, .. }) = i.operands.get(k) { Some(*n) } else { None };
-        for k in zero {
-            if register(*k).and_then(|n| self.known(n)) != Some(0) {
-                return Err("the half of a pair that is not shared is not zero".into());
-            }
-        }
-        if name == "ldaxr" {
-            self.set(register(1).ok_or("no pair")?, 0);
-        }
-        Ok(Some(Instruction { mnemonic: name.into(), operands: keep.iter().filter_map(|k| i.operands.get(*k).cloned()).collect() }))
-    }
-
-    /// Access to the emulator's own state: nobody else sees it.
-    fn own_access(&mut self, i: &Instruction, address: u64) -> Result<()> {
-        let loads = i.mnemonic.starts_with("ld");
-        let mut at = address;
-        for o in &i.operands {
-            match o {
-                Operand::Gpr { n, wide } => {
-                    if loads {
-                        self.x[*n as usize] = self.state.get(&at).copied().unwrap_or(ZERO);
-                        if self.x[*n as usize] == Value::Symbol {
-                            return Err("loaded data comes back from the emulator's state".into());
-                        }
-                        if let Value::Known { value, .. } = self.x[*n as usize] {
-                            self.set(*n, value as u64);
-                        }
-                    } else {
-                        self.state.insert(at, if *n == 31 { ZERO } else { self.x[*n as usize] });
-                    }
-                    at += if *wide { 8 } else { 4 };
-                }
-                Operand::Vector { n, .. } => {
-                    if loads {
-                        let Value::Known { value, .. } = self.state.get(&at).copied().unwrap_or(ZERO) else {
-                            return Err("loaded data comes back from the emulator's state".into());
-                        };
-                        self.v[*n as usize] = Value::Known { value, shown: false };
-                    } else {
-                        self.state.insert(at, self.v[*n as usize]);
-                    }
-                    at += 16;
-                }
-                _ => break,
-            }
-        }
-        Ok(())
     }
 
     fn arithmetic(&mut self, i: &Instruction, items: &mut Vec<Item>) -> Result<()> {
@@ -655,6 +512,8 @@ impl Machine<'_> {
             "ubfiz" => format!("UBFM {},{},#{},#{}", names[0], names[1], (bits - imm(2)?) % bits, imm(3)? - 1),
             "uxtb" | "uxth" => format!("UBFM {},{},#0,#{}", names[0], names[1], if m == "uxtb" { 7 } else { 15 }),
             "sxtb" | "sxth" => format!("SBFM {},{},#0,#{}", names[0], names[1].replace('W', if wide { "X" } else { "W" }), if m == "sxtb" { 7 } else { 15 }),
+            // herd loses the size of SXTW's source in mixed tests.
+            "sxtw" => format!("SBFM {},{},#0,#31", names[0], names[1].replace('W', "X")),
             "adc" | "sbc" => {
                 let carry = self.flags.ok_or("carry of loaded data")?.2;
                 let op = if m == "adc" { "ADD" } else { "SUB" };
@@ -677,208 +536,4 @@ impl Machine<'_> {
         items.push(Item::Step { text, defs, uses, effect: false });
         Ok(())
     }
-
-    fn vector(&mut self, i: &Instruction, items: &mut Vec<Item>) -> Result<()> {
-        use super::lanes::{evaluate, lane as lane_of};
-        let known: Option<Vec<u128>> = i.operands.iter().map(|o| match o {
-            Operand::Gpr { n, .. } => self.known(*n).map(u128::from).or(if o == &i.operands[0] { Some(0) } else { None }),
-            Operand::Vector { n, .. } => match self.v[*n as usize] {
-                Value::Known { value, .. } => Some(value),
-                Value::Symbol => None,
-            },
-            Operand::Imm(v) => Some(*v as u64 as u128),
-            _ => Some(0),
-        }).collect();
-        // A destination that is overwritten whole need not be known.
-        let whole = !matches!(i.operands.first(), Some(Operand::Vector { text, .. }) if text.contains('['));
-        let known = known.or_else(|| {
-            let rest: Option<Vec<u128>> = i.operands[1..].iter().map(|o| match o {
-                Operand::Gpr { n, .. } => self.known(*n).map(u128::from),
-                Operand::Vector { n, .. } => match self.v[*n as usize] {
-                    Value::Known { value, .. } => Some(value),
-                    Value::Symbol => None,
-                },
-                Operand::Imm(v) => Some(*v as u64 as u128),
-                _ => Some(0),
-            }).collect();
-            rest.filter(|_| whole).map(|r| [vec![0], r].concat())
-        });
-        if let Some(args) = known
-            && let Some(value) = evaluate(i, &args)
-        {
-            match i.operands.first() {
-                Some(Operand::Gpr { n, .. }) => self.set(*n, value as u64),
-                Some(Operand::Vector { n, .. }) => self.v[*n as usize] = Value::Known { value, shown: false },
-                _ => return Err("no destination".into()),
-            }
-            return Ok(());
-        }
-        let before = self.v;
-        let (mut uses, mut defs) = (0, 0);
-        for (k, o) in i.operands.iter().enumerate() {
-            match o {
-                Operand::Gpr { n, .. } if k > 0 && *n != 31 => {
-                    self.show(*n, items);
-                    uses |= bit(*n);
-                }
-                Operand::Vector { n, .. } if k > 0 || !whole => {
-                    self.show_vector(*n, items);
-                    uses |= bit(VECTORS + n);
-                }
-                _ => {}
-            }
-        }
-        match i.operands.first() {
-            Some(Operand::Gpr { n, .. }) => {
-                defs |= bit(*n);
-                self.x[*n as usize] = Value::Symbol;
-            }
-            Some(Operand::Vector { n, .. }) => {
-                defs |= bit(VECTORS + n);
-                self.v[*n as usize] = Value::Symbol;
-            }
-            _ => {}
-        }
-        let upper = |o: &Operand| match o {
-            Operand::Gpr { n: 31, wide } => if *wide { "XZR".to_string() } else { "WZR".into() },
-            Operand::Gpr { n, wide } => format!("{}{n}", if *wide { "X" } else { "W" }),
-            Operand::Vector { text, .. } => text.to_uppercase(),
-            Operand::Imm(v) => format!("#{v}"),
-            _ => "?".into(),
-        };
-        let names: Vec<String> = i.operands.iter().map(upper).collect();
-        let zeros: Vec<u8> = (0..32).filter(|n| matches!(before[*n as usize], Value::Known { value: 0, .. })).collect();
-        let zero = |n: u8| zeros.contains(&n);
-        let mut step = |text: String, defs: u64, uses: u64| items.push(step(text, defs, uses));
-        match (i.mnemonic.as_str(), i.operands.as_slice()) {
-            ("fmov", [Operand::Vector { n, .. }, Operand::Gpr { wide, .. }]) => {
-                step(format!("MOVI V{n}.2D,#0"), defs, 0);
-                step(format!("MOV V{n}.{}[0],{}", if *wide { "D" } else { "S" }, names[1]), defs, uses | defs);
-            }
-            ("fmov", [Operand::Vector { n, text }, Operand::Vector { n: s, .. }]) => {
-                let (r, l) = if text.starts_with('d') { ("X", "D") } else { ("W", "S") };
-                step(format!("MOV {r}{SUM},V{s}.{l}[0]"), bit(SUM), uses);
-                step(format!("MOVI V{n}.2D,#0"), defs, 0);
-                step(format!("MOV V{n}.{l}[0],{r}{SUM}"), defs, defs | bit(SUM));
-            }
-            ("umov" | "mov" | "smov", [Operand::Gpr { n, .. }, Operand::Vector { n: v, text }]) => {
-                let (r, lane) = herd_lane(*v, text)?;
-                step(format!("MOV {r}{n},{lane}"), defs, uses);
-                if i.mnemonic == "smov" {
-                    let bits = 8 * lane_of(text).map_or(4, |l| l.bytes);
-                    step(format!("SBFM X{n},X{n},#0,#{}", bits - 1), defs, defs);
-                }
-            }
-            // herd moves lanes to and from general registers only.
-            ("mov" | "ins", [Operand::Vector { n, text: to }, Operand::Vector { n: v, text: from }]) if from.contains('[') => {
-                let (r, lane) = herd_lane(*v, from)?;
-                step(format!("MOV {r}{SUM},{lane}"), bit(SUM), uses);
-                match herd_lane(*n, to) {
-                    Ok((_, to)) => step(format!("MOV {to},{r}{SUM}"), defs, uses | defs | bit(SUM)),
-                    Err(_) => {
-                        step(format!("MOVI V{n}.2D,#0"), defs, 0);
-                        let to = lane.replacen(&format!("V{v}"), &format!("V{n}"), 1).split('[').next().unwrap_or_default().to_string();
-                        step(format!("MOV {to}[0],{r}{SUM}"), defs, defs | bit(SUM));
-                    }
-                }
-            }
-            ("dup", [Operand::Vector { .. }, Operand::Vector { n: v, text: from }]) => {
-                let (r, lane) = herd_lane(*v, from)?;
-                step(format!("MOV {r}{SUM},{lane}"), bit(SUM), uses);
-                step(format!("DUP {},{r}{SUM}", names[0]), defs, bit(SUM));
-            }
-            // It has no ORR: what is united with zero is moved.
-            ("orr", [_, Operand::Vector { n: a, .. }, Operand::Vector { n: b, .. }]) if zero(*a) || zero(*b) => {
-                let from = if zero(*a) { b } else { a };
-                step(format!("MOV {},V{from}.16B", names[0].replace("8B", "16B")), defs, uses);
-            }
-            (m, _) => step(format!("{} {}", m.to_uppercase(), names.join(",")), defs, uses),
-        }
-        Ok(())
-    }
-}
-
-/// A lane as herd writes it, with the letter of the general register that it moves to.
-fn herd_lane(n: u8, text: &str) -> Result<(&'static str, String)> {
-    let lane = super::lanes::lane(text).ok_or("no lane")?;
-    let letter = ["B", "H", "S", "D"][lane.bytes.trailing_zeros() as usize];
-    Ok((if lane.bytes == 8 { "X" } else { "W" }, format!("V{n}.{letter}[{}]", lane.index)))
-}
-
-/// What an access reads and writes of its register operands.
-struct Shape {
-    name: String,
-    bytes: usize,
-    loads: bool,
-    /// Registers before the memory operand that are read although the instruction loads: `None` all of them are as `loads` says.
-    reads: &'static [usize],
-    writes: &'static [usize],
-    /// Bits to sign-extend from afterwards.
-    then: Option<u32>,
-}
-
-impl Shape {
-    fn use_of(&self, k: usize) -> (bool, bool) {
-        if self.reads.is_empty() && self.writes.is_empty() {
-            return (!self.loads, self.loads);
-        }
-        (self.reads.contains(&k), self.writes.contains(&k))
-    }
-}
-
-fn is_access(m: &str) -> bool {
-    m.starts_with("ld") || m.starts_with("st") || m.starts_with("swp") || m.starts_with("cas")
-}
-
-fn shape(i: &Instruction) -> Option<Shape> {
-    let m = i.mnemonic.as_str();
-    let registers = i.operands.iter().take_while(|o| !matches!(o, Operand::Memory { .. })).count();
-    let last = match i.operands.get(registers.checked_sub(1)?)? {
-        Operand::Gpr { wide, .. } => if *wide { 8 } else { 4 },
-        Operand::Vector { text, .. } => match text.chars().next()? {
-            'q' => 16,
-            'd' => 8,
-            's' => 4,
-            'h' => 2,
-            'b' => 1,
-            _ => 16,
-        },
-        _ => return None,
-    };
-    let narrow = match m {
-        "ld1r" => return None,
-        _ if m.ends_with("sw") && m.starts_with("ld") => 4,
-        _ if m.ends_with('b') => 1,
-        _ if m.ends_with('h') => 2,
-        _ => last,
-    };
-    let vector = matches!(i.operands.first(), Some(Operand::Vector { .. }));
-    let plain = |name: &str, loads: bool| Shape { name: name.into(), bytes: narrow, loads, reads: &[], writes: &[], then: None };
-    Some(match m {
-        _ if m.starts_with("ldur") => plain(&m.replacen("ldur", "ldr", 1), true),
-        _ if m.starts_with("stur") => plain(&m.replacen("stur", "str", 1), false),
-        _ if m.starts_with("ldapur") && !vector => {
-            // herd has no LDAPUR of general registers: an addition and LDAPR, which the Arm ARM orders alike; the signed ones are extended afterwards.
-            let (name, then) = match &m[6..] {
-                "sb" => ("ldaprb", Some(8)),
-                "sh" => ("ldaprh", Some(16)),
-                "sw" => ("ldapr", Some(32)),
-                "b" => ("ldaprb", None),
-                "h" => ("ldaprh", None),
-                _ => ("ldapr", None),
-            };
-            Shape { then, ..plain(name, true) }
-        }
-        _ if m.starts_with("stlur") && !vector => plain(&m.replacen("stlur", "stlr", 1), false),
-        "ldp" | "ldaxp" | "ldxp" | "ldiapp" | "ldnp" => Shape { bytes: 2 * last, ..plain(m, true) },
-        "stp" | "stilp" | "stnp" => Shape { bytes: 2 * last, ..plain(m, false) },
-        "stlxp" | "stxp" => Shape { bytes: 2 * last, reads: &[1, 2], writes: &[0], ..plain(m, false) },
-        _ if m.starts_with("stlx") || m.starts_with("stx") => Shape { reads: &[1], writes: &[0], ..plain(m, false) },
-        _ if m.starts_with("casp") => Shape { bytes: 2 * last, reads: &[0, 1, 2, 3], writes: &[0, 1], ..plain(m, false) },
-        _ if m.starts_with("cas") => Shape { reads: &[0, 1], writes: &[0], ..plain(m, false) },
-        _ if m.starts_with("swp") || ["ldadd", "ldclr", "ldeor", "ldset"].iter().any(|p| m.starts_with(p)) => Shape { reads: &[0], writes: &[1], ..plain(m, false) },
-        _ if m.starts_with("ld") => plain(m, true),
-        _ if m.starts_with("st") => plain(m, false),
-        _ => return None,
-    })
 }
