@@ -54,11 +54,12 @@ fn environment() {
 #[test]
 fn options_survive_being_passed_on() {
     let mut given = Options::default();
-    for row in TABLE.iter().filter(|r| !["-E", "-U", "-0", "-g", "-tb-size", "-cpu", "--log", "--exec-fd", "--own-fd"].contains(r.names.first().unwrap_or(&"-E")) && !r.help.starts_with("ignored")) {
+    for row in TABLE.iter().filter(|r| !["-E", "-U", "-0", "-g", "-tb-size", "-cpu", "--log", "--memory-model", "--exec-fd", "--own-fd"].contains(r.names.first().unwrap_or(&"-E")) && !r.help.starts_with("ignored")) {
         (row.set)(&mut given, b"1").unwrap();
     }
     set_cpu(&mut given, b"Haswell,-avx2").unwrap();
     set_log(&mut given, b"warn").unwrap();
+    set_memory_model(&mut given, b"ordered").unwrap();
     let mut args = given.to_args();
     args.push(b"prog".to_vec());
     let args: Vec<&[u8]> = args.iter().map(|a| a.as_slice()).collect();
