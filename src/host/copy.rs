@@ -96,6 +96,7 @@ mod raw {
         unsafe { std::ptr::copy(src, dst, len) };
         0
     }
+    /// No fault is caught here.
     pub fn fixup(_pc: u64) -> Option<u64> {
         None
     }

@@ -11,6 +11,9 @@
 //! place below tp that holds its own address three times (self, and prev and next of a list of one). Lists of threads, cancellation and
 //! thread-specific data (pthread_getspecific) of libc are not to be used in such threads, and neither is std::thread.
 
+// On developing hosts only the tests use it.
+#![cfg_attr(not(target_arch = "aarch64"), allow(dead_code))]
+
 use std::sync::OnceLock;
 
 /// Between tp and what local-exec code calls offset 16 (GAP_ABOVE_TP).
