@@ -51,6 +51,8 @@ const SUITES: &[Suite] = &[
     ("programs", programs::run),
 ];
 
+const NO_TIME: &str = "no time left for long tests in this run";
+
 /// What every suite gets.
 pub struct Context {
     options: Options,
@@ -122,7 +124,7 @@ impl Context {
         parallel::map(tests, self.options.jobs, |test| {
             let (name, start) = (name(test), Instant::now());
             if self.out_of_time(&name) {
-                return self.report(&name, Verdict::Skipped("no time left for long tests in this run".into()), Duration::ZERO);
+                return self.report(&name, Verdict::Skipped(NO_TIME.into()), Duration::ZERO);
             }
             let verdict = match (work(test), self.gaps.reason(&name)) {
                 (Verdict::Failed(_), Some(reason)) => Verdict::Skipped(format!("known gap: {reason}")),
@@ -137,8 +139,8 @@ impl Context {
         });
     }
 
-    /// Is it a long test, and the time for these over?
-    fn out_of_time(&self, name: &str) -> bool {
+    /// Is it a long test, and the time for these over? What it needs is not to be prepared then.
+    pub fn out_of_time(&self, name: &str) -> bool {
         self.options.budget.is_some_and(|budget| self.start.elapsed() > budget)
             && self.long_tests.lock().expect("no panic while counting").iter().any(|long| long == name)
     }

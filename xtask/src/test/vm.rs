@@ -19,6 +19,14 @@ pub fn run(context: &Context) -> Result<()> {
     let name = |s: &Scenario| format!("vm/{}", s.stem);
     let mut wanted = scenario::list("vm")?;
     wanted.retain(|s| context.wants(&name(s), s.directives.get("long-vm").is_some()));
+    wanted.retain(|s| {
+        // A machine runs all of its scripts before any is judged.
+        let late = !context.options.list && context.out_of_time(&name(s));
+        if late {
+            context.report(&name(s), Verdict::Skipped(super::NO_TIME.into()), Duration::ZERO);
+        }
+        !late
+    });
     if wanted.is_empty() || context.options.list {
         wanted.iter().for_each(|s| println!("{}", name(s)));
         return Ok(());
