@@ -24,7 +24,9 @@ pub extern "C" fn main(_argc: i32, argv: *const *const u8) -> i32 {
             }
             let kernel = options::invocation(&start) != Invocation::Command;
             let exec_name = start.exec_name().filter(|n| kernel && start.args.first() != Some(n)).map(|n| n.to_vec());
-            xemu::linux::start(&start, xemu::linux::Job { program, args, options: *options, fd, exec_name })
+            // (What xemu starts by itself for execve(2) has been found to be there: nothing is looked for.)
+            let typed = !kernel && fd.is_none();
+            xemu::linux::start(&start, xemu::linux::Job { program, args, options: *options, fd, exec_name, typed })
         }
         Command::Tool(tool, args) => match xemu::commands::run(tool, &args) {
             Ok(done) => {

@@ -458,7 +458,7 @@ pub fn version() -> String {
 /// The text of --help.
 pub fn help() -> String {
     let mut s = String::from(
-        "Runs x86_64 Linux programs on ARM64 Linux.\n\nUsage: xemu [OPTIONS] PROGRAM [ARGUMENTS]\n       xemu agent|binfmt|disasm|doctor --help\n\nOptions, and variables that set them:\n",
+        "Runs x86_64 Linux programs on ARM64 Linux.\n\nUsage: xemu [OPTIONS] PROGRAM [ARGUMENTS]\n       xemu agent|binfmt|disasm|doctor --help\n\nPROGRAM is a path, or a name to be found along PATH.\n\nOptions, and variables that set them:\n",
     );
     let mut line = |names: &[&str], arg: Arg, help: &str, env: &[&str]| {
         let mut left = names.join(", ");

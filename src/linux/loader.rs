@@ -136,6 +136,20 @@ fn read_elf(file: &Fd, path: &[u8], head: &[u8]) -> Result<Elf, LoadError> {
     }
 }
 
+/// The program that a command line names: as it stands where that is one (as qemu-x86_64 takes it), else a name without a slash along `PATH`, as a
+/// shell finds it. What is not found stays as it is, for the message.
+pub fn named(name: &[u8], path: Option<&[u8]>, prefix: Option<&[u8]>) -> Vec<u8> {
+    if name.is_empty() || name.contains(&b'/') || open_program(name).is_ok() {
+        return name.to_vec();
+    }
+    let folders = path.unwrap_or(DEFAULT_PATH).split(|b| *b == b':').filter(|f| !f.is_empty());
+    let mut found = folders.map(|folder| prefixed(prefix, &[folder, b"/", name].concat()).into_owned());
+    found.find(|file| open_program(file).is_ok()).unwrap_or_else(|| name.to_vec())
+}
+
+/// What execvp(3) takes where there is no PATH.
+const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
+
 /// Opens a file to be executed: a regular file with execute permission.
 fn open_program(path: &[u8]) -> Result<Fd, LoadError> {
     let denied = |e| open_error(path, e);
@@ -329,4 +343,21 @@ fn map_segment(mm: &Mm, file: &Fd, kind: &Kind, s: &Segment, at: Addr) -> Result
         mm.map(&Request::anonymous(Place::Fixed(bss), len, prot, Kind::Anonymous))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_looked_for_along_path() {
+        let along = |name: &[u8], path: &[u8]| String::from_utf8(named(name, Some(path), None)).expect("as given");
+        assert_eq!(along(b"sh", b"/nonexistent::/bin:/usr/bin"), "/bin/sh");
+        // A folder is no program, and neither is a file that may not be executed.
+        assert_eq!(along(b"bin", b"/usr"), "bin");
+        assert_eq!(along(b"passwd", b"/etc"), "passwd");
+        // What has a slash is a path.
+        assert_eq!(along(b"./sh", b"/bin"), "./sh");
+        assert_eq!(named(b"sh", None, None), b"/bin/sh");
+    }
 }

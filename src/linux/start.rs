@@ -33,6 +33,8 @@ pub struct Job {
     pub fd: Option<i32>,
     /// The path for AT_EXECFN, if it is not the program's.
     pub exec_name: Option<Vec<u8>>,
+    /// `program` is what a command line names, not what execve(2) got: it may have to be looked for along PATH.
+    pub typed: bool,
 }
 
 /// AT_HWCAP2: FSGSBASE may be used.
@@ -73,8 +75,12 @@ fn prepare(start: &Start, job: Job) -> Result<Task, LoadError> {
     messages::start(&options);
     cpuid::select(options.cpu.as_deref()).map_err(LoadError::Option)?;
     let own = Own::find(start.exec_name(), options.own_fd.take());
-    let exec_name = job.exec_name.unwrap_or_else(|| job.program.clone());
-    let program = loader::resolve(&job.program, job.args, options.prefix.as_deref(), job.fd.map(Fd))?;
+    let name = match job.typed {
+        true => loader::named(&job.program, start.env.iter().find_map(|v| v.strip_prefix(b"PATH=")), options.prefix.as_deref()),
+        false => job.program,
+    };
+    let exec_name = job.exec_name.unwrap_or_else(|| name.clone());
+    let program = loader::resolve(&name, job.args, options.prefix.as_deref(), job.fd.map(Fd))?;
 
     let limit = options.stack_size.unwrap_or_else(|| match host::limit(libc::RLIMIT_STACK as u64) {
         Ok((u64::MAX, _)) => UNLIMITED_STACK,

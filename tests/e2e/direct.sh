@@ -10,7 +10,7 @@ guest /tmp/bin/buildkit-qemu-x86_64 /bin/bash /.cases/published.sh >/tmp/direct 
 has "something ran" "$(cat /tmp/direct)" "schedule"
 $NODE/xemu binfmt install >/dev/null
 guest /bin/bash /.cases/published.sh >/tmp/registered 2>&1
-same "the same as registered" "$(diff /tmp/direct /tmp/registered)" ""
+same "the same as registered" "$(diff /tmp/direct /tmp/registered | tr '\n' ' ')" ""
 $NODE/xemu binfmt uninstall >/dev/null
 same "a script" "$(guest /tmp/bin/buildkit-qemu-x86_64 /bin/sh -c 'printf "#!/bin/sh\necho script \$1\n" >/tmp/s; chmod +x /tmp/s; /tmp/s 1; exec /tmp/s 2' | tr '\n' ' ')" "script 1 script 2 "
 same "by its name" "$(guest /tmp/bin/buildkit-qemu-x86_64 uname -m 2>&1)" x86_64

@@ -6,7 +6,7 @@
 #@ flags = FP
 #@ needs = c/started-static
 p=/.guests/c/started-static
-mkdir -p /tmp/published && cd /tmp/published && rm -f ./* && cp $p show && PATH=$PATH:$PWD
+mkdir -p /tmp/published && cd /tmp/published && rm -rf ./* && cp $p show && PATH=$PATH:$PWD
 exe() { $p --exec "$@"; echo "= $?"; }
 echo "single"; exe ./show foo bar1 bar2
 echo "two"; exe ./show ./show --exec ./show baz x
