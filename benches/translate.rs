@@ -3,46 +3,32 @@
 //! `cargo xtask bench` instead, in executed instructions.
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use xemu::decode::{CodeSource, Limits, Region, decode_region};
+use xemu::decode::{CodeAt, Limits, Region, decode_region};
 use xemu::emit::{Features, patch_branch, stubs};
 use xemu::guest::Addr;
 use xemu::optimize::liveness;
 use xemu::translate::{ExitKind, Options, translate};
 
 /// Guest code: functions of this benchmark's own binary where it is x86_64, else a synthetic mix.
-struct Text {
-    base: u64,
-    bytes: Vec<u8>,
-}
-
-impl CodeSource for Text {
-    fn read_code(&self, at: Addr, buf: &mut [u8]) -> usize {
-        let Some(rest) = at.0.checked_sub(self.base).and_then(|o| self.bytes.get(o as usize..)) else { return 0 };
-        let n = rest.len().min(buf.len());
-        buf[..n].copy_from_slice(&rest[..n]);
-        n
-    }
-}
-
-fn text() -> Text {
+fn text() -> CodeAt<'static> {
     let exe = std::env::current_exe().and_then(std::fs::read).expect("this program can be read");
     let elf = goblin::elf::Elf::parse(&exe).expect("an ELF program");
     if elf.header.e_machine == goblin::elf::header::EM_X86_64 {
         let segment = elf.program_headers.iter().find(|p| p.p_type == goblin::elf::program_header::PT_LOAD && p.is_executable()).expect("code");
         let from = segment.p_offset as usize;
-        return Text { base: segment.p_vaddr, bytes: exe[from..from + segment.p_filesz as usize].to_vec() };
+        return CodeAt(Addr(segment.p_vaddr), &exe.leak()[from..from + segment.p_filesz as usize]);
     }
     // cmp, jcc, mov load, lea, add, push, pop, call, ret.
     let function: [u8; 32] = [0x55, 0x48, 0x89, 0xe5, 0x39, 0xf7, 0x7c, 0x08, 0x48, 0x8b, 0x47, 0x10, 0x48, 0x8d, 0x04, 0xc7, 0x48, 0x01, 0xf8, 0xe8, 0x08, 0, 0, 0, 0x5d, 0xc3, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90];
-    Text { base: 0x40_1000, bytes: function.repeat(4096) }
+    CodeAt(Addr(0x40_1000), function.repeat(4096).leak())
 }
 
 /// Regions one after the other over the first part of the text.
-fn regions(text: &Text) -> Vec<Region> {
-    let mut at = text.base;
+fn regions(text: &CodeAt) -> Vec<Region> {
+    let mut at = text.0.0;
     let mut all = Vec::new();
     let mut count = 0;
-    while count < 20_000 && at < text.base + text.bytes.len() as u64 {
+    while count < 20_000 && at < text.0.0 + text.1.len() as u64 {
         let region = decode_region(text, Addr(at), Limits::default());
         let end = region.insns.iter().map(|i| i.next().0).max().unwrap_or(at + 1);
         count += region.insns.len();

@@ -6,24 +6,13 @@
 
 use std::io::{self, BufRead, Write};
 use xemu::debug::disasm::{Isa, disassemble};
-use xemu::decode::{CodeSource, Limits, decode_region};
+use xemu::decode::{CodeAt, Limits, decode_region};
 use xemu::emit::{Features, regs};
 use xemu::guest::Addr;
 use xemu::optimize::liveness;
 use xemu::translate::{ExitKind, Options, translate};
 
 const BASE: u64 = 0x40_1000;
-
-struct Bytes(Vec<u8>);
-
-impl CodeSource for Bytes {
-    fn read_code(&self, at: Addr, buf: &mut [u8]) -> usize {
-        let Some(rest) = at.0.checked_sub(BASE).and_then(|o| self.0.get(o as usize..)) else { return 0 };
-        let n = rest.len().min(buf.len());
-        buf[..n].copy_from_slice(&rest[..n]);
-        n
-    }
-}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut out = io::BufWriter::new(io::stdout().lock());
@@ -38,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         if words.next() == Some("misaligned") {
             options.misaligned.extend((0..bytes.len() as u64).map(|n| BASE + n));
         }
-        let source = Bytes(bytes);
+        let source = CodeAt(Addr(BASE), &bytes);
         let mut region = decode_region(&source, Addr(BASE), Limits::default());
         liveness(&mut region, &source);
         let emitted = translate(&region, &options);

@@ -5,24 +5,13 @@ use std::fs;
 use std::path::Path;
 use xemu::debug::disasm::{Isa, disassemble};
 use xemu::debug::dump::{Config, render};
-use xemu::decode::{CodeSource, Insn, Limits, decode_region};
+use xemu::decode::{CodeAt, Insn, Limits, decode_region};
 use xemu::emit::Features;
 use xemu::guest::Addr;
 use xemu::optimize::liveness;
 use xemu::translate::{Options, translate};
 
 const BASE: u64 = 0x40_1000;
-
-struct Bytes(Vec<u8>);
-
-impl CodeSource for Bytes {
-    fn read_code(&self, at: Addr, buf: &mut [u8]) -> usize {
-        let Some(rest) = at.0.checked_sub(BASE).and_then(|o| self.0.get(o as usize..)) else { return 0 };
-        let n = rest.len().min(buf.len());
-        buf[..n].copy_from_slice(&rest[..n]);
-        n
-    }
-}
 
 /// A fixture: comment lines `# …`, settings `key: value`, then `bytes:` lines of hexadecimal, then a line `---` and the translation.
 struct Fixture {
@@ -50,7 +39,7 @@ fn parse(text: &str) -> Fixture {
 }
 
 fn translation(f: &Fixture) -> String {
-    let source = Bytes(f.bytes.clone());
+    let source = CodeAt(Addr(BASE), &f.bytes);
     let mut region = decode_region(&source, Addr(BASE), Limits::default());
     liveness(&mut region, &source);
     let emitted = translate(&region, &f.options);
@@ -88,7 +77,7 @@ fn emitted_code_is_as_recorded() {
 fn translation_does_not_depend_on_where_the_host_code_lies() {
     // The same input twice: no global state, no address of this process in the code.
     let f = parse("bytes: e8 00 01 00 00 48 8b 05 00 10 00 00 ff e0");
-    let source = Bytes(f.bytes.clone());
+    let source = CodeAt(Addr(BASE), &f.bytes);
     let once = || {
         let mut region = decode_region(&source, Addr(BASE), Limits::default());
         liveness(&mut region, &source);

@@ -11,4 +11,4 @@ pub use access::MemoryFault;
 pub use effects::{AF, CF, condition_reads, FlagEffects, Flags, NO_FLAGS, OF, PF, SF, STATUS, ZF};
 pub use iced_x86::{Code, CpuidFeature, Mnemonic, Register};
 pub use insn::{Flow, Insn, MemOperand, Op};
-pub use region::{Block, CodeSource, End, Limits, Region, decode_each, decode_one, decode_region};
+pub use region::{Block, CodeAt, CodeSource, End, Limits, Region, decode_each, decode_one, decode_region};

@@ -16,6 +16,19 @@ pub trait CodeSource {
     }
 }
 
+/// Bytes that lie at an address, with nothing around them: for tests and tools.
+#[derive(Clone, Copy, Debug)]
+pub struct CodeAt<'a>(pub Addr, pub &'a [u8]);
+
+impl CodeSource for CodeAt<'_> {
+    fn read_code(&self, at: Addr, buf: &mut [u8]) -> usize {
+        let Some(rest) = at.0.checked_sub(self.0.0).and_then(|o| self.1.get(o as usize..)) else { return 0 };
+        let n = rest.len().min(buf.len());
+        buf[..n].copy_from_slice(&rest[..n]);
+        n
+    }
+}
+
 /// Bounds of a region.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {

@@ -1,27 +1,18 @@
 //! Translation is total: whatever the bytes, it ends, and never panics.
 
 use super::{Options, translate};
-use crate::decode::{CodeSource, Limits, decode_region};
+use crate::decode::{CodeAt, Limits, decode_region};
 use crate::emit::Features;
 use crate::guest::Addr;
 use crate::optimize::liveness;
 
-struct Bytes(Vec<u8>);
 const BASE: u64 = 0x40_0000;
-
-impl CodeSource for Bytes {
-    fn read_code(&self, at: Addr, buf: &mut [u8]) -> usize {
-        let Some(rest) = at.0.checked_sub(BASE).and_then(|o| self.0.get(o as usize..)) else { return 0 };
-        let n = rest.len().min(buf.len());
-        buf[..n].copy_from_slice(&rest[..n]);
-        n
-    }
-}
 
 /// Returns the number of instructions translated.
 fn run(bytes: Vec<u8>, options: &Options) -> usize {
-    let mut region = decode_region(&Bytes(bytes.clone()), Addr(BASE), Limits::default());
-    liveness(&mut region, &Bytes(bytes));
+    let source = CodeAt(Addr(BASE), &bytes);
+    let mut region = decode_region(&source, Addr(BASE), Limits::default());
+    liveness(&mut region, &source);
     translate(&region, options);
     region.insns.len()
 }

@@ -1,8 +1,8 @@
 //! `docs/isa.md`: every instruction of 64-bit mode that the decoder knows, and what becomes of it. Made by a test, from the tables.
 
-use super::tests::{BASE, Bytes, encodings};
+use super::tests::{BASE, encodings};
 use super::{Options, offered, system, table, translate};
-use crate::decode::{Code, CpuidFeature, Limits, Mnemonic, decode_one, decode_region};
+use crate::decode::{Code, CodeAt, CpuidFeature, Limits, Mnemonic, decode_one, decode_region};
 use crate::emit::regs::{LINK, STATE};
 use crate::emit::stubs::Stub;
 use crate::emit::{Asm, Features, Mem, Order, Width};
@@ -39,7 +39,7 @@ fn with_helper() -> BTreeSet<Mnemonic> {
     encodings(|bytes| {
         let Some(insn) = decode_one(bytes, Addr(BASE)).filter(|i| table::handler(i).is_some()) else { return };
         if !found.contains(&insn.mnemonic()) {
-            let region = decode_region(&Bytes(bytes), Addr(BASE), Limits { insns: 1, segments: 1, ..Limits::default() });
+            let region = decode_region(&CodeAt(Addr(BASE), bytes), Addr(BASE), Limits { insns: 1, segments: 1, ..Limits::default() });
             if translate(&region, &options).code.chunks(4).any(|w| w == call) {
                 found.insert(insn.mnemonic());
             }

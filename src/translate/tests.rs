@@ -1,23 +1,12 @@
 //! Every encoding translates: to code or to #UD, never to a panic.
 
 use super::{Options, table, translate};
-use crate::decode::{CodeSource, Limits, decode_one, decode_region};
+use crate::decode::{CodeAt, Limits, decode_one, decode_region};
 use crate::emit::Features;
 use crate::guest::Addr;
 use crate::optimize::liveness;
 
 pub const BASE: u64 = 0x40_1000;
-
-pub struct Bytes<'a>(pub &'a [u8]);
-
-impl CodeSource for Bytes<'_> {
-    fn read_code(&self, at: Addr, buf: &mut [u8]) -> usize {
-        let Some(rest) = at.0.checked_sub(BASE).and_then(|o| self.0.get(o as usize..)) else { return 0 };
-        let n = rest.len().min(buf.len());
-        buf[..n].copy_from_slice(&rest[..n]);
-        n
-    }
-}
 
 fn options() -> [Options; 4] {
     let all = Features::parse("lse,lrcpc,lrcpc2,lse2,flagm,flagm2,afp,frintts,aes,pmull,sha1,sha256,crc32").expect("features");
@@ -28,7 +17,7 @@ fn options() -> [Options; 4] {
 }
 
 fn check(bytes: &[u8], options: &Options) {
-    let source = Bytes(bytes);
+    let source = CodeAt(Addr(BASE), bytes);
     let mut region = decode_region(&source, Addr(BASE), Limits::default());
     liveness(&mut region, &source);
     let result = std::panic::catch_unwind(|| translate(&region, options));
@@ -39,7 +28,7 @@ fn check(bytes: &[u8], options: &Options) {
 #[test]
 fn masked_state_raises() {
     let undefined = |bytes: &[u8], xcr0: u64| {
-        let region = decode_region(&Bytes(bytes), Addr(BASE), Limits { insns: 1, segments: 1, short: false });
+        let region = decode_region(&CodeAt(Addr(BASE), bytes), Addr(BASE), Limits { insns: 1, segments: 1, short: false });
         let emitted = translate(&region, &Options { xcr0, ..Options::default() });
         // The instruction is an exit and nothing else: it is left by its third word.
         emitted.exits.first().is_some_and(|e| e.kind == super::ExitKind::Exception && e.host == 12)

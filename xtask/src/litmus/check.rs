@@ -86,6 +86,9 @@ impl Report {
     }
 }
 
+/// The named tests in which every form of store meets every form of fence or LOCK'ed operation, and itself.
+const PAIRED: &[&str] = &["n.SB+mfences+q", "n.MP+q", "n.LB+q", "n.SB+xchgs+q", "n.MP+xchg+q"];
+
 /// Every case, with what x86 allows. The machine of [`tso`] is compared with herd7 on all skeletons that are in `options`.
 fn cases(options: &Options, herd: &Herd, report: &mut Report) -> Result<Vec<Case>> {
     let all = skeletons::all(herd)?;
@@ -96,6 +99,13 @@ fn cases(options: &Options, herd: &Herd, report: &mut Report) -> Result<Vec<Case
             let guests = if k == 0 { Chooser::usual(test) } else { chooser.varied(test) };
             let Some(guests) = guests else { continue };
             cases.push((test, Case { name: format!("{}+{k}", test.name), test: test.clone(), guests, allowed: Outcomes::new() }));
+        }
+    }
+    // Whether a fence or a neighbour orders a store that is no release depends on both forms.
+    for test in all.iter().filter(|t| PAIRED.contains(&t.name.as_str())) {
+        let others = |store| (0..).map_while(move |other| Some((other, Chooser::paired(test, store, other)?)));
+        for store in (0..).take_while(|s| Chooser::paired(test, *s, 0).is_some()) {
+            cases.extend(others(store).map(|(other, guests)| (test, Case { name: format!("{}+store{store}+with{other}", test.name), test: test.clone(), guests, allowed: Outcomes::new() })));
         }
     }
     cases.retain(|(_, c)| options.filter.as_ref().is_none_or(|f| f.is_match(&c.name)));

@@ -191,6 +191,17 @@ impl Chooser {
         self.threads(test, true)
     }
 
+    /// The threads of `test`, each with store form `store`, the load form behind that number, and form `other` of its fences and LOCK'ed operations;
+    /// None past the last store, or the last of the others.
+    pub fn paired(test: &Test, store: usize, other: usize) -> Option<Vec<Guest>> {
+        let has = |kind: fn(&Op) -> bool, forms: usize| if test.threads.iter().flatten().any(kind) { forms } else { 1 };
+        let rows = [STORES, WIDE_STORES].iter().flat_map(|r| r.iter()).filter(|r| r.0.contains(&test.width)).count();
+        let stores = has(|op| matches!(op, Op::Store { .. }), rows);
+        let others = has(|op| matches!(op, Op::Fence), FENCES.len()).max(has(|op| matches!(op, Op::Locked { .. }), LOCKED.len()));
+        let thread = |ops: &Vec<Op>| Chooser { turns: [0, other, store + 1, store, other] }.thread(test, ops, true);
+        if store >= stores || other >= others { None } else { test.threads.iter().map(thread).collect() }
+    }
+
     fn threads(&mut self, test: &Test, vary: bool) -> Option<Vec<Guest>> {
         test.threads.iter().map(|ops| self.thread(test, ops, vary)).collect()
     }

@@ -52,7 +52,6 @@ pub const SEEDS: &[Seed] = &[
     Seed { name: "release2", what: "STLUR becomes STUR", tier: "lrcpc2", change: |w, k| instead(w, k, "stlur", "stur") },
     Seed { name: "load-barrier", what: "no DMB ISHLD after a load", tier: "v8.0", change: |w, k| if is_barrier(w, k, "ishld") { nop() } else { None } },
     Seed { name: "store-barrier", what: "no DMB ISH before a plain store", tier: "v8.0", change: |w, k| if is_barrier(w, k, "ish") && ["str", "stp", "stur"].contains(&mnemonic(w, k + 1)) { nop() } else { None } },
-    Seed { name: "weak-store-barrier", what: "DMB ISHST before a plain store", tier: "v8.0", change: |w, k| if is_barrier(w, k, "ish") && ["str", "stp", "stur"].contains(&mnemonic(w, k + 1)) { Some("dmb ishst".into()) } else { None } },
     Seed { name: "vector-acquire", what: "LDAPUR of a vector register becomes LDUR", tier: "lrcpc3", change: |w, k| simd(w[k].bits, 1, "ldur") },
     Seed { name: "vector-release", what: "STLUR of a vector register becomes STUR", tier: "lrcpc3", change: |w, k| simd(w[k].bits, 0, "stur") },
     Seed { name: "swap-acquire", what: "SWPAL becomes SWPL", tier: "lrcpc", change: |w, k| instead(w, k, "swpal", "swpl") },

@@ -7,27 +7,21 @@ use crate::Result;
 
 impl Machine<'_> {
     pub(super) fn vector(&mut self, i: &Instruction, items: &mut Vec<Item>) -> Result<()> {
-        let known: Option<Vec<u128>> = i.operands.iter().map(|o| match o {
-            Operand::Gpr { n, .. } => self.known(*n).map(u128::from).or(if o == &i.operands[0] { Some(0) } else { None }),
+        let value = |o: &Operand| match o {
+            Operand::Gpr { n, .. } => self.known(*n).map(u128::from),
             Operand::Vector { n, .. } => match self.v[*n as usize] {
                 Value::Known { value, .. } => Some(value),
                 Value::Symbol => None,
             },
             Operand::Imm(v) => Some(*v as u64 as u128),
             _ => Some(0),
-        }).collect();
+        };
+        // A general register that is the destination is overwritten.
+        let known: Option<Vec<u128>> = i.operands.iter().map(|o| value(o).or_else(|| (matches!(o, Operand::Gpr { .. }) && o == &i.operands[0]).then_some(0))).collect();
         // A destination that is overwritten whole need not be known.
         let whole = !matches!(i.operands.first(), Some(Operand::Vector { text, .. }) if text.contains('['));
         let known = known.or_else(|| {
-            let rest: Option<Vec<u128>> = i.operands[1..].iter().map(|o| match o {
-                Operand::Gpr { n, .. } => self.known(*n).map(u128::from),
-                Operand::Vector { n, .. } => match self.v[*n as usize] {
-                    Value::Known { value, .. } => Some(value),
-                    Value::Symbol => None,
-                },
-                Operand::Imm(v) => Some(*v as u64 as u128),
-                _ => Some(0),
-            }).collect();
+            let rest: Option<Vec<u128>> = i.operands[1..].iter().map(value).collect();
             rest.filter(|_| whole).map(|r| [vec![0], r].concat())
         });
         if let Some(args) = known
