@@ -22,7 +22,8 @@ pub struct Features {
     pub crc32: bool,
 }
 
-/// Parts of Arm whose LDAPUR may not order (erratum 3877900 and its kin): Neoverse V2, V3, V3AE, Cortex-X3, X4, X925, C1-Ultra, C1-Pro, C1-Premium.
+/// Parts of Arm whose LDAPUR may not order (erratum 3877900 and its kin): Neoverse V2, V3, V3AE, Cortex-X3, X4, X925, C1-Ultra, C1-Pro, C1-Premium;
+/// the numbers are those of Linux's arch/arm64/include/asm/cputype.h.
 const LDAPUR_ERRATUM: [u64; 9] = [0xd4f, 0xd84, 0xd83, 0xd4e, 0xd82, 0xd85, 0xd8c, 0xd8b, 0xd90];
 
 impl Features {

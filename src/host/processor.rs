@@ -25,7 +25,22 @@ pub fn identities() -> Vec<u64> {
         let text = String::from_utf8(text).ok()?;
         u64::from_str_radix(text.trim().strip_prefix("0x")?, 16).ok()
     };
-    (0..).map_while(read).filter_map(number).collect()
+    let all: Vec<u64> = (0..).map_while(read).filter_map(number).collect();
+    // A container may have no /sys: then at least the processor that this thread runs on.
+    if all.is_empty() { vec![own_identity()] } else { all }
+}
+
+/// MIDR_EL1 of the processor that this thread runs on: the kernel answers for it (HWCAP_CPUID, Linux 4.11).
+fn own_identity() -> u64 {
+    #[cfg(target_arch = "aarch64")]
+    {
+        let midr: u64;
+        // SAFETY: reads a register that the kernel emulates; LRCPC2, for which this is asked, is told of by later kernels only.
+        unsafe { std::arch::asm!("mrs {}, midr_el1", out(reg) midr, options(nomem, nostack, preserves_flags)) };
+        midr
+    }
+    #[cfg(not(target_arch = "aarch64"))]
+    0
 }
 
 /// Asks for x86's memory order of the calling thread, and says whether it has it: kernels of Apple's processors offer that (PR_SET_MEM_MODEL of
