@@ -65,9 +65,15 @@ fn need_packages(what: &str, packages: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The C compiler that makes ARM64 objects (capstone is C).
+/// The C compiler that makes ARM64 objects (capstone is C), and the headers, which the compiler's package only recommends.
 pub fn need_arm64_gcc() -> Result<()> {
-    if HOST_IS_X86 { need_program("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu") } else { need_program("gcc", "gcc") }
+    if HOST_IS_X86 {
+        need_program("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu")?;
+        need_file("/usr/aarch64-linux-gnu/include/stdio.h", "libc6-dev-arm64-cross")
+    } else {
+        need_program("gcc", "gcc")?;
+        need_file("/usr/include/stdio.h", "libc6-dev")
+    }
 }
 
 /// The C compiler that makes amd64 programs, with a libc to link statically.

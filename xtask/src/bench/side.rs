@@ -132,7 +132,6 @@ fn build(row: &Row, arch: &str, dynamic: bool, work: &Path) -> Result<PathBuf> {
         ("amd64", _) => tools::need_amd64_gcc()?,
         (_, true) => {
             tools::need_arm64_gcc()?;
-            tools::need_file("/usr/aarch64-linux-gnu/include/stdio.h", "libc6-dev-arm64-cross")?;
             if cpp {
                 tools::need_program("aarch64-linux-gnu-g++", "g++-aarch64-linux-gnu")?;
             }
