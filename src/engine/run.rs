@@ -11,7 +11,7 @@ use crate::guest::{Addr, CpuState, Gpr};
 use crate::host::sys::Errno;
 use crate::host::thread::{Brake, ThreadBlock};
 use crate::optimize;
-use crate::translate::{self, Carry, ExitKind, Held, exception};
+use crate::translate::{Carry, ExitKind, Held, exception};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -336,7 +336,7 @@ impl Thread {
             let source = GuestCode::new(engine.pages, &cache);
             let mut region = decode_region(&source, rip, Limits { insns: 1, segments: 1, short: true });
             optimize::liveness(&mut region, &source);
-            let emitted = translate::translate(&region, cache.options());
+            let emitted = cache.translate(&region);
             // No page is protected for it, and nobody else finds it.
             match cache.insert_once(&region, emitted) {
                 Some(target) => break target,
@@ -389,7 +389,7 @@ impl Engine {
             }
             // Bytes count that were read after their pages were protected: a thread may be writing there now.
             let region = loop {
-                let source = GuestCode::new(pages, &cache);
+                let source = GuestCode::recalling(pages, &cache);
                 let mut region = decode_region(&source, rip, self.limits);
                 if region.insns.is_empty() {
                     return None;
@@ -403,11 +403,11 @@ impl Engine {
                     break region;
                 }
             };
-            let emitted = translate::translate(&region, cache.options());
-            let copy = self.observer.map(|_| emitted.clone());
-            if let Some(target) = cache.insert(&region, emitted) {
+            let emitted = cache.translate(&region);
+            let copy = self.observer.map(|observe| (observe, region.clone(), emitted.clone()));
+            if let Some(target) = cache.insert(region, emitted) {
                 drop(cache);
-                if let (Some(observe), Some(emitted)) = (self.observer, copy) {
+                if let Some((observe, region, emitted)) = copy {
                     observe(&region, &emitted, target.host);
                 }
                 return Some(target);
@@ -441,7 +441,7 @@ impl Engine {
             if before.1 != sum || before.0.sources != region.sources {
                 continue;
             }
-            let emitted = translate::translate(&region, cache.options());
+            let emitted = cache.translate(&region);
             if let Some(target) = cache.insert_once(&region, emitted) {
                 cache.heat.entered(&pages_of(&region.sources));
                 cache.heat.keep(rip, target, region.sources, sum);

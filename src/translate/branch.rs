@@ -40,7 +40,7 @@ fn target(c: &mut Ctx, to: Addr, live: u8) -> Label {
     c.canonical_carry(live);
     match c.region.block_at(to) {
         Some(t) => c.block_label(t),
-        None => c.cold(move |c| c.direct_exit(to)),
+        None => c.cold_exit(to),
     }
 }
 

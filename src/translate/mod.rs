@@ -52,7 +52,7 @@ mod xsave;
 #[cfg(test)]
 mod tests;
 
-pub use context::{Carry, Ctx, exception};
+pub use context::{Carry, Ctx, Room, exception};
 pub use uppers::Held;
 
 use crate::decode::{End, Flags, Flow, NO_FLAGS, Region};
@@ -175,11 +175,16 @@ pub struct Emitted {
 
 /// Translates a region.
 pub fn translate(region: &Region, options: &Options) -> Emitted {
-    let mut c = Ctx::new(region, options);
+    translate_in(region, options, &mut Room::default())
+}
+
+/// Translates a region in room that an earlier translation left.
+pub fn translate_in(region: &Region, options: &Options, room: &mut Room) -> Emitted {
+    let mut c = Ctx::new(region, options, room);
     for index in 0..region.blocks.len() {
         block(&mut c, index);
     }
-    c.finish()
+    c.finish(room)
 }
 
 fn block(c: &mut Ctx, index: usize) {
