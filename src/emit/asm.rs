@@ -239,6 +239,10 @@ impl Asm {
     /// `d = n op value` in one instruction where the value fits, else through scratch. For Add and Sub, n and d must not be register 31.
     pub fn alu_imm(&mut self, op: Alu, size: Size, d: X, n: X, value: u64) {
         let value = if size == Size::W { value & 0xffff_ffff } else { value };
+        // Most constants are small.
+        if value.wrapping_sub(1) < 0xfff && matches!(op, Alu::Add | Alu::Sub | Alu::Adds | Alu::Subs) {
+            return self.add_sub_imm(op, size, d, n, value as u32);
+        }
         let negated = if size == Size::W { (value as u32).wrapping_neg() as u64 } else { value.wrapping_neg() };
         match op {
             Alu::Add | Alu::Sub if value == 0 && d == n && size == Size::X => {}
@@ -257,6 +261,7 @@ impl Asm {
         }
     }
 
+    #[inline]
     fn add_sub_imm(&mut self, op: Alu, size: Size, d: X, n: X, value: u32) {
         let base = match op {
             Alu::Add => 0x1100_0000u32,

@@ -47,6 +47,16 @@ struct Patched {
     original: u32,
 }
 
+/// How the guest may write a page.
+pub(super) struct Ways {
+    /// At its own address.
+    pub writable: bool,
+    /// Its memory may be mapped elsewhere too, now or later.
+    pub shared: bool,
+    /// Other pages that show it and that the guest may write.
+    pub views: Vec<Addr>,
+}
+
 /// Where an exit led and what is known of the place.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Left {
@@ -81,6 +91,8 @@ pub(super) struct Cache {
     generation: u64,
     /// Guest pages that we made read-only because code was translated from them, or from the pages listed here: other views of the same memory.
     protected: FxHashMap<u64, Vec<u64>>,
+    /// Guest pages of shared memory that code was translated from.
+    shared: FxHashSet<u64>,
     /// What was looked at behind exits, until anything is taken away: it belongs to the sources of regions that are in use.
     ahead: FxHashMap<u64, Ahead>,
     asleep: Asleep,
@@ -100,6 +112,7 @@ impl Cache {
             by_page: FxHashMap::default(),
             generation: 0,
             protected: FxHashMap::default(),
+            shared: FxHashSet::default(),
             ahead: FxHashMap::with_capacity_and_hasher(1500, Default::default()),
             asleep: Asleep::default(),
             room: Room::default(),
@@ -127,12 +140,20 @@ impl Cache {
         self.targets.get(&guest.0).copied()
     }
 
-    /// Write-protects what the guest may write of the pages of `sources`; false if one was not protected yet, so that their bytes must be read
-    /// again. `ways`: the pages by which the guest may write a page.
-    pub fn protect(&mut self, sources: &[(Addr, u64)], ways: impl Fn(Addr) -> Vec<Addr>) -> bool {
+    /// Write-protects what the guest may write of `pages`; false if one was not protected yet, so that its bytes must be read again. `ways` says how the
+    /// guest may write a page.
+    pub fn protect(&mut self, pages: &[Addr], ways: impl Fn(Addr) -> Option<Ways>) -> bool {
         let mut all = true;
-        for page in pages_of(sources) {
-            for way in ways(page) {
+        for &page in pages {
+            // Code of it is in use, and nothing but other views can have changed since that was protected.
+            if self.by_page.get(&page.0).is_some_and(|regions| !regions.is_empty()) && !self.shared.contains(&page.0) {
+                continue;
+            }
+            let Some(ways) = ways(page) else { continue };
+            if ways.shared {
+                self.shared.insert(page.0);
+            }
+            for way in ways.views.into_iter().chain(ways.writable.then_some(page)) {
                 let known = self.protected.contains_key(&way.0);
                 if !known && !protection::read_only(way) {
                     continue;
@@ -161,16 +182,16 @@ impl Cache {
         Some((host, placed))
     }
 
-    /// Places a translation; `None` if the arena is full. Its sources are [protected](Cache::protect) since before they were read.
-    pub fn insert(&mut self, region: Region, emitted: Emitted) -> Option<Target> {
+    /// Places a translation; `None` if the arena is full. `pages`, those of its sources, are [protected](Cache::protect) since before they were read.
+    pub fn insert(&mut self, region: Region, emitted: Emitted, pages: &[Addr]) -> Option<Target> {
         let (host, placed) = self.place(emitted, region.sources)?;
         self.ahead.extend(region.ahead.iter().map(|(at, ahead)| (at.0, *ahead)));
-        Some(self.enlist(host, placed))
+        Some(self.enlist(host, placed, pages))
     }
 
     /// Makes a region findable.
-    fn enlist(&mut self, host: u64, placed: Placed) -> Target {
-        for page in pages_of(&placed.sources) {
+    fn enlist(&mut self, host: u64, placed: Placed, pages: &[Addr]) -> Target {
+        for page in pages {
             self.by_page.entry(page.0).or_default().insert(host);
         }
         let target = |e: &Entry| Target { host: host + e.host as u64, live_in: e.live_in, lasting: true, region: host };
@@ -200,8 +221,8 @@ impl Cache {
     }
 
     /// Puts a sleeping translation back into use. Its sources are [protected](Cache::protect), and since then found to be what they were.
-    pub fn wake(&mut self, sleeper: Sleeper) -> Target {
-        self.enlist(sleeper.host, sleeper.placed)
+    pub fn wake(&mut self, sleeper: Sleeper, pages: &[Addr]) -> Target {
+        self.enlist(sleeper.host, sleeper.placed, pages)
     }
 
     fn region_of(&self, host: u64) -> Option<(u64, &Placed)> {
@@ -213,7 +234,8 @@ impl Cache {
         // The call of the stub may be the region's last word: look with the address of the call itself.
         let (start, placed) = self.region_of(link - 4)?;
         let offset = (link - start) as u32;
-        let site = *placed.exits.iter().find(|e| e.host == offset)?;
+        // They are in the order of the code.
+        let site = placed.exits[placed.exits.binary_search_by_key(&offset, |e| e.host).ok()?];
         let patch = match site.kind {
             ExitKind::Direct { patch, .. } => Some(start + patch as u64),
             _ => None,
@@ -323,6 +345,7 @@ impl Cache {
         self.targets.clear();
         self.regions.clear();
         self.by_page.clear();
+        self.shared.clear();
         self.asleep.clear();
         self.heat.flush();
         for (page, _) in self.protected.drain() {

@@ -1,7 +1,7 @@
 //! A guest thread: the loop around translated code.
 
 use super::asleep::digest;
-use super::cache::{Cache, Fate, Left, Target, pages_of};
+use super::cache::{Cache, Fate, Left, Target, Ways, pages_of};
 use super::stop::Seat;
 use super::{Engine, Exception, Exit, GuestCode};
 use crate::decode::{CodeSource, Limits, decode_region};
@@ -363,12 +363,8 @@ impl Engine {
     pub(super) fn target(&'static self, rip: Addr) -> Option<Target> {
         let pages = self.pages;
         let ways = |page: Addr| {
-            let Some(info) = pages.page(page) else { return Vec::new() };
-            let mut ways = if info.shared { pages.aliases(page) } else { Vec::new() };
-            if info.writable {
-                ways.push(page);
-            }
-            ways
+            let info = pages.page(page)?;
+            Some(Ways { writable: info.writable, shared: info.shared, views: if info.shared { pages.aliases(page) } else { Vec::new() } })
         };
         loop {
             let mut cache = self.cache();
@@ -379,33 +375,35 @@ impl Engine {
                 drop(cache);
                 return self.checked_target(rip);
             }
-            if let Some(sleeper) = cache.sleeper(rip)
-                && !cache.heat.any(&pages_of(&sleeper.placed.sources))
-            {
-                cache.protect(&sleeper.placed.sources, ways);
-                if sleeper.is_current(&GuestCode::new(pages, &cache)) {
-                    return Some(cache.wake(sleeper));
+            if let Some(sleeper) = cache.sleeper(rip) {
+                let from = pages_of(&sleeper.placed.sources);
+                if !cache.heat.any(&from) {
+                    cache.protect(&from, ways);
+                    if sleeper.is_current(&GuestCode::new(pages, &cache)) {
+                        return Some(cache.wake(sleeper, &from));
+                    }
                 }
             }
             // Bytes count that were read after their pages were protected: a thread may be writing there now.
-            let region = loop {
+            let (region, from) = loop {
                 let source = GuestCode::recalling(pages, &cache);
                 let mut region = decode_region(&source, rip, self.limits);
                 if region.insns.is_empty() {
                     return None;
                 }
                 optimize::liveness(&mut region, &source);
-                if cache.heat.any(&pages_of(&region.sources)) {
+                let from = pages_of(&region.sources);
+                if cache.heat.any(&from) {
                     drop(cache);
                     return self.checked_target(rip);
                 }
-                if cache.protect(&region.sources, ways) {
-                    break region;
+                if cache.protect(&from, ways) {
+                    break (region, from);
                 }
             };
             let emitted = cache.translate(&region);
             let copy = self.observer.map(|observe| (observe, region.clone(), emitted.clone()));
-            if let Some(target) = cache.insert(region, emitted) {
+            if let Some(target) = cache.insert(region, emitted, &from) {
                 drop(cache);
                 if let Some((observe, region, emitted)) = copy {
                     observe(&region, &emitted, target.host);

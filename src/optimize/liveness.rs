@@ -100,6 +100,7 @@ fn ways(region: &Region, block: &Block, source: &dyn CodeSource, noted: &mut Not
 /// Sets `Insn::live` and `Block::live_in`.
 pub fn liveness(region: &mut Region, source: &dyn CodeSource) {
     let (mut sources, mut ahead) = (std::mem::take(&mut region.sources), std::mem::take(&mut region.ahead));
+    ahead.reserve_exact(region.blocks.len());
     let mut noted = Noted { sources: &mut sources, ahead: &mut ahead };
     let all: Vec<Ways> = region.blocks.iter().map(|block| ways(region, block, source, &mut noted)).collect();
     (region.sources, region.ahead) = (sources, ahead);
