@@ -25,6 +25,8 @@ pub enum Opt {
     UpperHalves,
     /// System calls that the kernel answers at once are made in translated code (`translate::syscall`).
     DirectCalls,
+    /// Repeated string instructions go over many elements at once (`translate::string_blocks`).
+    StringBlocks,
 }
 
 /// Name and meaning of every optimisation.
@@ -36,6 +38,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::Links, "links", "direct exits jump straight to translated targets"),
     (Opt::UpperHalves, "upper-halves", "upper halves of YMM registers stay in host registers inside a region"),
     (Opt::DirectCalls, "direct-calls", "system calls that the kernel answers at once do not leave translated code"),
+    (Opt::StringBlocks, "string-blocks", "repeated string instructions work on many elements at once"),
 ];
 
 /// Which optimisations are on.

@@ -35,6 +35,7 @@ pub mod offered;
 mod operand;
 mod shift;
 mod string;
+mod string_blocks;
 mod system;
 mod sse_convert;
 mod sse_float;
