@@ -8,6 +8,7 @@ mkdir /mnt/suite /mnt/tools /mnt/dev
 mount --bind "$1" /mnt/suite
 mount -o remount,bind,ro /mnt/suite
 shift
+zcat /proc/config.gz > /mnt/config 2> /dev/null || : > /mnt/config
 while [ "$1" != -- ]; do
     cp "$1" /mnt/tools
     shift
