@@ -33,7 +33,13 @@ cargo xtask conformance DIR [OPTIONS]
 
 /// What a test is given beside its place: variables that the Linux Test Project's library reads. Its own time limits, set for native
 /// runs, are widened; the kernel's configuration is unpacked once, not by programs that each test starts.
-const VARIABLES: &[(&str, &str)] = &[("LTPROOT", "/mnt/suite"), ("LTP_COLORIZE_OUTPUT", "n"), ("LTP_TIMEOUT_MUL", "10"), ("KCONFIG_PATH", "/mnt/config"), ("TMPDIR", "/tmp")];
+const VARIABLES: &[(&str, &str)] = &[
+    ("LTPROOT", "/mnt/suite"),
+    ("LTP_COLORIZE_OUTPUT", "n"),
+    ("LTP_TIMEOUT_MUL", "10"),
+    ("KCONFIG_PATH", "/mnt/config"),
+    ("TMPDIR", "/tmp"),
+];
 
 /// How often a result that differs is looked at again, natively and under xemu: what varies natively is no difference.
 const TRIES: usize = 2;
@@ -135,7 +141,8 @@ fn run_all(options: &Options, results: &Mutex<Results>) -> Result<()> {
     let native = Emulator { runner: Vec::new(), program: Vec::new() };
     parallel::map(&cases, options.jobs, |case| {
         let look = |suite: &Path, emulator: &Emulator, kind: &str| one(options, suite, emulator, case, kind).unwrap_or_else(|e| e);
-        let mut trio = Trio { native: look(&options.suite, &native, "native"), xemu: look(&options.suite, &emulator, "xemu"), arm64: String::new() };
+        let mut trio =
+            Trio { native: look(&options.suite, &native, "native"), xemu: look(&options.suite, &emulator, "xemu"), arm64: String::new() };
         for _ in 1..TRIES {
             if trio.differs() {
                 let (again, xemu) = (look(&options.suite, &native, "native"), look(&options.suite, &emulator, "xemu"));
@@ -199,7 +206,9 @@ fn one(options: &Options, suite: &Path, emulator: &Emulator, case: &Case, kind: 
     let tools: Vec<&OsString> = emulator.runner.iter().chain(&emulator.program).collect();
     // What the emulator's command names is shown in a folder of its own: its place may be hidden.
     let inside = |word: &OsString| match Path::new(word) {
-        path if path.is_absolute() && path.is_file() => Path::new("/mnt/tools").join(path.file_name().expect("a file has a name")).into_os_string(),
+        path if path.is_absolute() && path.is_file() => {
+            Path::new("/mnt/tools").join(path.file_name().expect("a file has a name")).into_os_string()
+        }
         _ => word.clone(),
     };
     command.args(tools.iter().filter(|t| Path::new(t).is_file())).arg("--").args(tools.iter().map(|t| inside(t)));
@@ -232,6 +241,9 @@ fn describe(outcome: &Outcome) -> String {
 #[test]
 fn a_result_is_its_end_and_what_the_test_printed() {
     let outcome = |stdout: &str, stderr: &str| Outcome { stdout: stdout.into(), stderr: stderr.into(), end: "exit 1".into() };
-    assert_eq!(describe(&outcome("abort01 1 TPASS : well\n", "x.c:3: TPASS: well\nx.c:4: TFAIL: no\nSummary:\npassed 1\n")), "exit 1, 2 TPASS, 1 TFAIL");
+    assert_eq!(
+        describe(&outcome("abort01 1 TPASS : well\n", "x.c:3: TPASS: well\nx.c:4: TFAIL: no\nSummary:\npassed 1\n")),
+        "exit 1, 2 TPASS, 1 TFAIL"
+    );
     assert_eq!(describe(&outcome("XTPASS", "")), "exit 1");
 }

@@ -121,7 +121,12 @@ fn differences_without_a_reason_are_counted() {
     let results = Results { tests: tests.map(|(name, trio)| (name.to_string(), trio)).into() };
     let (text, unexplained) = results.render(&Reasons::parse("# text\nc01|d.*: not yet\n").unwrap());
     assert_eq!(unexplained, 1);
-    for row in ["| same result | 1 |", "| differ: the host emulator | 1 |", "| c01 | exit 0 | exit 2 | exit 0 | not yet |", "| c02 | exit 0 | exit 2 | exit 0 | **none yet** |"] {
+    for row in [
+        "| same result | 1 |",
+        "| differ: the host emulator | 1 |",
+        "| c01 | exit 0 | exit 2 | exit 0 | not yet |",
+        "| c02 | exit 0 | exit 2 | exit 0 | **none yet** |",
+    ] {
         assert!(text.contains(row), "{row}\n{text}");
     }
 }
