@@ -12,204 +12,41 @@ use std::process::{Command, ExitCode};
 
 /// What the amd64 one holds (with all dependencies): the programs that the suite runs.
 const AMD64: &[&str] = &[
-    "7zip",
-    "base-files",
-    "base-passwd",
-    "bash",
-    "bc",
-    "binutils",
-    "bsdextrautils",
-    "bsdutils",
-    "busybox-static",
-    "bzip2",
-    "coreutils",
-    "cpio",
-    "dash",
-    "debianutils",
-    "diffutils",
-    "esbuild",
-    "file",
-    "findutils",
-    "gawk",
-    "gcc",
-    "git",
-    "golang-go",
-    "grep",
-    "gzip",
-    "libc-bin",
-    "libc6-dev",
-    "libpython3.13-testsuite",
-    "lua5.4",
-    "m4",
-    "make",
-    "musl-dev",
-    "openssl",
-    "patch",
-    "perl",
-    "procps",
-    "python3",
-    "sed",
-    "sqlite3",
-    "tar",
-    "util-linux",
-    "xxd",
-    "xz-utils",
-    "zstd",
+    "7zip", "base-files", "base-passwd", "bash", "bc", "binutils", "bsdextrautils", "bsdutils", "busybox-static", "bzip2", "coreutils", "cpio", "dash", "debianutils", "diffutils",
+    "esbuild", "file", "findutils", "gawk", "gcc", "git", "golang-go", "grep", "gzip", "libc-bin", "libc6-dev", "libpython3.13-testsuite", "lua5.4", "m4", "make",
+    "musl-dev", "openssl", "patch", "perl", "procps", "python3", "sed", "sqlite3", "tar", "util-linux", "xxd", "xz-utils", "zstd",
 ];
 
 /// What the one named `world` holds: amd64 servers and runtimes, apart from the rest because they are large and their tests mostly long.
 const WORLD: &[&str] = &[
-    "apache2-utils",
-    "apt",
-    "base-files",
-    "base-passwd",
-    "bash",
-    "ca-certificates",
-    "coreutils",
-    "curl",
-    "dash",
-    "debianutils",
-    "diffutils",
-    "dpkg",
-    "erlang-base",
-    "etcd-server",
-    "findutils",
-    "gcc",
-    "golang-go",
-    "grep",
-    "hostname",
-    "iproute2",
-    "libc-bin",
-    "libc6-dev",
-    "libjemalloc2",
-    "libtcmalloc-minimal4t64",
-    "luajit",
-    "make",
-    "mariadb-server",
-    "memcached",
-    "nginx",
-    "nodejs",
-    "openjdk-21-jdk-headless",
-    "perl",
-    "php8.4-cli",
-    "php8.4-opcache",
-    "postgresql-17",
-    "procps",
-    "prometheus-node-exporter",
-    "python3",
-    "redis-server",
-    "redis-tools",
-    "rsyslog",
-    "ruby",
-    "sed",
-    "sudo",
-    "tar",
-    "util-linux",
-    "valkey-server",
+    "apache2-utils", "apt", "base-files", "base-passwd", "bash", "ca-certificates", "coreutils", "curl", "dash", "debianutils", "diffutils", "dpkg", "erlang-base", "etcd-server",
+    "findutils", "gcc", "golang-go", "grep", "hostname", "iproute2", "libc-bin", "libc6-dev", "libjemalloc2", "libtcmalloc-minimal4t64", "luajit", "make",
+    "mariadb-server", "memcached", "nginx", "nodejs", "openjdk-21-jdk-headless", "perl", "php8.4-cli", "php8.4-opcache", "postgresql-17", "procps", "prometheus-node-exporter", "python3",
+    "redis-server", "redis-tools", "rsyslog", "ruby", "sed", "sudo", "tar", "util-linux", "valkey-server",
 ];
 
 /// What the one named `bench` (amd64) and the arm64 one hold: the programs of benchmarks, and the native builds that they are compared with.
 const BENCH: &[&str] = &[
-    "base-files",
-    "bash",
-    "bc",
-    "bzip2",
-    "coreutils",
-    "gawk",
-    "gcc",
-    "git",
-    "grep",
-    "gzip",
-    "jq",
-    "libc-bin",
-    "lua5.4",
-    "luajit",
-    "nodejs",
-    "openssl",
-    "perl-base",
-    "python3",
-    "sed",
-    "sqlite3",
-    "xz-utils",
-    "zstd",
+    "base-files", "bash", "bc", "bzip2", "coreutils", "gawk", "gcc", "git", "grep", "gzip", "jq", "libc-bin", "lua5.4", "luajit", "nodejs", "openssl", "perl-base", "python3", "sed",
+    "sqlite3", "xz-utils", "zstd",
 ];
 
 /// What `small` holds: an amd64 image as people make them, Debian with one server in it.
 const SMALL: &[&str] = &[
-    "base-files",
-    "base-passwd",
-    "bash",
-    "busybox-static",
-    "coreutils",
-    "dash",
-    "debianutils",
-    "diffutils",
-    "findutils",
-    "grep",
-    "hostname",
-    "libc-bin",
-    "passwd",
-    "perl-base",
-    "redis-server",
-    "redis-tools",
-    "sed",
-    "tar",
-    "util-linux",
+    "base-files", "base-passwd", "bash", "busybox-static", "coreutils", "dash", "debianutils", "diffutils", "findutils", "grep", "hostname", "libc-bin", "passwd", "perl-base",
+    "redis-server", "redis-tools", "sed", "tar", "util-linux",
 ];
 
 /// What `node` holds: an arm64 machine that runs containers.
 const NODE: &[&str] = &[
-    "base-files",
-    "base-passwd",
-    "bash",
-    "conmon",
-    "coreutils",
-    "crun",
-    "dash",
-    "diffutils",
-    "dpkg",
-    "findutils",
-    "gawk",
-    "grep",
-    "gzip",
-    "iproute2",
-    "libc-bin",
-    "mount",
-    "netavark",
-    "nftables",
-    "podman",
-    "procps",
-    "sed",
-    "tar",
-    "util-linux",
+    "base-files", "base-passwd", "bash", "conmon", "coreutils", "crun", "dash", "diffutils", "dpkg", "findutils", "gawk", "grep", "gzip", "iproute2", "libc-bin", "mount", "netavark", "nftables", "podman",
+    "procps", "sed", "tar", "util-linux",
 ];
 
 /// What `extra` holds: numerics and media, whose results depend on the vector instructions that they pick, and tools.
 const EXTRA: &[&str] = &[
-    "base-files",
-    "base-passwd",
-    "bash",
-    "cmake",
-    "coreutils",
-    "dash",
-    "diffutils",
-    "ffmpeg",
-    "findutils",
-    "gawk",
-    "gcc",
-    "grep",
-    "gzip",
-    "libc-bin",
-    "libc6-dev",
-    "libopenblas0-pthread",
-    "make",
-    "nix-bin",
-    "python3",
-    "python3-hypothesis",
-    "python3-numpy",
-    "python3-pytest",
-    "sed",
-    "tar",
+    "base-files", "base-passwd", "bash", "cmake", "coreutils", "dash", "diffutils", "ffmpeg", "findutils", "gawk", "gcc", "grep", "gzip", "libc-bin", "libc6-dev",
+    "libopenblas0-pthread", "make", "nix-bin", "python3", "python3-hypothesis", "python3-numpy", "python3-pytest", "sed", "tar",
 ];
 
 /// What Debian does not have, from PyPI: requirements with their versions, unpacked below `usr/local` of `extra`.
@@ -301,24 +138,12 @@ fn finish(root: &Path) -> std::io::Result<()> {
 fn unpack_wheels(wheels: &[&str], root: &Path) -> Result<()> {
     tools::need_program("pip3", "python3-pip")?;
     let mut pip = Command::new("pip3");
-    pip.args([
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-deps",
-        "--no-compile",
-        "--only-binary=:all:",
-        "--python-version",
-        "3.13",
-    ]);
+    pip.args(["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile", "--only-binary=:all:", "--python-version", "3.13"]);
     pip.args(["--platform", "manylinux2014_x86_64", "--target"]).arg(root.join(WHEELS)).args(wheels);
     let output = pip.output().map_err(|e| format!("pip3: {e}"))?;
-    if output.status.success() {
-        Ok(())
-    } else {
-        Err(format!("pip3 install {}: {}", wheels.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
-    }
+    if output.status.success() { Ok(()) } else { Err(format!("pip3 install {}: {}", wheels.join(" "), String::from_utf8_lossy(&output.stderr).trim())) }
 }
+
 
 /// Python's library below a root, Debian's packages for it, and PyPI's.
 const PYTHON: &str = "usr/lib/python3.13";
@@ -344,8 +169,7 @@ fn copy_compiled(from: &Path, to: &Path) -> std::io::Result<()> {
 fn compile_python(root: &Path) -> Result<()> {
     let mut place = Place::new(root);
     place.writable = true;
-    let args =
-        ["-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", "-x", "bad_|badsyntax|lib2to3"].map(OsString::from);
+    let args = ["-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", "-x", "bad_|badsyntax|lib2to3"].map(OsString::from);
     let folders = [PYTHON, PACKAGES, WHEELS].iter().filter(|d| root.join(d).is_dir()).map(|d| Path::new("/").join(d).into_os_string());
     let args: Vec<OsString> = args.into_iter().chain(folders).collect();
     let output = place.command(&[OsStr::new("/usr/bin/python3").into()], &args)?.output().map_err(|e| format!("unshare: {e}"))?;
@@ -398,13 +222,7 @@ impl<'a> Place<'a> {
 /// The fixed environment of programs in a root file system.
 pub fn set_environment(command: &mut Command) {
     command.env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-    command
-        .env("HOME", "/tmp/home")
-        .env("LC_ALL", "C.UTF-8")
-        .env("TZ", "UTC")
-        .env("TERM", "dumb")
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .env("PYTHONHASHSEED", "0");
+    command.env("HOME", "/tmp/home").env("LC_ALL", "C.UTF-8").env("TZ", "UTC").env("TERM", "dumb").env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONHASHSEED", "0");
 }
 
 /// Entry of the command.
