@@ -88,10 +88,11 @@ pub fn advise(addr: u64, len: u64, advice: u64) -> Result<(), Errno> {
     unsafe { sys::call(libc::SYS_madvise, [addr, len, advice, 0, 0, 0]) }.map(drop)
 }
 
-/// mlock2(2).
+/// mlock2(2); mlock(2) where no flag asks for more, because hosts before Linux 4.4, and emulated ones, have only that.
 pub fn lock(addr: u64, len: u64, flags: u64) -> Result<(), Errno> {
+    let (number, args) = if flags == 0 { (libc::SYS_mlock, [addr, len, 0, 0, 0, 0]) } else { (libc::SYS_mlock2, [addr, len, flags, 0, 0, 0]) };
     // SAFETY: locking changes no contents.
-    unsafe { sys::call(libc::SYS_mlock2, [addr, len, flags, 0, 0, 0]) }.map(drop)
+    unsafe { sys::call(number, args) }.map(drop)
 }
 
 /// munlock(2).

@@ -1,5 +1,6 @@
 # The options of `xemu binfmt` that tests/e2e/uninstall.sh and replace.sh leave out: JSON and exit codes, settings in the registered copy, a replacement that no
 # program misses, and the options of the image that everybody scripts against.
+# Thread: tonistiigi/binfmt#261
 #@ where = namespace vm
 #@ run = node
 #@ needs = rust/marker

@@ -1,5 +1,6 @@
 # The least that a container must do: the image is loaded and run once, removed, and an amd64 Debian starts (flag F), with a container runtime's default profile.
 # podman.sh and kubernetes.sh have the rest.
+# Thread: ptitSeb/box64#879
 #@ where = vm
 #@ run = host
 podman load -q -i /payload/image.tar >/dev/null; same "load" $? 0

@@ -1,5 +1,6 @@
 # Without any registration, as BuildKit does it: a static xemu lies in the root file system and is executed directly; what is started from there starts
 # by it too. The published tests give the same then. With a registration the program's children are the kernel's affair.
+# Threads: moby/buildkit#1929, FEX-Emu/FEX#1324, FEX-Emu/FEX#4375, ptitSeb/box64#257
 #@ where = vm
 #@ long-vm = its hundreds of programs take minutes in the machine
 #@ run = node

@@ -1,5 +1,6 @@
 # The registration's flags as a real kernel carries them out: P (argv[0]), O (programs that may be executed and not read), C (set-user-id).
 # F alone is what it takes to work in other root file systems.
+# Thread: multiarch/qemu-user-static#17
 #@ where = vm
 #@ run = node
 #@ needs = c/identity-static

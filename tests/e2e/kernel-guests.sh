@@ -1,4 +1,5 @@
 # The guests that an emulated host can't run (`host = kernel`).
+# Thread: NixOS/nixpkgs#366902
 #@ where = vm
 #@ run = guest
 #@ needs = c/vfork-static c/vfork-dynamic c/vfork_memory-static c/kernel_calls-static

@@ -1,5 +1,6 @@
 # The DaemonSet's containers as a kubelet starts them: the installing one with CAP_SYS_ADMIN alone and nothing of the host, the agent without any privilege.
 # Readiness and metrics; an upgrade under a running server (redis); the uninstalling container.
+# Thread: docker/buildx#516
 #@ where = vm
 #@ long-vm = dozens of containers take minutes in the machine
 #@ run = host

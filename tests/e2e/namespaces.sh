@@ -1,4 +1,5 @@
 # An emulated program that makes namespaces, as containers' tools do.
+# Thread: AOSC-Dev/aosc-os-abbs#9090
 #@ where = vm
 #@ long-vm = each of its programs takes a machine in a machine half a second
 #@ run = node

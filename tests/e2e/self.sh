@@ -1,4 +1,5 @@
 # What a program finds out about itself: its own path, name, arguments and memory, and nothing of an emulator.
+# Thread: docker/for-mac#6973
 #@ where = namespace vm
 #@ long-vm = each of its programs takes a machine in a machine half a second
 #@ run = guest

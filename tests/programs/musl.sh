@@ -1,4 +1,5 @@
 # A dynamic and a static musl program, made with musl's headers and Debian's gcc, run by musl's own loader.
+# Thread: ptitSeb/box64#1027
 #@ needs = c/printf-static
 cat > m.c <<'C'
 #include <dlfcn.h>

@@ -4,6 +4,7 @@
 
 mod apt;
 mod bench;
+mod conformance;
 mod deb;
 mod decode_check;
 #[cfg(test)]
@@ -33,6 +34,7 @@ cargo xtask COMMAND
   bench [OPTIONS]           executed AArch64 instructions, compared with native arm64 builds
   fuzz-isa [OPTIONS]        every instruction form on this processor and under xemu, compared
   e2e [OPTIONS]             xemu as the kernel's interpreter: in a private binfmt_misc, and on an ARM64 kernel
+  conformance DIR [OPTIONS] an outside suite of system call tests, natively and under xemu
   decode-check [OPTIONS]    lengths and mnemonics of random bytes and of programs, by two decoders
   image [OPTIONS] [OUT]     the container image that registers xemu on a node
   deb [OPTIONS] [OUT]       the Debian package for arm64
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         "run" => run::main(args),
         "test" => test::main(args),
         "bench" => bench::main(args),
+        "conformance" => conformance::main(args),
         "decode-check" => decode_check::main(args),
         "fuzz-isa" => fuzz::main(args),
         "e2e" => e2e::main(args),

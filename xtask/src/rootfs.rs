@@ -43,16 +43,25 @@ const NODE: &[&str] = &[
     "procps", "sed", "tar", "util-linux",
 ];
 
+/// What `extra` holds: numerics and media, whose results depend on the vector instructions that they pick, and tools.
+const EXTRA: &[&str] = &[
+    "base-files", "base-passwd", "bash", "cmake", "coreutils", "dash", "diffutils", "ffmpeg", "findutils", "gawk", "gcc", "grep", "gzip", "libc-bin", "libc6-dev",
+    "libopenblas0-pthread", "make", "nix-bin", "python3", "python3-hypothesis", "python3-numpy", "python3-pytest", "sed", "tar",
+];
+
+/// What Debian does not have, from PyPI: requirements with their versions, unpacked below `usr/local` of `extra`.
+const EXTRA_WHEELS: &[&str] = &["ruff==0.17.6", "uv==0.13.9", "zlib-ng==1.1.0"];
+
 /// Unpacked before the rest, because its links (`/bin` to `usr/bin`) say where the rest goes.
 const FIRST: &str = "base-files";
 
 /// Folders that enter.sh mounts something over.
 const MOUNT_POINTS: &[&str] = &["proc", "dev", "tmp", ".xemu", ".cases", ".guests"];
 
-/// The root file system `name` (amd64, world, bench and small; arm64 and node), made if it is not there or its package list has changed.
+/// The root file system `name` (amd64, world, bench, small and extra; arm64 and node), made if it is not there or its package list has changed.
 pub fn ensure(name: &str) -> Result<PathBuf> {
     let arch = match name {
-        "world" | "small" | "bench" => "amd64",
+        "world" | "small" | "bench" | "extra" => "amd64",
         "node" => "arm64",
         other => other,
     };
@@ -60,6 +69,7 @@ pub fn ensure(name: &str) -> Result<PathBuf> {
         "amd64" => AMD64.to_vec(),
         "world" => WORLD.to_vec(),
         "small" => SMALL.to_vec(),
+        "extra" => EXTRA.to_vec(),
         "node" => NODE.to_vec(),
         // The Go compiler that makes guests is the native one.
         "arm64" if !project::HOST_IS_X86 => [BENCH, &["golang-go"]].concat(),
@@ -68,7 +78,8 @@ pub fn ensure(name: &str) -> Result<PathBuf> {
     };
     let dir = project::target(&format!("rootfs-{name}"));
     let stamp = dir.join(".packages");
-    let wanted = packages.join(" ");
+    let wheels = if name == "extra" { EXTRA_WHEELS } else { &[] };
+    let wanted = [&packages[..], wheels].concat().join(" ");
     if fs::read_to_string(&stamp).is_ok_and(|t| t == wanted) {
         return Ok(dir);
     }
@@ -83,6 +94,9 @@ pub fn ensure(name: &str) -> Result<PathBuf> {
     suite.unpack(&[&format!("{FIRST}:{arch}")], &new)?;
     suite.unpack_closure(name, arch, &packages, &new)?;
     finish(&new).map_err(|e| format!("{}: {e}", new.display()))?;
+    if !wheels.is_empty() {
+        unpack_wheels(wheels, &new)?;
+    }
     if packages.contains(&"python3") && arch == project::HOST_ARCH {
         compile_python(&new)?;
     } else if name == "arm64" {
@@ -110,11 +124,31 @@ fn finish(root: &Path) -> std::io::Result<()> {
     if root.join("usr/bin/gawk").exists() && !root.join("usr/bin/awk").exists() {
         symlink("gawk", root.join("usr/bin/awk"))?;
     }
+    let libraries = root.join("usr/lib/x86_64-linux-gnu");
+    for name in ["libblas.so.3", "liblapack.so.3", "libopenblas.so.0"] {
+        let alternative = Path::new("openblas-pthread").join(name);
+        if libraries.join(&alternative).exists() && !libraries.join(name).exists() {
+            symlink(alternative, libraries.join(name))?;
+        }
+    }
     Ok(())
 }
 
-/// Python's library below a root.
+/// Unpacks PyPI's amd64 wheels for Debian's Python, which finds them by PYTHONPATH.
+fn unpack_wheels(wheels: &[&str], root: &Path) -> Result<()> {
+    tools::need_program("pip3", "python3-pip")?;
+    let mut pip = Command::new("pip3");
+    pip.args(["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile", "--only-binary=:all:", "--python-version", "3.13"]);
+    pip.args(["--platform", "manylinux2014_x86_64", "--target"]).arg(root.join(WHEELS)).args(wheels);
+    let output = pip.output().map_err(|e| format!("pip3: {e}"))?;
+    if output.status.success() { Ok(()) } else { Err(format!("pip3 install {}: {}", wheels.join(" "), String::from_utf8_lossy(&output.stderr).trim())) }
+}
+
+
+/// Python's library below a root, Debian's packages for it, and PyPI's.
 const PYTHON: &str = "usr/lib/python3.13";
+const PACKAGES: &str = "usr/lib/python3/dist-packages";
+const WHEELS: &str = "usr/local/lib/wheels";
 
 /// Copies Python's compiled modules from one tree to another.
 fn copy_compiled(from: &Path, to: &Path) -> std::io::Result<()> {
@@ -135,7 +169,9 @@ fn copy_compiled(from: &Path, to: &Path) -> std::io::Result<()> {
 fn compile_python(root: &Path) -> Result<()> {
     let mut place = Place::new(root);
     place.writable = true;
-    let args = ["-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", "-x", "bad_|badsyntax|lib2to3", "/usr/lib/python3.13"].map(OsString::from);
+    let args = ["-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", "-x", "bad_|badsyntax|lib2to3"].map(OsString::from);
+    let folders = [PYTHON, PACKAGES, WHEELS].iter().filter(|d| root.join(d).is_dir()).map(|d| Path::new("/").join(d).into_os_string());
+    let args: Vec<OsString> = args.into_iter().chain(folders).collect();
     let output = place.command(&[OsStr::new("/usr/bin/python3").into()], &args)?.output().map_err(|e| format!("unshare: {e}"))?;
     // Some files of the test suite are broken on purpose, so the exit code says nothing; that it started does.
     if root.join(PYTHON).join("__pycache__").is_dir() {
