@@ -8,7 +8,7 @@ use crate::guest::{Addr, addr::PAGE_SIZE};
 use crate::host::arena::Arena;
 use crate::host::protection;
 use crate::optimize::Opt;
-use crate::translate::{Carry, Emitted, ExitKind, ExitSite, Held, Options, Origin};
+use crate::translate::{Carry, Emitted, ExitKind, ExitSite, Held, Mark, Options, Origin, Step};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -35,8 +35,16 @@ pub(super) struct Placed {
     origins: Vec<Origin>,
     exits: Vec<ExitSite>,
     held: Held,
+    steps: Vec<Step>,
+    marks: Vec<Mark>,
     /// Words elsewhere that were patched to branch here.
     incoming: Vec<Patched>,
+}
+
+impl Placed {
+    fn new(len: u64, entries: Vec<(Addr, u32, Flags)>, sources: Vec<(Addr, u64)>, e: Emitted) -> Placed {
+        Placed { len, entries, sources, origins: e.origins, exits: e.exits, held: e.held, steps: e.steps, marks: e.marks, incoming: Vec::new() }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -142,7 +150,7 @@ impl Cache {
         let entries = emitted.entries.iter().map(|e| (e.guest, e.host, e.live_in)).collect();
         let sources = region.sources.clone();
         let len = emitted.code.len() as u64;
-        Some(self.enlist(host, Placed { len, entries, sources, origins: emitted.origins, exits: emitted.exits, held: emitted.held, incoming: Vec::new() }))
+        Some(self.enlist(host, Placed::new(len, entries, sources, emitted)))
     }
 
     /// Makes a region findable.
@@ -168,7 +176,7 @@ impl Cache {
         let first = &emitted.entries[0];
         let target = Target { host: host + first.host as u64, live_in: first.live_in, lasting: false, region: host };
         let len = emitted.code.len() as u64;
-        let placed = Placed { len, entries: Vec::new(), sources: region.sources.clone(), origins: emitted.origins, exits: emitted.exits, held: emitted.held, incoming: Vec::new() };
+        let placed = Placed::new(len, Vec::new(), region.sources.clone(), emitted);
         self.regions.insert(host, placed);
         Some(target)
     }
@@ -206,6 +214,14 @@ impl Cache {
         let offset = (pc - start) as u32;
         let i = placed.origins.partition_point(|o| o.host <= offset);
         placed.origins.get(i.checked_sub(1)?).map(|o| (o.guest, o.carry, placed.held))
+    }
+
+    /// What makes the state exact where host code at `pc` stopped; none where it is.
+    pub fn repair(&self, pc: u64) -> Vec<Step> {
+        let Some((start, placed)) = self.region_of(pc) else { return Vec::new() };
+        let i = placed.marks.partition_point(|m| m.host <= (pc - start) as u32);
+        let Some(mark) = i.checked_sub(1).map(|i| placed.marks[i]) else { return Vec::new() };
+        placed.steps[mark.steps.0 as usize..mark.steps.1 as usize].to_vec()
     }
 
     /// Makes an exit branch straight to its target.

@@ -1,5 +1,6 @@
 //! The state of one region's translation: assembler, labels, carry polarity, side tables, exits.
 
+use super::groups::{Groups, Range};
 use super::uppers::{Places, Plan};
 use super::{Emitted, Entry, ExitKind, ExitSite, Options, Origin};
 use crate::decode::{CF, Flags, Insn, NO_FLAGS, Region};
@@ -29,6 +30,7 @@ struct Cold<'a> {
     carry: Carry,
     dirty: Places,
     zero_uppers: u16,
+    steps: Range,
     code: ColdCode<'a>,
 }
 
@@ -50,12 +52,20 @@ pub struct Ctx<'a> {
     pub zero_test: Option<(X, Size)>,
     /// Index of the current instruction in the region.
     pub index: usize,
+    /// Index of the current block.
+    pub block: usize,
     /// Upper halves of YMM registers in host registers.
     pub(super) uppers: Plan,
     /// Those of them that may differ from the state's.
     pub(super) dirty: Places,
     /// YMM registers whose upper half is known to be zero, wherever it lies.
     pub(super) zero_uppers: u16,
+    /// XMM registers renamed inside the block.
+    pub(super) groups: Groups,
+    /// Where the guest goes on if a NaN is seen now.
+    pub(super) resume: Addr,
+    /// What stands for the memory operand, in repairs.
+    pub(super) memory: Option<Mem>,
     labels: Vec<Label>,
     cold: Vec<Cold<'a>>,
     entries: Vec<(usize, Label)>,
@@ -76,9 +86,13 @@ impl<'a> Ctx<'a> {
             live: NO_FLAGS,
             zero_test: None,
             index: 0,
+            block: 0,
             uppers: Plan::default(),
             dirty: 0,
             zero_uppers: 0,
+            groups: Groups::default(),
+            resume: region.blocks[0].addr,
+            memory: None,
             labels,
             cold: Vec::with_capacity(16),
             entries: Vec::with_capacity(region.blocks.len()),
@@ -98,7 +112,9 @@ impl<'a> Ctx<'a> {
         let region = self.region;
         let block = &region.blocks[index];
         let label = self.labels[index];
+        self.block = index;
         self.carry = Carry::Inverted;
+        self.enter_group(block.addr);
         self.enter_block(index, label);
         if block.loop_head {
             self.poll(block.addr);
@@ -125,7 +141,7 @@ impl<'a> Ctx<'a> {
                 c.load_uppers();
                 c.a.b(label);
             });
-            self.cold.push(Cold { label: entry, insn: addr, carry: Carry::Inverted, dirty: 0, zero_uppers: 0, code });
+            self.cold.push(Cold { label: entry, insn: addr, carry: Carry::Inverted, dirty: 0, zero_uppers: 0, steps: (0, 0), code });
         }
         self.a.bind(label);
         self.dirty = self.uppers.dirty_in[index];
@@ -138,7 +154,7 @@ impl<'a> Ctx<'a> {
         self.a.load(Width::W, ZR, Mem::Off(STATE, -8), Order::Plain);
     }
 
-    fn origin(&mut self, guest: Addr) {
+    pub(super) fn origin(&mut self, guest: Addr) {
         self.at = guest;
         self.origins.push(Origin { host: self.a.offset(), guest, carry: self.carry });
     }
@@ -173,7 +189,8 @@ impl<'a> Ctx<'a> {
     /// with the carry as it is now, and must end in a branch or an exit.
     pub fn cold(&mut self, code: impl FnOnce(&mut Ctx<'a>) + 'a) -> Label {
         let label = self.a.label();
-        self.cold.push(Cold { label, insn: self.at, carry: self.carry, dirty: self.dirty, zero_uppers: self.zero_uppers, code: Box::new(code) });
+        let steps = self.marked();
+        self.cold.push(Cold { label, insn: self.at, carry: self.carry, dirty: self.dirty, zero_uppers: self.zero_uppers, steps, code: Box::new(code) });
         label
     }
 
@@ -284,6 +301,7 @@ impl<'a> Ctx<'a> {
                 self.dirty = cold.dirty;
                 self.zero_uppers = cold.zero_uppers;
                 self.origin(cold.insn);
+                self.mark_as(cold.steps);
                 (cold.code)(&mut self);
             }
         }
@@ -297,7 +315,7 @@ impl<'a> Ctx<'a> {
             .map(|&(index, label)| Entry { guest: region.blocks[index].addr, host: finished.offset_of(label), live_in: region.blocks[index].live_in })
             .collect();
         let held = self.uppers.held;
-        Emitted { code: finished.bytes, relocations: finished.relocations, entries, origins: self.origins, exits: self.exits, held }
+        Emitted { code: finished.bytes, relocations: finished.relocations, entries, origins: self.origins, exits: self.exits, held, steps: self.groups.steps, marks: self.groups.marks }
     }
 }
 

@@ -1,0 +1,79 @@
+//! Code that makes the state exact inside a group (see [`super::groups`]): it runs once, where a NaN was seen or an instruction faulted.
+//!
+//! It begins with the registers as they were there: XMM registers in the state's `xmm` and, again, in `kept`; v6 to v15 in `kept` and `held`. What the group's
+//! operations read from memory is read from there; general registers, flags and memory are exact already and stay as they are.
+
+use super::context::Ctx;
+use super::uppers::Plan;
+use super::{Emitted, Options, table};
+use crate::decode::{End, Insn, Region, STATUS};
+use crate::emit::regs::*;
+use crate::emit::{Mem, Order};
+use crate::guest::{Addr, CpuState};
+use std::mem::offset_of;
+
+/// What a repair does.
+#[derive(Clone, Copy, Debug)]
+pub enum Step {
+    /// Gives XMM `n` the low `bytes` (4, 8; 16: all) of a saved host register, and the rest of another.
+    Set {
+        /// Number.
+        n: u8,
+        /// Saved register.
+        low: V,
+        /// Saved register.
+        high: V,
+        /// How many.
+        bytes: u8,
+    },
+    /// Runs an instruction; `mem`: the saved host register that its memory operand was loaded to.
+    Run {
+        /// The instruction.
+        insn: Insn,
+        /// The memory operand's value.
+        mem: Option<V>,
+    },
+}
+
+/// Where a host register was saved.
+pub fn saved(v: V) -> usize {
+    match v.0 {
+        8..16 => offset_of!(CpuState, held) + 16 * (v.0 as usize - 8),
+        16.. => offset_of!(CpuState, kept) + 16 * (v.0 as usize - 16),
+        _ => offset_of!(CpuState, kept_low) + 16 * (v.0 as usize - 6),
+    }
+}
+
+/// Code for these steps, which goes on at `resume`.
+pub fn repair(steps: &[Step], resume: Addr, options: &Options) -> Emitted {
+    let mut options = options.clone();
+    options.switches = options.switches.without(crate::optimize::Opt::FloatGroups);
+    let region = Region::empty(resume, End::Fall(resume));
+    let mut c = Ctx::new(&region, &options);
+    c.uppers = Plan::default();
+    c.begin_block(0);
+    for step in steps {
+        match step {
+            Step::Set { n, low, high, bytes } => {
+                let (d, high, low) = (xmm(*n), c.field(saved(*high)), c.field(saved(*low)));
+                c.a.load_v(16, d, high, Order::Plain);
+                if *bytes != 16 {
+                    c.a.load_v(16, V(0), low, Order::Plain);
+                    c.a.ins(bytes.trailing_zeros(), d, 0, V(0), 0);
+                }
+            }
+            Step::Run { insn, mem } => {
+                c.begin_insn(insn);
+                // Flags are the guest's, and stay.
+                c.live = STATUS;
+                c.memory = mem.map(|v| Mem::Off(STATE, saved(v) as i64));
+                let handler = table::handler(insn).expect("it was translated before");
+                handler(&mut c, insn);
+                c.memory = None;
+            }
+        }
+    }
+    c.at = Addr(0);
+    c.direct_exit(resume);
+    c.finish()
+}
