@@ -287,7 +287,8 @@ pub fn assemble(features: super::Features) -> Stubs {
     a.store(Width::X, LINK, field(offset_of!(CpuState, exit_arg)), Order::Plain);
     offsets[Stub::Fault as usize] = a.offset();
     a.alu_imm(super::Alu::Add, Size::X, S0, STATE, offset_of!(CpuState, kept_low) as u64);
-    a.stp_q(V(6), V(7), S0, 0);
+    a.stp_q(V(4), V(5), S0, 0);
+    a.stp_q(V(6), V(7), S0, 32);
     a.alu_imm(super::Alu::Add, Size::X, S0, STATE, offset_of!(CpuState, held) as u64);
     for n in (0..8).step_by(2) {
         a.stp_q(V(8 + n), V(9 + n), S0, 16 * n as i32);

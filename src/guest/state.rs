@@ -131,8 +131,10 @@ pub struct CpuState {
     pub held: [[u64; 2]; 8],
     /// XMM registers as the host's registers held them where a group is repaired.
     pub kept: [[u64; 2]; 16],
-    /// v6 and v7 there; v8-v15 are in `held`.
-    pub kept_low: [[u64; 2]; 2],
+    /// v4-v7 there; v8-v15 are in `held`.
+    pub kept_low: [[u64; 2]; 4],
+    /// A memory operand of 32 bytes there.
+    pub kept_wide: [[u64; 2]; 2],
     /// The x87 unit.
     pub x87: X87,
     /// Address of the x87 instruction that runs, and of its memory operand.
@@ -170,7 +172,8 @@ impl Default for CpuState {
             ymm_hi: [[0; 2]; 16],
             held: [[0; 2]; 8],
             kept: [[0; 2]; 16],
-            kept_low: [[0; 2]; 2],
+            kept_low: [[0; 2]; 4],
+            kept_wide: [[0; 2]; 2],
             x87: X87::INIT,
             x87_at: [0; 2],
             image: [[0; 2]; 10],

@@ -62,6 +62,8 @@ pub struct Ctx<'a> {
     pub(super) zero_uppers: u16,
     /// XMM registers renamed inside the block.
     pub(super) groups: Groups,
+    /// The current instruction works inside a group.
+    pub(super) grouped: bool,
     /// Where the guest goes on if a NaN is seen now.
     pub(super) resume: Addr,
     /// What stands for the memory operand, in repairs.
@@ -91,6 +93,7 @@ impl<'a> Ctx<'a> {
             dirty: 0,
             zero_uppers: 0,
             groups: Groups::default(),
+            grouped: false,
             resume: region.blocks[0].addr,
             memory: None,
             labels,
@@ -100,6 +103,7 @@ impl<'a> Ctx<'a> {
             exits: Vec::with_capacity(2 * region.blocks.len()),
         };
         c.plan_uppers();
+        c.plan_groups();
         c
     }
 

@@ -2,7 +2,7 @@
 //! touches no vector register goes on beside it; everything else ends the group first.
 
 use super::context::Ctx;
-use super::groups::Value;
+use super::groups::{Value, upper};
 use super::sse_float::compare_into_flags;
 use crate::decode::{AF, Code, FlagEffects, Insn, Mnemonic, OF, Op, PF, SF};
 use crate::emit::regs::*;
@@ -12,7 +12,7 @@ use crate::optimize::Opt;
 
 /// What an instruction is to a group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kind {
+pub enum Kind {
     /// `d = a op b`.
     Arith(F3, Fp),
     /// `d = √b`, the rest a's.
@@ -33,6 +33,8 @@ enum Kind {
     Interleave(bool),
     /// Bitwise.
     Bits(Logic),
+    /// A fused product and sum.
+    Fused,
     /// No vector register, no way out of translated code.
     Beside,
     /// None of these.
@@ -40,7 +42,7 @@ enum Kind {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Logic {
+pub enum Logic {
     And,
     AndNot,
     Or,
@@ -95,6 +97,7 @@ fn kind(insn: &Insn) -> Kind {
         Xorps | Xorpd | Pxor | Vxorps | Vxorpd | Vpxor => Bits(Logic::Xor),
         Mov | Lea | Movzx | Movsx | Movsxd | Cdqe | Nop | Add | Sub | Cmp | Test | And | Or | Xor | Inc | Dec | Neg | Not => beside(insn),
         Shl | Shr | Sar | Sal | Adc | Sbb if matches!(insn.op(1), Op::Imm(_)) => beside(insn),
+        m if (Vfmadd132pd as usize..=Vfnmsubss as usize).contains(&(m as usize)) && super::table::handler(insn).is_some() => Fused,
         _ => Other,
     }
 }
@@ -104,22 +107,38 @@ fn beside(insn: &Insn) -> Kind {
     if !insn.lock() && (0..insn.op_count()).all(general) { Kind::Beside } else { Kind::Other }
 }
 
-/// Is every vector operand a register of 128 bits?
+/// No MMX register, and no YMM register?
 fn is_narrow(insn: &Insn) -> bool {
     (0..insn.op_count()).all(|i| !matches!(insn.op(i), Op::Ymm(_) | Op::Mmx(_)))
 }
 
+/// Is the instruction one of 256 bits?
+fn is_wide(insn: &Insn) -> bool {
+    matches!(insn.op(0), Op::Ymm(_)) || matches!(insn.op(1), Op::Ymm(_))
+}
+
 /// An operand of a group's instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Source {
+pub(super) enum Source {
+    /// By number, see [`upper`].
     Reg(u8),
-    /// Memory, loaded to here.
-    Loaded(V),
+    /// Memory, loaded to here: both halves, or the same twice.
+    Loaded(V, V),
+}
+
+impl Source {
+    /// The upper half.
+    fn upper(self) -> Source {
+        match self {
+            Source::Reg(n) => Source::Reg(upper(n)),
+            Source::Loaded(_, high) => Source::Loaded(high, high),
+        }
+    }
 }
 
 fn number(op: Op) -> u8 {
     match op {
-        Op::Xmm(n) => n,
+        Op::Xmm(n) | Op::Ymm(n) => n,
         other => unreachable!("XMM register expected, not {other:?}"),
     }
 }
@@ -127,11 +146,22 @@ fn number(op: Op) -> u8 {
 impl Ctx<'_> {
     /// Translates an instruction inside a group if it can be; if not, and it may meet the group's registers, ends the group.
     pub(super) fn in_group(&mut self, insn: &Insn) -> bool {
-        if !self.options.switches.on(Opt::FloatGroups) {
+        if !self.options.switches.on(Opt::FloatGroups) || !self.has_room() {
             return false;
         }
+        if !self.groups.active {
+            // Most instructions have nothing to do with groups.
+            let vector = (0..insn.op_count()).any(|i| matches!(insn.op(i), Op::Xmm(_) | Op::Ymm(_)));
+            if !vector {
+                if self.groups.known && kind(insn) == Kind::Other {
+                    self.forget_values();
+                }
+                return false;
+            }
+        }
         self.resume = insn.addr();
-        let kind = self.group_kind(insn);
+        self.find_kinds();
+        let kind = self.groups.kinds[self.index - self.region.blocks[self.block].first];
         match kind {
             Kind::Beside => {
                 self.mark();
@@ -149,7 +179,9 @@ impl Ctx<'_> {
             }
             _ => {}
         }
-        self.group_ready();
+        (self.groups.active, self.groups.known) = (true, true);
+        self.group_ready(insn);
+        self.groups.active = true;
         self.mark();
         match kind {
             Kind::Arith(op, fp) => arith(self, insn, op, fp),
@@ -162,13 +194,14 @@ impl Ctx<'_> {
             Kind::Convert(fp) => convert(self, insn, fp),
             Kind::Interleave(high) => interleave(self, insn, high),
             Kind::Bits(logic) => bits(self, insn, logic),
+            Kind::Fused => super::avx_fma::in_group(self, insn),
             Kind::Beside | Kind::Other => {}
         }
         if insn.is_vex()
             && let Op::Xmm(n) = insn.op(0)
             && !matches!(kind, Kind::Compare(..))
         {
-            self.clear_upper(n);
+            self.group_clear_upper(n);
         }
         self.resume = insn.next();
         if !self.group_goes_on() {
@@ -179,22 +212,57 @@ impl Ctx<'_> {
 
     fn group_kind(&self, insn: &Insn) -> Kind {
         let kind = kind(insn);
-        let alone = matches!(kind, Kind::Arith(..) | Kind::Root(_) | Kind::Convert(_)) && !self.options.nans.is_empty() && self.options.nans.contains(&insn.addr().0);
+        let alone = matches!(kind, Kind::Arith(..) | Kind::Root(_) | Kind::Convert(_) | Kind::Fused) && !self.options.nans.is_empty() && self.options.nans.contains(&insn.addr().0);
         // What alignment is asked for the family's own functions know.
         let alone = alone || self.options.strict_align && insn.has_memory();
         let offered = !insn.is_vex() || self.options.xcr0 & crate::guest::cpuid::XCR0_AVX != 0;
-        if matches!(kind, Kind::Beside | Kind::Other) || !alone && offered && is_narrow(insn) { kind } else { Kind::Other }
+        if matches!(kind, Kind::Beside | Kind::Other) || !alone && offered && self.fits_group(insn, kind) { kind } else { Kind::Other }
+    }
+    /// 256 bits: only what is worth it, on registers whose upper halves the region holds.
+    fn fits_group(&self, insn: &Insn, kind: Kind) -> bool {
+        if is_narrow(insn) {
+            return true;
+        }
+        let held = |i: u32| match insn.op(i) {
+            Op::Ymm(n) => self.held_upper(n).is_some(),
+            Op::Mem => insn.memory_bytes() == 32,
+            _ => false,
+        };
+        matches!(kind, Kind::Arith(..) | Kind::Move | Kind::Fused) && (0..insn.op_count()).all(held)
+    }
+    /// A 128-bit form clears the upper half.
+    fn group_clear_upper(&mut self, n: u8) {
+        if self.held_upper(n).is_none() || self.zero_uppers >> n & 1 != 0 {
+            return self.clear_upper(n);
+        }
+        self.upper_changes(n);
+        self.zero_uppers |= 1 << n;
+        let t = self.place(upper(n), false);
+        self.a.vzero(t);
+        self.set_value(upper(n), Value::whole(t));
+        self.record_value(upper(n));
     }
 
+    /// What the instructions of the current block are, found out once.
+    fn find_kinds(&mut self) {
+        if self.groups.kinds_of != self.block {
+            let block = &self.region.blocks[self.block];
+            let mut kinds = std::mem::take(&mut self.groups.kinds);
+            kinds.clear();
+            kinds.extend(self.region.insns[block.first..block.first + block.count].iter().map(|i| self.group_kind(i)));
+            (self.groups.kinds, self.groups.kinds_of) = (kinds, self.block);
+        }
+    }
     /// The instructions behind the current one in its block.
-    fn rest(&self) -> &[Insn] {
-        let end = self.region.blocks[self.block].first + self.region.blocks[self.block].count;
-        &self.region.insns[self.index + 1..end]
+    fn rest(&self) -> impl Iterator<Item = (&Insn, Kind)> {
+        let block = &self.region.blocks[self.block];
+        let next = self.index + 1;
+        self.region.insns[next..block.first + block.count].iter().zip(self.groups.kinds[next - block.first..].iter().copied())
     }
     /// Does an instruction follow in the block that works inside this group?
     fn group_goes_on(&self) -> bool {
-        for insn in self.rest() {
-            match self.group_kind(insn) {
+        for (_, kind) in self.rest() {
+            match kind {
                 Kind::Beside => {}
                 Kind::Other => return false,
                 _ => return true,
@@ -204,12 +272,11 @@ impl Ctx<'_> {
     }
     /// Will register `n` get another value inside the group?
     fn is_replaced(&self, n: u8) -> bool {
-        for insn in self.rest() {
-            let kind = self.group_kind(insn);
+        for (insn, kind) in self.rest() {
             match kind {
                 Kind::Beside | Kind::Compare(..) => {}
                 Kind::Other => return false,
-                _ if insn.op(0) == Op::Xmm(n) => return true,
+                _ if matches!(insn.op(0), Op::Xmm(m) | Op::Ymm(m) if m == n & 15) => return true,
                 _ => {}
             }
         }
@@ -218,16 +285,15 @@ impl Ctx<'_> {
     /// Pending registers that should be looked at now that `n` must be: those that no arithmetic reads later.
     fn worth_a_look(&self, n: u8) -> u32 {
         let mut set = 1 << n;
-        for m in (0..16u8).filter(|&m| m != n && self.is_pending(m)) {
+        for m in (0..32u8).filter(|&m| m != n && self.is_pending(m)) {
             let mut read_later = false;
-            for insn in self.rest() {
-                let kind = self.group_kind(insn);
+            for (insn, kind) in self.rest() {
                 if kind == Kind::Other {
                     break;
                 }
-                let reads = (0..insn.op_count()).any(|i| insn.op(i) == Op::Xmm(m));
+                let reads = (0..insn.op_count()).any(|i| matches!(insn.op(i), Op::Xmm(k) | Op::Ymm(k) if k == m & 15));
                 if reads {
-                    read_later = matches!(kind, Kind::Arith(..) | Kind::Root(_) | Kind::Convert(_) | Kind::Move) && insn.op(0) != Op::Mem;
+                    read_later = matches!(kind, Kind::Arith(..) | Kind::Root(_) | Kind::Convert(_) | Kind::Fused | Kind::Move) && insn.op(0) != Op::Mem;
                     break;
                 }
             }
@@ -238,7 +304,7 @@ impl Ctx<'_> {
         set
     }
     /// Looks at `n` if it is pending.
-    fn settle_value(&mut self, n: u8) {
+    pub(super) fn settle_value(&mut self, n: u8) {
         if self.is_pending(n) {
             let set = self.worth_a_look(n);
             self.look_at(set);
@@ -252,21 +318,29 @@ impl Ctx<'_> {
     /// The second source for arithmetic, memory being loaded.
     fn group_source(&mut self, insn: &Insn, i: u32, fp: Fp) -> Source {
         match insn.op(i) {
-            Op::Xmm(n) => Source::Reg(n),
+            Op::Xmm(n) | Op::Ymm(n) => Source::Reg(n),
+            _ if insn.memory_bytes() == 32 => {
+                let low = self.free_register();
+                self.hold(low);
+                let high = self.free_register();
+                self.hold(high);
+                self.load_wide(insn, low, high);
+                Source::Loaded(low, high)
+            }
             _ => {
                 let t = self.free_register();
                 let bytes = if fp.scalar() { fp.bytes() } else { 16 };
                 self.read_v(insn, i, bytes, t);
                 // Nothing else may come here.
                 self.hold(t);
-                Source::Loaded(t)
+                Source::Loaded(t, t)
             }
         }
     }
     fn group_operand(&mut self, s: Source, fp: Fp) -> V {
         match s {
             Source::Reg(n) => self.operand(n, fp),
-            Source::Loaded(v) => v,
+            Source::Loaded(v, _) => v,
         }
     }
     fn keep_source(&mut self, s: Source) {
@@ -277,7 +351,7 @@ impl Ctx<'_> {
     fn source_node(&self, s: Source) -> u8 {
         match s {
             Source::Reg(n) => self.node_of(n),
-            Source::Loaded(_) => 0,
+            Source::Loaded(..) => 0,
         }
     }
     /// The value of `d` when `low` bytes are merged into `a`, and where to compute them: `f` does.
@@ -294,9 +368,9 @@ fn sources(insn: &Insn) -> (u32, u32) {
     if insn.op_count() >= 3 { (1, 2) } else { (0, 1) }
 }
 
-fn loaded(s: Source) -> Option<V> {
+fn loaded(s: Source) -> Option<(V, V)> {
     match s {
-        Source::Loaded(v) => Some(v),
+        Source::Loaded(low, high) => Some((low, high)),
         Source::Reg(_) => None,
     }
 }
@@ -305,11 +379,26 @@ fn arith(c: &mut Ctx, insn: &Insn, op: F3, fp: Fp) {
     let (first, second) = sources(insn);
     let (d, a) = (number(insn.op(0)), number(insn.op(first)));
     let b = c.group_source(insn, second, fp);
-    let x = c.operand(a, fp);
-    let y = c.group_operand(b, fp);
-    // The other may have been moved by that.
-    let x = if c.is_operand(a, fp, x) { x } else { c.operand(a, fp) };
-    finish(c, insn, fp, fp, d, a, [Source::Reg(a), b], |c, t| c.a.f3(op, fp, t, x, y));
+    if is_wide(insn) {
+        // All looks before the first result.
+        c.operand(upper(a), fp);
+        c.group_operand(b.upper(), fp);
+        c.operand(a, fp);
+        c.group_operand(b, fp);
+    }
+    let mut one = |d: u8, a: u8, b: Source| {
+        let x = c.operand(a, fp);
+        let y = c.group_operand(b, fp);
+        // The first may have been moved by that.
+        let x = if c.is_operand(a, fp, x) { x } else { c.operand(a, fp) };
+        finish(c, fp, d, a, &[Source::Reg(a), b], |c, t| c.a.f3(op, fp, t, x, y));
+    };
+    one(d, a, b);
+    if is_wide(insn) {
+        one(upper(d), upper(a), b.upper());
+        c.upper_changes(d);
+    }
+    done(c, insn, b);
 }
 
 fn root(c: &mut Ctx, insn: &Insn, fp: Fp) {
@@ -318,7 +407,8 @@ fn root(c: &mut Ctx, insn: &Insn, fp: Fp) {
     // Without a first source the rest is the destination's.
     let a = if insn.op_count() >= 3 { number(insn.op(1)) } else { d };
     let b = c.group_source(insn, second, fp);
-    unary(c, insn, fp, fp, d, a, b, |c, t, s| c.a.f2(FSQRT, fp, t, s));
+    unary(c, fp, fp, d, a, b, |c, t, s| c.a.f2(FSQRT, fp, t, s));
+    done(c, insn, b);
 }
 
 fn convert(c: &mut Ctx, insn: &Insn, from: Fp) {
@@ -326,26 +416,27 @@ fn convert(c: &mut Ctx, insn: &Insn, from: Fp) {
     let (d, a) = (number(insn.op(0)), number(insn.op(first)));
     let b = c.group_source(insn, second, from);
     let to = if from.double() { Fp::S } else { Fp::D };
-    unary(c, insn, from, to, d, a, b, |c, t, s| if from.double() { c.a.fcvt_ds(t, s) } else { c.a.fcvt_sd(t, s) });
+    unary(c, from, to, d, a, b, |c, t, s| if from.double() { c.a.fcvt_ds(t, s) } else { c.a.fcvt_sd(t, s) });
+    done(c, insn, b);
 }
 
 #[allow(clippy::too_many_arguments)] // Formats, registers and the operation.
-fn unary(c: &mut Ctx, insn: &Insn, from: Fp, fp: Fp, d: u8, a: u8, b: Source, f: impl FnOnce(&mut Ctx, V, V)) {
+fn unary(c: &mut Ctx, from: Fp, fp: Fp, d: u8, a: u8, b: Source, f: impl FnOnce(&mut Ctx, V, V)) {
     if fp.scalar() && b != Source::Reg(a) && c.is_pending_above(a, fp.bytes()) {
         // Its upper part stays: what is pending there would not be seen.
         c.look_at(1 << a);
     }
     let s = c.group_operand(b, from);
-    finish(c, insn, from, fp, d, a, [b, b], |c, t| f(c, t, s));
+    finish(c, fp, d, a, &[b], |c, t| f(c, t, s));
 }
 
 /// `f` computes into a register; the result is pending.
-#[allow(clippy::too_many_arguments)] // Formats, registers and the operation.
-fn finish(c: &mut Ctx, insn: &Insn, _from: Fp, fp: Fp, d: u8, a: u8, from: [Source; 2], f: impl FnOnce(&mut Ctx, V)) {
-    for s in from {
-        c.keep_source(s);
+fn finish(c: &mut Ctx, fp: Fp, d: u8, a: u8, from: &[Source], f: impl FnOnce(&mut Ctx, V)) {
+    let mut parents = [0; 3];
+    for (s, parent) in from.iter().zip(&mut parents) {
+        c.keep_source(*s);
+        *parent = c.source_node(*s);
     }
-    let parents = [c.source_node(from[0]), c.source_node(from[1]), 0];
     let value = if fp.scalar() {
         c.keep(a);
         c.merge_into(d, a, fp.bytes() as u8, f)
@@ -355,11 +446,105 @@ fn finish(c: &mut Ctx, insn: &Insn, _from: Fp, fp: Fp, d: u8, a: u8, from: [Sour
         Value::whole(t)
     };
     c.pending_value(d, fp, parents, value);
+}
+
+/// The instruction is done; a repair runs it again.
+fn done(c: &mut Ctx, insn: &Insn, b: Source) {
     c.release();
-    c.record(insn, loaded(from[1]));
+    c.record(insn, loaded(b));
+}
+
+/// A fused product and sum of sources `x`, `y`, `z`, which `f(c, t, x, y, z)` computes; `in_place`: t may be where z is.
+#[allow(clippy::too_many_arguments)] // Operands, and what to do with them.
+pub(super) fn fused(c: &mut Ctx, fp: Fp, d: u8, [x, y, z]: [Source; 3], in_place: bool, f: impl Fn(&mut Ctx, V, [V; 3])) {
+    // The first time around what is needed whole may be moved.
+    for s in [x, y, z] {
+        c.group_operand(s, fp);
+    }
+    let at = [x, y, z].map(|s| c.group_operand(s, fp));
+    if fp.scalar() {
+        return finish(c, fp, d, d, &[x, y, z], |c, t| f(c, t, at));
+    }
+    let mut parents = [0; 3];
+    for (s, parent) in [x, y, z].iter().zip(&mut parents) {
+        c.keep_source(*s);
+        *parent = c.source_node(*s);
+    }
+    let mut t = c.target(d);
+    if t == at[0] || t == at[1] || t == at[2] && !in_place {
+        t = c.free_register();
+    }
+    f(c, t, at);
+    c.pending_value(d, fp, parents, Value::whole(t));
+}
+
+/// [`fused`] for all of an instruction. `order` puts destination, second and third operand into their order.
+pub(super) fn fused_insn(c: &mut Ctx, insn: &Insn, fp: Fp, order: impl Fn([Source; 3]) -> [Source; 3], in_place: bool, f: impl Fn(&mut Ctx, V, [V; 3])) {
+    let (d, second) = (number(insn.op(0)), Source::Reg(number(insn.op(1))));
+    let last = c.group_source(insn, 2, fp);
+    let all = order([Source::Reg(d), second, last]);
+    if is_wide(insn) {
+        // All looks before the first result.
+        for s in all {
+            c.group_operand(s.upper(), fp);
+            c.group_operand(s, fp);
+        }
+    }
+    fused(c, fp, d, all, in_place, &f);
+    if is_wide(insn) {
+        fused(c, fp, upper(d), all.map(Source::upper), in_place, &f);
+        c.upper_changes(d);
+    }
+    done(c, insn, last);
+}
+
+/// The same for 32 bytes.
+fn wide_move(c: &mut Ctx, insn: &Insn) {
+    match (insn.op(0), insn.op(1)) {
+        (Op::Ymm(d), Op::Ymm(s)) => {
+            let pending = c.is_pending(s) || c.is_pending(upper(s));
+            for (d, s) in [(d, s), (upper(d), upper(s))] {
+                let value = c.value(s);
+                c.set_value(d, value);
+                if !pending {
+                    c.record_value(d);
+                }
+            }
+            if pending {
+                // What is exact of it is copied from where it is now.
+                c.keep(s);
+                c.keep(upper(s));
+                c.record(insn, None);
+            }
+            c.upper_changes(d);
+        }
+        (Op::Ymm(d), _) => {
+            // The second half may fault when the first has come.
+            let low = c.free_register();
+            c.hold(low);
+            let high = c.place(upper(d), true);
+            c.load_wide(insn, low, high);
+            for (n, t) in [(d, low), (upper(d), high)] {
+                c.set_value(n, Value::whole(t));
+                c.record_value(n);
+            }
+            c.upper_changes(d);
+            c.release();
+        }
+        (_, Op::Ymm(s)) => {
+            c.settle_value(s);
+            c.settle_value(upper(s));
+            let (low, high) = (c.read_whole(s), c.read_whole(upper(s)));
+            c.store_wide(insn, low, high);
+        }
+        _ => unreachable!("moves have a register"),
+    }
 }
 
 fn whole_move(c: &mut Ctx, insn: &Insn) {
+    if is_wide(insn) {
+        return wide_move(c, insn);
+    }
     match (insn.op(0), insn.op(1)) {
         (Op::Xmm(d), Op::Xmm(s)) => copy(c, insn, d, s),
         (Op::Xmm(d), _) => {
@@ -450,7 +635,7 @@ fn compare(c: &mut Ctx, insn: &Insn, fp: Fp, signal: bool) {
     let b = c.group_source(insn, 1, fp);
     let (x, y) = (c.read_low(a, fp.bytes()), group_low(c, b, fp));
     let x = if c.value(a).low == x { x } else { c.read_low(a, fp.bytes()) };
-    let list = c.to_look_at(0xffff);
+    let list = c.to_look_at(u32::MAX);
     let seen = |v: V| v == x || v == y;
     let shown = !list.is_empty() && list.iter().all(|&(f, v)| f == fp && seen(v));
     if !shown {
@@ -460,7 +645,7 @@ fn compare(c: &mut Ctx, insn: &Insn, fp: Fp, signal: bool) {
     let exit = c.nan_exit();
     c.a.fcmp(fp, x, y, signal);
     c.a.b_cond(Cond::Vs, exit);
-    c.looked_at(0xffff);
+    c.looked_at(u32::MAX);
     c.carry = super::Carry::Inverted;
     if c.needs(PF | AF) {
         c.a.mov_imm(PFR, 1);
@@ -475,7 +660,7 @@ fn compare(c: &mut Ctx, insn: &Insn, fp: Fp, signal: bool) {
 fn group_low(c: &mut Ctx, s: Source, fp: Fp) -> V {
     match s {
         Source::Reg(n) => c.read_low(n, fp.bytes()),
-        Source::Loaded(v) => v,
+        Source::Loaded(v, _) => v,
     }
 }
 
@@ -505,7 +690,7 @@ fn interleave(c: &mut Ctx, insn: &Insn, high: bool) {
     let x = read(c, a);
     let y = match b {
         Source::Reg(n) => read(c, n),
-        Source::Loaded(v) => v,
+        Source::Loaded(v, _) => v,
     };
     let x = if c.value(a).places() >> x.0 & 1 != 0 { x } else { read(c, a) };
     let t = c.place(d, true);
@@ -528,7 +713,7 @@ fn bits(c: &mut Ctx, insn: &Insn, logic: Logic) {
     let x = c.exact_whole(a);
     let y = match b {
         Source::Reg(n) => c.exact_whole(n),
-        Source::Loaded(v) => v,
+        Source::Loaded(v, _) => v,
     };
     let x = if c.value(a).places() >> x.0 & 1 != 0 { x } else { c.exact_whole(a) };
     let t = c.place(d, true);

@@ -12,7 +12,7 @@
 use super::ExitKind;
 use super::context::Ctx;
 use super::repair::Step;
-use crate::decode::Insn;
+use crate::decode::{Insn, Op};
 use crate::emit::regs::*;
 use crate::emit::simd::{Fp, ops::*};
 use crate::emit::stubs::Stub;
@@ -20,9 +20,9 @@ use crate::emit::{Cond, Size};
 use crate::guest::Addr;
 
 /// Host registers for values that are not at home: those from here on that hold no upper half, up to v15.
-const FIRST_FREE: u8 = 6;
-/// How many one instruction may need.
-const ROOM: u32 = 4;
+const FIRST_FREE: u8 = 4;
+/// How many a region must have: for 256 bits from memory, a result of 256 bits, and one more.
+const ROOM: u32 = 5;
 
 /// Where the value of an XMM register is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,7 +44,7 @@ impl Value {
     pub fn whole(v: V) -> Value {
         Value { low: v, high: v, bytes: 16, zero_from: 16, node: 0 }
     }
-    pub fn places(self) -> u32 {
+    pub fn places(self) -> u64 {
         1 << self.low.0 | 1 << self.high.0
     }
 }
@@ -62,14 +62,32 @@ struct Node {
 /// What code needs for a repair: a range of the region's steps.
 pub(super) type Range = (u32, u32);
 
+/// How many registers there are: XMM0-15, and the upper halves of YMM0-15 if the region holds them.
+const COUNT: usize = 32;
+/// Where upper halves are that the region does not hold: in no host register.
+const NOWHERE: V = V(32);
+
+/// The number by which the upper half of YMM `n` is known here.
+pub(super) const fn upper(n: u8) -> u8 {
+    16 + n
+}
+
 /// The block's group.
 pub(super) struct Groups {
-    at: [Value; 16],
+    at: [Value; COUNT],
+    homes: [V; COUNT],
     /// Host registers that a repair reads.
-    kept: u32,
+    kept: u64,
     /// Those that the instruction under way has put something into.
-    busy: u32,
+    busy: u64,
     nodes: Vec<Node>,
+    /// There may be something to end.
+    pub active: bool,
+    /// Something is known of values at home.
+    pub known: bool,
+    /// What the instructions of a block are to groups, and of which block.
+    pub kinds: Vec<super::group_insns::Kind>,
+    pub kinds_of: usize,
     /// The first step of the group.
     from: u32,
     /// The first one that is not just where values are.
@@ -87,19 +105,10 @@ pub struct Mark {
     pub steps: Range,
 }
 
-const HOME: [Value; 16] = {
-    let mut at = [Value { low: V(0), high: V(0), bytes: 16, zero_from: 16, node: 0 }; 16];
-    let mut n = 0;
-    while n < 16 {
-        at[n] = Value { low: xmm(n as u8), high: xmm(n as u8), ..at[n] };
-        n += 1;
-    }
-    at
-};
-
 impl Default for Groups {
     fn default() -> Groups {
-        Groups { at: HOME, kept: 0, busy: 0, nodes: Vec::new(), from: 0, begun: 0, steps: Vec::new(), marks: Vec::new() }
+        let homes = std::array::from_fn(|n| if n < 16 { xmm(n as u8) } else { NOWHERE });
+        Groups { at: homes.map(Value::whole), homes, kept: 0, busy: 0, nodes: Vec::new(), active: false, known: false, kinds: Vec::new(), kinds_of: usize::MAX, from: 0, begun: 0, steps: Vec::new(), marks: Vec::new() }
     }
 }
 
@@ -114,18 +123,18 @@ impl Groups {
     /// Is register `n` where it belongs?
     fn is_home(&self, n: usize) -> bool {
         let v = self.at[n];
-        v.bytes == 16 && v.low == xmm(n as u8)
+        v.bytes == 16 && v.low == self.homes[n]
     }
     /// Nothing pending, everything at home?
     fn is_trivial(&self) -> bool {
-        self.from as usize == self.steps.len() && (0..16).all(|n| self.is_home(n))
+        self.from as usize == self.steps.len() && (0..COUNT).all(|n| self.is_home(n))
     }
     fn pending(&self) -> bool {
-        (0..16).any(|n| self.node(n) != 0)
+        (0..COUNT as u8).any(|n| self.node(n) != 0)
     }
     /// Host registers that hold values of registers other than `n`.
-    fn used_by_others(&self, n: usize) -> u32 {
-        (0..16).filter(|&m| m != n).fold(0, |u, m| u | self.at[m].places())
+    fn used_by_others(&self, n: usize) -> u64 {
+        (0..COUNT).filter(|&m| m != n).fold(0, |u, m| u | self.at[m].places())
     }
     /// Bit set of pending operations whose NaNs are seen in `k`'s result, itself not among them.
     fn ancestors(&self, k: u8, found: &mut u128) {
@@ -139,6 +148,16 @@ impl Groups {
 }
 
 impl Ctx<'_> {
+    fn home(&self, n: u8) -> V {
+        self.groups.homes[n as usize]
+    }
+    /// Learns where upper halves are.
+    pub(super) fn plan_groups(&mut self) {
+        for n in 0..16 {
+            self.groups.homes[upper(n) as usize] = self.held_upper(n).unwrap_or(NOWHERE);
+        }
+        self.forget_values();
+    }
     /// The registers' places.
     pub(super) fn value(&self, n: u8) -> Value {
         self.groups.at[n as usize]
@@ -152,23 +171,28 @@ impl Ctx<'_> {
         self.groups.node(n)
     }
 
-    fn free_registers(&self) -> u32 {
+    fn free_registers(&self) -> u64 {
         let first = 8 + self.uppers.held.numbers().len() as u8;
-        let all = (FIRST_FREE..8).chain(first..16).fold(0u32, |s, v| s | 1 << v);
-        all & !self.groups.kept & !self.groups.busy & !self.groups.used_by_others(16)
+        let all = (FIRST_FREE..8).chain(first..16).fold(0u64, |s, v| s | 1 << v);
+        all & !self.groups.kept & !self.groups.busy & !self.groups.used_by_others(COUNT)
+    }
+    /// Are there enough registers in this region?
+    pub(super) fn has_room(&self) -> bool {
+        self.uppers.held.numbers().len() as u32 + ROOM <= u32::from(16 - FIRST_FREE)
     }
     /// A host register that nothing needs: for one more value.
     pub(super) fn free_register(&mut self) -> V {
+        debug_assert!(self.free_registers() != 0, "group_ready sees to it");
         V(self.free_registers().trailing_zeros() as u8)
     }
     /// May the place of register `n` be overwritten with a new value of it?
     pub(super) fn home_is_free(&self, n: u8) -> bool {
-        let bit = 1 << xmm(n).0;
+        let bit = 1 << self.home(n).0;
         (self.groups.kept | self.groups.busy | self.groups.used_by_others(n as usize)) & bit == 0
     }
     /// Where best to put a new whole value of `n`.
     pub(super) fn target(&mut self, n: u8) -> V {
-        if self.home_is_free(n) { xmm(n) } else { self.free_register() }
+        if self.home_is_free(n) { self.home(n) } else { self.free_register() }
     }
     /// A repair needs register `n` as it is.
     pub(super) fn keep(&mut self, n: u8) {
@@ -183,7 +207,7 @@ impl Ctx<'_> {
         if v.bytes == 16 {
             return v.low;
         }
-        let t = if v.high == xmm(n) && self.home_is_free(n) { v.high } else { self.free_register() };
+        let t = if v.high == self.home(n) && self.home_is_free(n) { v.high } else { self.free_register() };
         self.a.vmov(t, v.high);
         self.a.ins(v.bytes.trailing_zeros(), t, 0, v.low, 0);
         self.groups.at[n as usize] = Value { node: v.node, ..Value::whole(t) };
@@ -245,9 +269,9 @@ impl Ctx<'_> {
         self.groups.at[n as usize] = value;
     }
     /// An operation for repairs to run again; `mem`: where its memory operand was loaded to.
-    pub(super) fn record(&mut self, insn: &Insn, mem: Option<V>) {
-        if let Some(v) = mem {
-            self.groups.kept |= 1 << v.0;
+    pub(super) fn record(&mut self, insn: &Insn, mem: Option<(V, V)>) {
+        if let Some((low, high)) = mem {
+            self.groups.kept |= 1 << low.0 | 1 << high.0;
         }
         self.groups.steps.push(Step::Run { insn: *insn, mem });
     }
@@ -259,8 +283,11 @@ impl Ctx<'_> {
     }
 
     /// To be called first by an instruction that works with renamed registers.
-    pub(super) fn group_ready(&mut self) {
-        if self.free_registers().count_ones() < ROOM || self.groups.nodes.len() > 110 {
+    pub(super) fn group_ready(&mut self, insn: &Insn) {
+        let apart = (0..insn.op_count()).filter(|&i| matches!(insn.op(i), Op::Xmm(n) | Op::Ymm(n) if self.value(n).bytes != 16)).count() as u32;
+        let (results, memory) = if insn.memory_bytes() == 32 || matches!(insn.op(0), Op::Ymm(_)) { (2, 2) } else { (1 + u32::from(insn.is_vex()), 1) };
+        let need = apart + results + if insn.has_memory() { memory } else { 1 };
+        if self.free_registers().count_ones() < need || self.groups.nodes.len() > 110 {
             self.end_group();
         } else if !self.groups.pending() && self.groups.begun as usize != self.groups.steps.len() {
             self.restart();
@@ -275,7 +302,7 @@ impl Ctx<'_> {
         for v in &mut g.at {
             v.node = 0;
         }
-        for n in 0..16 {
+        for n in 0..COUNT {
             if !g.is_home(n) {
                 let v = g.at[n];
                 g.steps.push(Step::Set { n: n as u8, low: v.low, high: v.high, bytes: v.bytes });
@@ -285,7 +312,7 @@ impl Ctx<'_> {
     }
     /// Says what a fault needs from here on.
     pub(super) fn mark(&mut self) {
-        let range = if self.groups.is_trivial() { (0, 0) } else { (self.groups.from, self.groups.steps.len() as u32) };
+        let range = if !self.groups.active || self.groups.is_trivial() { (0, 0) } else { (self.groups.from, self.groups.steps.len() as u32) };
         self.mark_as(range);
     }
     /// What a fault needs now.
@@ -303,7 +330,7 @@ impl Ctx<'_> {
     pub(super) fn to_look_at(&self, registers: u32) -> Vec<(Fp, V)> {
         let g = &self.groups;
         let (mut wanted, mut seen) = (0u128, 0u128);
-        for n in 0..16u8 {
+        for n in 0..COUNT as u8 {
             if let k @ 1.. = g.node(n)
                 && registers >> n & 1 != 0
             {
@@ -312,7 +339,7 @@ impl Ctx<'_> {
             }
         }
         let mut list: Vec<(u8, Fp, V)> = Vec::new();
-        for n in 0..16u8 {
+        for n in 0..COUNT as u8 {
             if let k @ 1.. = g.node(n)
                 && wanted & !seen & 1 << k != 0
                 && !list.iter().any(|l| l.0 == k)
@@ -325,7 +352,7 @@ impl Ctx<'_> {
     /// The pending values of these registers, and what they come from, are no NaN.
     pub(super) fn looked_at(&mut self, registers: u32) {
         let mut clean = 0u128;
-        for n in 0..16u8 {
+        for n in 0..COUNT as u8 {
             if let k @ 1.. = self.groups.node(n)
                 && registers >> n & 1 != 0
             {
@@ -403,45 +430,49 @@ impl Ctx<'_> {
 
     /// Everything exact and at home.
     pub(super) fn end_group(&mut self) {
-        if self.groups.is_trivial() {
+        if !std::mem::take(&mut self.groups.active) {
             return;
         }
-        self.look_at(0xffff);
+        if self.groups.is_trivial() {
+            return self.mark_as((0, 0));
+        }
+        self.look_at(u32::MAX);
         self.bring_home();
         let g = &mut self.groups;
         g.kept = 0;
         g.nodes.clear();
         g.from = g.steps.len() as u32;
         g.begun = g.from;
-        for (v, home) in g.at.iter_mut().zip(HOME) {
-            *v = Value { zero_from: v.zero_from, ..home };
+        for (v, home) in g.at.iter_mut().zip(g.homes) {
+            *v = Value { zero_from: v.zero_from, ..Value::whole(home) };
         }
         self.mark_as((0, 0));
     }
     /// Moves values to their places. Uses v0, v1.
     fn bring_home(&mut self) {
-        let mut left: Vec<u8> = (0..16u8).filter(|&n| !self.groups.is_home(n as usize)).collect();
+        let mut left: Vec<u8> = (0..COUNT as u8).filter(|&n| !self.groups.is_home(n as usize)).collect();
         while !left.is_empty() {
-            let needed = |c: &Ctx, n: u8| left.iter().any(|&m| m != n && c.value(m).places() >> xmm(n).0 & 1 != 0);
+            let needed = |c: &Ctx, n: u8| left.iter().any(|&m| m != n && c.value(m).places() >> c.home(n).0 & 1 != 0);
             let free = left.iter().position(|&n| !needed(self, n));
             let Some(i) = free else {
                 // A circle: one of them waits elsewhere.
                 let n = left[0];
                 let t = self.free_register_for_circle();
-                self.a.vmov(t, xmm(n));
+                let home = self.home(n);
+                self.a.vmov(t, home);
                 for &m in &left {
                     let v = &mut self.groups.at[m as usize];
-                    if v.low == xmm(n) {
+                    if v.low == home {
                         v.low = t;
                     }
-                    if v.high == xmm(n) {
+                    if v.high == home {
                         v.high = t;
                     }
                 }
                 continue;
             };
             let n = left.swap_remove(i);
-            let (v, home) = (self.value(n), xmm(n));
+            let (v, home) = (self.value(n), self.home(n));
             if v.bytes == 16 {
                 self.a.vmov(home, v.low);
             } else {
@@ -453,19 +484,21 @@ impl Ctx<'_> {
                 self.a.vmov(home, v.high);
                 self.a.ins(v.bytes.trailing_zeros(), home, 0, low, 0);
             }
-            self.groups.at[n as usize] = Value { zero_from: v.zero_from, ..HOME[n as usize] };
+            self.groups.at[n as usize] = Value { zero_from: v.zero_from, ..Value::whole(home) };
         }
     }
     fn free_register_for_circle(&self) -> V {
         // What repairs read is not needed any more: everything was looked at.
         let first = 8 + self.uppers.held.numbers().len() as u8;
-        let used = self.groups.used_by_others(16);
-        V((1..FIRST_FREE).chain(first..16).find(|v| used >> v & 1 == 0).expect("v1 to v5 hold no value but that of a circle"))
+        let used = self.groups.used_by_others(COUNT);
+        V((1..FIRST_FREE).chain(first..16).find(|v| used >> v & 1 == 0).expect("v1 to v3 hold no value but that of a circle"))
     }
 
     /// At a block's start: nothing is known.
     pub(super) fn enter_group(&mut self, at: Addr) {
-        self.groups.at = HOME;
+        if self.groups.known {
+            self.forget_values();
+        }
         self.resume = at;
     }
 }
@@ -503,7 +536,7 @@ impl Ctx<'_> {
     }
     /// An instruction that is none of the group's: what it leaves in vector registers is not known.
     pub(super) fn forget_values(&mut self) {
-        debug_assert!(self.groups.is_trivial());
-        self.groups.at = HOME;
+        self.groups.known = false;
+        self.groups.at = self.groups.homes.map(Value::whole);
     }
 }

@@ -1,6 +1,6 @@
 //! Code that makes the state exact inside a group (see [`super::groups`]): it runs once, where a NaN was seen or an instruction faulted.
 //!
-//! It begins with the registers as they were there: XMM registers in the state's `xmm` and, again, in `kept`; v6 to v15 in `kept` and `held`. What the group's
+//! It begins with the registers as they were there: XMM registers in the state's `xmm` and, again, in `kept`; v4 to v15 in `kept` and `held`. What the group's
 //! operations read from memory is read from there; general registers, flags and memory are exact already and stay as they are.
 
 use super::context::Ctx;
@@ -15,7 +15,7 @@ use std::mem::offset_of;
 /// What a repair does.
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
-    /// Gives XMM `n` the low `bytes` (4, 8; 16: all) of a saved host register, and the rest of another.
+    /// Gives XMM `n`, or the upper half of YMM `n` - 16, the low `bytes` (4, 8; 16: all) of a saved host register, and the rest of another.
     Set {
         /// Number.
         n: u8,
@@ -26,12 +26,12 @@ pub enum Step {
         /// How many.
         bytes: u8,
     },
-    /// Runs an instruction; `mem`: the saved host register that its memory operand was loaded to.
+    /// Runs an instruction; `mem`: the saved host registers that its memory operand was loaded to, twice the same if it has 16 bytes or less.
     Run {
         /// The instruction.
         insn: Insn,
         /// The memory operand's value.
-        mem: Option<V>,
+        mem: Option<(V, V)>,
     },
 }
 
@@ -40,8 +40,22 @@ pub fn saved(v: V) -> usize {
     match v.0 {
         8..16 => offset_of!(CpuState, held) + 16 * (v.0 as usize - 8),
         16.. => offset_of!(CpuState, kept) + 16 * (v.0 as usize - 16),
-        _ => offset_of!(CpuState, kept_low) + 16 * (v.0 as usize - 6),
+        _ => offset_of!(CpuState, kept_low) + 16 * (v.0 as usize - 4),
     }
+}
+
+/// The memory operand: where the register was saved, or both together.
+fn operand(c: &mut Ctx, low: V, high: V) -> Mem {
+    if low == high {
+        return Mem::Off(STATE, saved(low) as i64);
+    }
+    let wide = offset_of!(CpuState, kept_wide);
+    for (v, at) in [(low, wide), (high, wide + 16)] {
+        let (from, to) = (c.field(saved(v)), c.field(at));
+        c.a.load_v(16, V(0), from, Order::Plain);
+        c.a.store_v(16, V(0), to, Order::Plain);
+    }
+    c.field(wide)
 }
 
 /// Code for these steps, which goes on at `resume`.
@@ -55,7 +69,13 @@ pub fn repair(steps: &[Step], resume: Addr, options: &Options) -> Emitted {
     for step in steps {
         match step {
             Step::Set { n, low, high, bytes } => {
-                let (d, high, low) = (xmm(*n), c.field(saved(*high)), c.field(saved(*low)));
+                let (high, low) = (c.field(saved(*high)), c.field(saved(*low)));
+                if let Some(n) = n.checked_sub(16) {
+                    c.a.load_v(16, V(0), low, Order::Plain);
+                    c.a.store_v(16, V(0), Mem::Off(STATE, (offset_of!(CpuState, ymm_hi) + 16 * n as usize) as i64), Order::Plain);
+                    continue;
+                }
+                let d = xmm(*n);
                 c.a.load_v(16, d, high, Order::Plain);
                 if *bytes != 16 {
                     c.a.load_v(16, V(0), low, Order::Plain);
@@ -66,7 +86,7 @@ pub fn repair(steps: &[Step], resume: Addr, options: &Options) -> Emitted {
                 c.begin_insn(insn);
                 // Flags are the guest's, and stay.
                 c.live = STATUS;
-                c.memory = mem.map(|v| Mem::Off(STATE, saved(v) as i64));
+                c.memory = mem.map(|(low, high)| operand(&mut c, low, high));
                 let handler = table::handler(insn).expect("it was translated before");
                 handler(&mut c, insn);
                 c.memory = None;
