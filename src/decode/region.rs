@@ -120,6 +120,10 @@ pub struct Region {
 }
 
 impl Region {
+    /// One without instructions, which ends like that.
+    pub fn empty(at: Addr, end: End) -> Region {
+        Region { blocks: vec![Block { first: 0, count: 0, addr: at, end, loop_head: false, live_in: STATUS }], ..Region::default() }
+    }
     /// Index of the block that starts at `addr`.
     pub fn block_at(&self, addr: Addr) -> Option<usize> {
         let s = self.segments.iter().find(|s| s.from <= addr && addr <= s.last && s.blocks.0 < s.blocks.1)?;

@@ -35,10 +35,12 @@ pub enum Stub {
     NanS4,
     /// The same for two doubles.
     NanD2,
+    /// From a group in which a NaN was seen; LINK names the exit.
+    Nan,
 }
 
 /// How many there are.
-pub const COUNT: usize = Stub::NanD2 as usize + 1;
+pub const COUNT: usize = Stub::Nan as usize + 1;
 const _: () = assert!(COUNT <= crate::guest::state::STUB_COUNT);
 
 /// Why translated code left, in `CpuState::exit_kind`.
@@ -59,6 +61,8 @@ pub mod kind {
     pub const FAULT: u32 = 6;
     /// The poll page was hit; host pc in `exit_arg`.
     pub const POLL: u32 = 7;
+    /// A group in which a NaN was seen.
+    pub const NAN: u32 = 8;
 }
 
 /// Assembled stubs and where each begins.
@@ -285,7 +289,14 @@ pub fn assemble(features: super::Features) -> Stubs {
         a.store(Width::X, LINK, field(offset_of!(CpuState, exit_arg)), Order::Plain);
         a.b(leave);
     }
+    offsets[Stub::Nan as usize] = a.offset();
+    a.mov_imm(S0, kind::NAN as u64);
+    a.store(Width::W, S0, field(offset_of!(CpuState, exit_kind)), Order::Plain);
+    a.store(Width::X, LINK, field(offset_of!(CpuState, exit_arg)), Order::Plain);
     offsets[Stub::Fault as usize] = a.offset();
+    a.alu_imm(super::Alu::Add, Size::X, S0, STATE, offset_of!(CpuState, kept_low) as u64);
+    a.stp_q(V(4), V(5), S0, 0);
+    a.stp_q(V(6), V(7), S0, 32);
     a.alu_imm(super::Alu::Add, Size::X, S0, STATE, offset_of!(CpuState, held) as u64);
     for n in (0..8).step_by(2) {
         a.stp_q(V(8 + n), V(9 + n), S0, 16 * n as i32);

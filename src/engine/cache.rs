@@ -9,7 +9,7 @@ use crate::guest::{Addr, addr::PAGE_SIZE};
 use crate::host::arena::Arena;
 use crate::host::protection;
 use crate::optimize::Opt;
-use crate::translate::{Carry, Emitted, Entry, ExitKind, ExitSite, Held, Options, Origin, Room, translate_in};
+use crate::translate::{Carry, Emitted, Entry, ExitKind, ExitSite, Held, Mark, Options, Origin, Room, Step, translate_in};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::ops::Range;
 
@@ -36,8 +36,19 @@ pub(super) struct Placed {
     origins: Vec<Origin>,
     exits: Vec<ExitSite>,
     held: Held,
+    steps: Vec<Step>,
+    marks: Vec<Mark>,
     /// Words elsewhere that were patched to branch here.
     incoming: Vec<Patched>,
+}
+
+impl Placed {
+    /// What is kept of a translation, and its code, which has been copied.
+    fn new(sources: Vec<(Addr, u64)>, e: Emitted) -> (Placed, Vec<u8>) {
+        let len = e.code.len() as u64;
+        let placed = Placed { len, entries: e.entries, sources, origins: e.origins, exits: e.exits, held: e.held, steps: e.steps, marks: e.marks, incoming: Vec::new() };
+        (placed, e.code)
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -176,9 +187,8 @@ impl Cache {
     /// Copies code to its place; `None` if the arena is full.
     fn place(&mut self, emitted: Emitted, sources: Vec<(Addr, u64)>) -> Option<(u64, Placed)> {
         let host = self.arena.place(&emitted.code)?;
-        let len = emitted.code.len() as u64;
-        self.room.take_back(emitted.code);
-        let placed = Placed { len, entries: emitted.entries, sources, origins: emitted.origins, exits: emitted.exits, held: emitted.held, incoming: Vec::new() };
+        let (placed, code) = Placed::new(sources, emitted);
+        self.room.take_back(code);
         Some((host, placed))
     }
 
@@ -249,6 +259,14 @@ impl Cache {
         let offset = (pc - start) as u32;
         let i = placed.origins.partition_point(|o| o.host <= offset);
         placed.origins.get(i.checked_sub(1)?).map(|o| (o.guest, o.carry, placed.held))
+    }
+
+    /// What makes the state exact where host code at `pc` stopped; none where it is.
+    pub fn repair(&self, pc: u64) -> Vec<Step> {
+        let Some((start, placed)) = self.region_of(pc) else { return Vec::new() };
+        let i = placed.marks.partition_point(|m| m.host <= (pc - start) as u32);
+        let Some(mark) = i.checked_sub(1).map(|i| placed.marks[i]) else { return Vec::new() };
+        placed.steps[mark.steps.0 as usize..mark.steps.1 as usize].to_vec()
     }
 
     /// Makes an exit branch straight to its target.

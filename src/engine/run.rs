@@ -4,14 +4,14 @@ use super::asleep::digest;
 use super::cache::{Cache, Fate, Left, Target, Ways, pages_of};
 use super::stop::Seat;
 use super::{Engine, Exception, Exit, GuestCode};
-use crate::decode::{CodeSource, Limits, decode_region};
+use crate::decode::{CodeSource, End, Limits, Region, decode_region};
 use crate::emit::stubs::kind;
 use crate::guest::state::nzcv;
 use crate::guest::{Addr, CpuState, Gpr};
 use crate::host::sys::Errno;
 use crate::host::thread::{Brake, ThreadBlock};
 use crate::optimize;
-use crate::translate::{Carry, ExitKind, Held, exception};
+use crate::translate::{self, Carry, ExitKind, Held, Step, exception};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -192,6 +192,11 @@ impl Thread {
             }
             None => cache.origin(at).expect("host code belongs to a region"),
         };
+        let steps = match exit {
+            kind::FAULT => cache.repair(at),
+            kind::NAN => cache.repair(at - 4),
+            _ => Vec::new(),
+        };
         drop(cache);
         if exit == kind::SYSCALL {
             self.places[(at >> 2) as usize % PLACES] = Place { at, guest, carry };
@@ -201,6 +206,9 @@ impl Thread {
         s.rip = guest.0;
         for (k, &n) in held.numbers().iter().enumerate() {
             s.ymm_hi[n as usize] = s.held[k];
+        }
+        if !steps.is_empty() {
+            self.repair(&steps, guest);
         }
         left
     }
@@ -238,6 +246,7 @@ impl Thread {
             }
             kind::EXCEPTION => Some(Exit::Exception(self.exception(first))),
             kind::FAULT => self.fault(),
+            kind::NAN => None,
             kind::POLL => {
                 self.block.release();
                 None
@@ -322,6 +331,58 @@ impl Thread {
         let Some(insn) = region.insns.first() else { return Some(Exit::MemoryFault { signal, code, address, write, stack: false }) };
         let fault = insn.fault(address, write, self.block.state());
         Some(Exit::MemoryFault { signal, code, address: fault.address, write: write || fault.write, stack: fault.stack })
+    }
+
+    /// Code left, or faulted, inside a group: makes the state exact (see `translate::repair`), and after a NaN has these instructions translated
+    /// alone from now on. How it left stays noted.
+    fn repair(&mut self, steps: &[Step], guest: Addr) {
+        let engine = self.engine;
+        let s = self.block.state();
+        let (exit, scratch) = (s.exit_kind, s.scratch);
+        s.kept = s.xmm;
+        loop {
+            // What was translated may be gone after each wait.
+            let placed = {
+                let mut cache = engine.cache();
+                let emitted = translate::repair(steps, guest, cache.options());
+                let region = Region::empty(guest, End::Fall(guest));
+                cache.insert_once(&region, emitted)
+            };
+            let Some(target) = placed else {
+                self.seat.running.store(false, Ordering::SeqCst);
+                engine.stopped(Cache::flush);
+                continue;
+            };
+            if !self.seat.running.load(Ordering::SeqCst) && !engine.stop.try_enter(&self.seat) {
+                engine.stop.wait();
+                continue;
+            }
+            if self.seat.forget.swap(false, Ordering::SeqCst) {
+                self.seat.running.store(false, Ordering::SeqCst);
+                self.forget();
+                continue;
+            }
+            self.block.enter(engine.enter, target.host);
+            break;
+        }
+        let s = self.block.state();
+        (s.exit_kind, s.scratch, s.rip) = (exit, scratch, guest.0);
+        if exit == kind::NAN {
+            self.seat.running.store(false, Ordering::SeqCst);
+            engine.stopped(|cache| {
+                for step in steps {
+                    if let Step::Run { insn, .. } = step {
+                        cache.options_mut().nans.insert(insn.addr().0);
+                    }
+                }
+                cache.invalidate(guest, 1, Fate::Forget);
+                for step in steps {
+                    if let Step::Run { insn, .. } = step {
+                        cache.invalidate(insn.addr(), 1, Fate::Forget);
+                    }
+                }
+            });
+        }
     }
 
     /// Executes exactly one guest instruction outside the cache.

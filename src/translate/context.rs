@@ -1,5 +1,6 @@
 //! The state of one region's translation: assembler, labels, carry polarity, side tables, exits.
 
+use super::groups::{Groups, Range};
 use super::uppers::{Places, Plan};
 use super::{Emitted, Entry, ExitKind, ExitSite, Options, Origin};
 use crate::decode::{CF, Flags, Insn, NO_FLAGS, Region};
@@ -33,6 +34,7 @@ struct Cold<'a> {
     carry: Carry,
     dirty: Places,
     zero_uppers: u16,
+    steps: Range,
     code: ColdCode<'a>,
 }
 
@@ -69,12 +71,22 @@ pub struct Ctx<'a> {
     pub zero_test: Option<(X, Size)>,
     /// Index of the current instruction in the region.
     pub index: usize,
+    /// Index of the current block.
+    pub block: usize,
     /// Upper halves of YMM registers in host registers.
     pub(super) uppers: Plan,
     /// Those of them that may differ from the state's.
     pub(super) dirty: Places,
     /// YMM registers whose upper half is known to be zero, wherever it lies.
     pub(super) zero_uppers: u16,
+    /// XMM registers renamed inside the block.
+    pub(super) groups: Groups,
+    /// The current instruction works inside a group.
+    pub(super) grouped: bool,
+    /// Where the guest goes on if a NaN is seen now.
+    pub(super) resume: Addr,
+    /// What stands for the memory operand, in repairs.
+    pub(super) memory: Option<Mem>,
     labels: Vec<Label>,
     cold: Vec<Cold<'a>>,
     entries: Vec<(usize, Label)>,
@@ -99,9 +111,14 @@ impl<'a> Ctx<'a> {
             live: NO_FLAGS,
             zero_test: None,
             index: 0,
+            block: 0,
             uppers: Plan::default(),
             dirty: 0,
             zero_uppers: 0,
+            groups: Groups::default(),
+            grouped: false,
+            resume: region.blocks[0].addr,
+            memory: None,
             labels,
             cold: Vec::with_capacity(16),
             entries,
@@ -109,6 +126,7 @@ impl<'a> Ctx<'a> {
             exits: Vec::with_capacity(2 * region.blocks.len()),
         };
         c.plan_uppers();
+        c.plan_groups();
         c
     }
 
@@ -121,7 +139,9 @@ impl<'a> Ctx<'a> {
         let region = self.region;
         let block = &region.blocks[index];
         let label = self.labels[index];
+        self.block = index;
         self.carry = Carry::Inverted;
+        self.enter_group(block.addr);
         self.enter_block(index, label);
         if block.loop_head {
             self.poll(block.addr);
@@ -148,7 +168,7 @@ impl<'a> Ctx<'a> {
                 c.load_uppers();
                 c.a.b(label);
             }));
-            self.cold.push(Cold { label: entry, insn: addr, carry: Carry::Inverted, dirty: 0, zero_uppers: 0, code });
+            self.cold.push(Cold { label: entry, insn: addr, carry: Carry::Inverted, dirty: 0, zero_uppers: 0, steps: (0, 0), code });
         }
         self.a.bind(label);
         self.dirty = self.uppers.dirty_in[index];
@@ -161,7 +181,7 @@ impl<'a> Ctx<'a> {
         self.a.load(Width::W, ZR, Mem::Off(STATE, -8), Order::Plain);
     }
 
-    fn origin(&mut self, guest: Addr) {
+    pub(super) fn origin(&mut self, guest: Addr) {
         self.at = guest;
         self.origins.push(Origin { host: self.a.offset(), guest, carry: self.carry });
     }
@@ -205,7 +225,8 @@ impl<'a> Ctx<'a> {
 
     fn out_of_the_way(&mut self, code: ColdCode<'a>) -> Label {
         let label = self.a.label();
-        self.cold.push(Cold { label, insn: self.at, carry: self.carry, dirty: self.dirty, zero_uppers: self.zero_uppers, code });
+        let steps = self.marked();
+        self.cold.push(Cold { label, insn: self.at, carry: self.carry, dirty: self.dirty, zero_uppers: self.zero_uppers, steps, code });
         label
     }
 
@@ -321,6 +342,7 @@ impl<'a> Ctx<'a> {
                 self.dirty = cold.dirty;
                 self.zero_uppers = cold.zero_uppers;
                 self.origin(cold.insn);
+                self.mark_as(cold.steps);
                 match cold.code {
                     ColdCode::Exit(to) => self.direct_exit(to),
                     ColdCode::Code(code) => code(&mut self),
@@ -340,7 +362,7 @@ impl<'a> Ctx<'a> {
         let relocations = std::mem::take(&mut finished.relocations);
         let (code, buffers) = finished.into_parts();
         *room = Room { buffers, labels: self.labels, entries: self.entries };
-        Emitted { code, relocations, entries, origins: self.origins, exits: self.exits, held }
+        Emitted { code, relocations, entries, origins: self.origins, exits: self.exits, held, steps: self.groups.steps, marks: self.groups.marks }
     }
 }
 
