@@ -35,6 +35,7 @@ struct Cold<'a> {
     dirty: Places,
     zero_uppers: u16,
     steps: Range,
+    live: Flags,
     code: ColdCode<'a>,
 }
 
@@ -168,7 +169,7 @@ impl<'a> Ctx<'a> {
                 c.load_uppers();
                 c.a.b(label);
             }));
-            self.cold.push(Cold { label: entry, insn: addr, carry: Carry::Inverted, dirty: 0, zero_uppers: 0, steps: (0, 0), code });
+            self.cold.push(Cold { label: entry, insn: addr, carry: Carry::Inverted, dirty: 0, zero_uppers: 0, steps: (0, 0), live: crate::decode::STATUS, code });
         }
         self.a.bind(label);
         self.dirty = self.uppers.dirty_in[index];
@@ -213,7 +214,7 @@ impl<'a> Ctx<'a> {
     }
 
     /// Puts code out of the way, behind the region's main path; returns the label to branch to. It runs as part of the current instruction,
-    /// with the carry as it is now, and must end in a branch or an exit.
+    /// with the carry and the live flags as they are now, and must end in a branch or an exit.
     pub fn cold(&mut self, code: impl FnOnce(&mut Ctx<'a>) + 'a) -> Label {
         self.out_of_the_way(ColdCode::Code(Box::new(code)))
     }
@@ -225,8 +226,8 @@ impl<'a> Ctx<'a> {
 
     fn out_of_the_way(&mut self, code: ColdCode<'a>) -> Label {
         let label = self.a.label();
-        let steps = self.marked();
-        self.cold.push(Cold { label, insn: self.at, carry: self.carry, dirty: self.dirty, zero_uppers: self.zero_uppers, steps, code });
+        let (steps, live) = (self.marked(), self.live);
+        self.cold.push(Cold { label, insn: self.at, carry: self.carry, dirty: self.dirty, zero_uppers: self.zero_uppers, steps, live, code });
         label
     }
 
@@ -339,6 +340,7 @@ impl<'a> Ctx<'a> {
             for cold in std::mem::take(&mut self.cold) {
                 self.a.bind(cold.label);
                 self.carry = cold.carry;
+                self.live = cold.live;
                 self.dirty = cold.dirty;
                 self.zero_uppers = cold.zero_uppers;
                 self.origin(cold.insn);

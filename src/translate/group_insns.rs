@@ -1,121 +1,14 @@
-//! The instructions that work inside a group: arithmetic, moves, comparisons, conversions and permutations on renamed XMM registers. What
-//! touches no vector register goes on beside it; everything else ends the group first.
+//! The instructions that work inside a group (see [`super::groups`]): arithmetic, moves, comparisons, conversions and permutations on renamed
+//! XMM registers. Which they are `group_kind` says.
 
 use super::context::Ctx;
+use super::group_kind::{Logic, is_wide};
 use super::groups::{Value, upper};
 use super::sse_float::compare_into_flags;
-use crate::decode::{AF, Code, FlagEffects, Insn, Mnemonic, OF, Op, PF, SF};
+use crate::decode::{AF, Insn, OF, Op, PF, SF};
 use crate::emit::regs::*;
-use crate::emit::Cond;
 use crate::emit::simd::{Arr, F3, Fp, ops::*};
-use crate::optimize::Opt;
-
-/// What an instruction is to a group.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// `d = a op b`.
-    Arith(F3, Fp),
-    /// `d = √b`, the rest a's.
-    Root(Fp),
-    /// A whole register from a register or memory, or to memory.
-    Move,
-    /// The low bytes: from memory with zeros above, to memory, or from a register into the first source.
-    MoveLow(u32),
-    /// The low bytes, zeros above.
-    Load(u32),
-    /// To flags; true: invalid on quiet NaNs too.
-    Compare(Fp, bool),
-    /// A general register as a floating-point number.
-    FromInteger(Fp),
-    /// Double to single or back: what it reads.
-    Convert(Fp),
-    /// Doublewords interleaved: the lower or the upper ones.
-    Interleave(bool),
-    /// Bitwise.
-    Bits(Logic),
-    /// A fused product and sum.
-    Fused,
-    /// No vector register, no way out of translated code.
-    Beside,
-    /// None of these.
-    Other,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Logic {
-    And,
-    AndNot,
-    Or,
-    Xor,
-}
-
-fn kind(insn: &Insn) -> Kind {
-    use Kind::*;
-    use Mnemonic::*;
-    macro_rules! arith { ($($ps:ident $pd:ident $ss:ident $sd:ident $op:expr;)*) => {
-        match insn.mnemonic() {
-            $($ps => return Arith($op, Fp::S4), $pd => return Arith($op, Fp::D2), $ss => return Arith($op, Fp::S), $sd => return Arith($op, Fp::D),)*
-            _ => {}
-        }
-    } }
-    arith! {
-        Addps Addpd Addss Addsd FADD;
-        Subps Subpd Subss Subsd FSUB;
-        Mulps Mulpd Mulss Mulsd FMUL;
-        Divps Divpd Divss Divsd FDIV;
-        Vaddps Vaddpd Vaddss Vaddsd FADD;
-        Vsubps Vsubpd Vsubss Vsubsd FSUB;
-        Vmulps Vmulpd Vmulss Vmulsd FMUL;
-        Vdivps Vdivpd Vdivss Vdivsd FDIV;
-    }
-    match insn.mnemonic() {
-        Sqrtps | Vsqrtps => Root(Fp::S4),
-        Sqrtpd | Vsqrtpd => Root(Fp::D2),
-        Sqrtss | Vsqrtss => Root(Fp::S),
-        Sqrtsd | Vsqrtsd => Root(Fp::D),
-        Movaps | Movapd | Movdqa | Movups | Movupd | Movdqu | Vmovaps | Vmovapd | Vmovdqa | Vmovups | Vmovupd | Vmovdqu => Move,
-        Movss | Vmovss => MoveLow(4),
-        // SSE2's bears the name of a string instruction.
-        Movsd if matches!(insn.code(), Code::Movsd_xmm_xmmm64 | Code::Movsd_xmmm64_xmm) => MoveLow(8),
-        Vmovsd => MoveLow(8),
-        Movq | Vmovq if insn.op(0) == Op::Mem || insn.op(1) == Op::Mem => Load(8),
-        Movd | Vmovd if insn.op(0) == Op::Mem || insn.op(1) == Op::Mem => Load(insn.memory_bytes()),
-        Movq | Vmovq if matches!((insn.op(0), insn.op(1)), (Op::Xmm(_), Op::Xmm(_))) => Load(8),
-        Ucomiss | Vucomiss => Compare(Fp::S, false),
-        Ucomisd | Vucomisd => Compare(Fp::D, false),
-        Comiss | Vcomiss => Compare(Fp::S, true),
-        Comisd | Vcomisd => Compare(Fp::D, true),
-        Cvtsi2sd | Vcvtsi2sd => FromInteger(Fp::D),
-        Cvtsi2ss | Vcvtsi2ss => FromInteger(Fp::S),
-        Cvtss2sd | Vcvtss2sd => Convert(Fp::S),
-        Cvtsd2ss | Vcvtsd2ss => Convert(Fp::D),
-        Unpcklpd | Punpcklqdq | Vunpcklpd | Vpunpcklqdq => Interleave(false),
-        Unpckhpd | Punpckhqdq | Vunpckhpd | Vpunpckhqdq => Interleave(true),
-        Andps | Andpd | Pand | Vandps | Vandpd | Vpand => Bits(Logic::And),
-        Andnps | Andnpd | Pandn | Vandnps | Vandnpd | Vpandn => Bits(Logic::AndNot),
-        Orps | Orpd | Por | Vorps | Vorpd | Vpor => Bits(Logic::Or),
-        Xorps | Xorpd | Pxor | Vxorps | Vxorpd | Vpxor => Bits(Logic::Xor),
-        Mov | Lea | Movzx | Movsx | Movsxd | Cdqe | Nop | Add | Sub | Cmp | Test | And | Or | Xor | Inc | Dec | Neg | Not => beside(insn),
-        Shl | Shr | Sar | Sal | Adc | Sbb if matches!(insn.op(1), Op::Imm(_)) => beside(insn),
-        m if (Vfmadd132pd as usize..=Vfnmsubss as usize).contains(&(m as usize)) && super::table::handler(insn).is_some() => Fused,
-        _ => Other,
-    }
-}
-
-fn beside(insn: &Insn) -> Kind {
-    let general = |i: u32| matches!(insn.op(i), Op::Gpr { .. } | Op::Mem | Op::Imm(_));
-    if !insn.lock() && (0..insn.op_count()).all(general) { Kind::Beside } else { Kind::Other }
-}
-
-/// No MMX register, and no YMM register?
-fn is_narrow(insn: &Insn) -> bool {
-    (0..insn.op_count()).all(|i| !matches!(insn.op(i), Op::Ymm(_) | Op::Mmx(_)))
-}
-
-/// Is the instruction one of 256 bits?
-fn is_wide(insn: &Insn) -> bool {
-    matches!(insn.op(0), Op::Ymm(_)) || matches!(insn.op(1), Op::Ymm(_))
-}
+use crate::emit::Cond;
 
 /// An operand of a group's instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -144,175 +37,8 @@ fn number(op: Op) -> u8 {
 }
 
 impl Ctx<'_> {
-    /// Translates an instruction inside a group if it can be; if not, and it may meet the group's registers, ends the group.
-    pub(super) fn in_group(&mut self, insn: &Insn) -> bool {
-        if !self.options.switches.on(Opt::FloatGroups) || !self.has_room() {
-            return false;
-        }
-        if !self.groups.active {
-            // Most instructions have nothing to do with groups.
-            let vector = (0..insn.op_count()).any(|i| matches!(insn.op(i), Op::Xmm(_) | Op::Ymm(_)));
-            if !vector {
-                if self.groups.known && kind(insn) == Kind::Other {
-                    self.forget_values();
-                }
-                return false;
-            }
-        }
-        self.resume = insn.addr();
-        self.find_kinds();
-        let kind = self.groups.kinds[self.index - self.region.blocks[self.block].first];
-        match kind {
-            Kind::Beside => {
-                self.mark();
-                return false;
-            }
-            Kind::Other => {
-                let FlagEffects { reads, kills } = insn.flags;
-                let live = self.live;
-                // Flags as they are needed in front of it.
-                self.live = if self.options.switches.on(Opt::DeadFlags) { live & !kills | reads } else { live };
-                self.end_group();
-                self.forget_values();
-                self.live = live;
-                return false;
-            }
-            _ => {}
-        }
-        (self.groups.active, self.groups.known) = (true, true);
-        self.group_ready(insn);
-        self.groups.active = true;
-        self.mark();
-        match kind {
-            Kind::Arith(op, fp) => arith(self, insn, op, fp),
-            Kind::Root(fp) => root(self, insn, fp),
-            Kind::Move => whole_move(self, insn),
-            Kind::MoveLow(bytes) => low_move(self, insn, bytes),
-            Kind::Load(bytes) => load(self, insn, bytes),
-            Kind::Compare(fp, signal) => compare(self, insn, fp, signal),
-            Kind::FromInteger(fp) => from_integer(self, insn, fp),
-            Kind::Convert(fp) => convert(self, insn, fp),
-            Kind::Interleave(high) => interleave(self, insn, high),
-            Kind::Bits(logic) => bits(self, insn, logic),
-            Kind::Fused => super::avx_fma::in_group(self, insn),
-            Kind::Beside | Kind::Other => {}
-        }
-        if insn.is_vex()
-            && let Op::Xmm(n) = insn.op(0)
-            && !matches!(kind, Kind::Compare(..))
-        {
-            self.group_clear_upper(n);
-        }
-        self.resume = insn.next();
-        if !self.group_goes_on() {
-            self.end_group();
-        }
-        true
-    }
-
-    fn group_kind(&self, insn: &Insn) -> Kind {
-        let kind = kind(insn);
-        let alone = matches!(kind, Kind::Arith(..) | Kind::Root(_) | Kind::Convert(_) | Kind::Fused) && !self.options.nans.is_empty() && self.options.nans.contains(&insn.addr().0);
-        // What alignment is asked for the family's own functions know.
-        let alone = alone || self.options.strict_align && insn.has_memory();
-        let offered = !insn.is_vex() || self.options.xcr0 & crate::guest::cpuid::XCR0_AVX != 0;
-        if matches!(kind, Kind::Beside | Kind::Other) || !alone && offered && self.fits_group(insn, kind) { kind } else { Kind::Other }
-    }
-    /// 256 bits: only what is worth it, on registers whose upper halves the region holds.
-    fn fits_group(&self, insn: &Insn, kind: Kind) -> bool {
-        if is_narrow(insn) {
-            return true;
-        }
-        let held = |i: u32| match insn.op(i) {
-            Op::Ymm(n) => self.held_upper(n).is_some(),
-            Op::Mem => insn.memory_bytes() == 32,
-            _ => false,
-        };
-        matches!(kind, Kind::Arith(..) | Kind::Move | Kind::Fused) && (0..insn.op_count()).all(held)
-    }
-    /// A 128-bit form clears the upper half.
-    fn group_clear_upper(&mut self, n: u8) {
-        if self.held_upper(n).is_none() || self.zero_uppers >> n & 1 != 0 {
-            return self.clear_upper(n);
-        }
-        self.upper_changes(n);
-        self.zero_uppers |= 1 << n;
-        let t = self.place(upper(n), false);
-        self.a.vzero(t);
-        self.set_value(upper(n), Value::whole(t));
-        self.record_value(upper(n));
-    }
-
-    /// What the instructions of the current block are, found out once.
-    fn find_kinds(&mut self) {
-        if self.groups.kinds_of != self.block {
-            let block = &self.region.blocks[self.block];
-            let mut kinds = std::mem::take(&mut self.groups.kinds);
-            kinds.clear();
-            kinds.extend(self.region.insns[block.first..block.first + block.count].iter().map(|i| self.group_kind(i)));
-            (self.groups.kinds, self.groups.kinds_of) = (kinds, self.block);
-        }
-    }
-    /// The instructions behind the current one in its block.
-    fn rest(&self) -> impl Iterator<Item = (&Insn, Kind)> {
-        let block = &self.region.blocks[self.block];
-        let next = self.index + 1;
-        self.region.insns[next..block.first + block.count].iter().zip(self.groups.kinds[next - block.first..].iter().copied())
-    }
-    /// Does an instruction follow in the block that works inside this group?
-    fn group_goes_on(&self) -> bool {
-        for (_, kind) in self.rest() {
-            match kind {
-                Kind::Beside => {}
-                Kind::Other => return false,
-                _ => return true,
-            }
-        }
-        false
-    }
-    /// Will register `n` get another value inside the group?
-    fn is_replaced(&self, n: u8) -> bool {
-        for (insn, kind) in self.rest() {
-            match kind {
-                Kind::Beside | Kind::Compare(..) => {}
-                Kind::Other => return false,
-                _ if matches!(insn.op(0), Op::Xmm(m) | Op::Ymm(m) if m == n & 15) => return true,
-                _ => {}
-            }
-        }
-        false
-    }
-    /// Pending registers that should be looked at now that `n` must be: those that no arithmetic reads later.
-    fn worth_a_look(&self, n: u8) -> u32 {
-        let mut set = 1 << n;
-        for m in (0..32u8).filter(|&m| m != n && self.is_pending(m)) {
-            let mut read_later = false;
-            for (insn, kind) in self.rest() {
-                if kind == Kind::Other {
-                    break;
-                }
-                let reads = (0..insn.op_count()).any(|i| matches!(insn.op(i), Op::Xmm(k) | Op::Ymm(k) if k == m & 15));
-                if reads {
-                    read_later = matches!(kind, Kind::Arith(..) | Kind::Root(_) | Kind::Convert(_) | Kind::Fused | Kind::Move) && insn.op(0) != Op::Mem;
-                    break;
-                }
-            }
-            if !read_later {
-                set |= 1 << m;
-            }
-        }
-        set
-    }
-    /// Looks at `n` if it is pending.
-    pub(super) fn settle_value(&mut self, n: u8) {
-        if self.is_pending(n) {
-            let set = self.worth_a_look(n);
-            self.look_at(set);
-        }
-    }
-
     /// A place for a whole new value of `n`; `exact`: one that repairs read, so that the next value of `n` can not be where it is.
-    fn place(&mut self, n: u8, exact: bool) -> V {
+    pub(super) fn place(&mut self, n: u8, exact: bool) -> V {
         if exact && self.is_replaced(n) { self.free_register() } else { self.target(n) }
     }
     /// The second source for arithmetic, memory being loaded.
@@ -375,7 +101,7 @@ fn loaded(s: Source) -> Option<(V, V)> {
     }
 }
 
-fn arith(c: &mut Ctx, insn: &Insn, op: F3, fp: Fp) {
+pub(super) fn arith(c: &mut Ctx, insn: &Insn, op: F3, fp: Fp) {
     let (first, second) = sources(insn);
     let (d, a) = (number(insn.op(0)), number(insn.op(first)));
     let b = c.group_source(insn, second, fp);
@@ -401,7 +127,7 @@ fn arith(c: &mut Ctx, insn: &Insn, op: F3, fp: Fp) {
     done(c, insn, b);
 }
 
-fn root(c: &mut Ctx, insn: &Insn, fp: Fp) {
+pub(super) fn root(c: &mut Ctx, insn: &Insn, fp: Fp) {
     let second = insn.op_count() - 1;
     let d = number(insn.op(0));
     // Without a first source the rest is the destination's.
@@ -411,7 +137,7 @@ fn root(c: &mut Ctx, insn: &Insn, fp: Fp) {
     done(c, insn, b);
 }
 
-fn convert(c: &mut Ctx, insn: &Insn, from: Fp) {
+pub(super) fn convert(c: &mut Ctx, insn: &Insn, from: Fp) {
     let (first, second) = sources(insn);
     let (d, a) = (number(insn.op(0)), number(insn.op(first)));
     let b = c.group_source(insn, second, from);
@@ -541,7 +267,7 @@ fn wide_move(c: &mut Ctx, insn: &Insn) {
     }
 }
 
-fn whole_move(c: &mut Ctx, insn: &Insn) {
+pub(super) fn whole_move(c: &mut Ctx, insn: &Insn) {
     if is_wide(insn) {
         return wide_move(c, insn);
     }
@@ -573,7 +299,7 @@ fn copy(c: &mut Ctx, insn: &Insn, d: u8, s: u8) {
     }
 }
 
-fn low_move(c: &mut Ctx, insn: &Insn, bytes: u32) {
+pub(super) fn low_move(c: &mut Ctx, insn: &Insn, bytes: u32) {
     match (insn.op(0), insn.op(1)) {
         (Op::Xmm(_), Op::Xmm(_)) => {
             let (first, second) = sources(insn);
@@ -607,7 +333,7 @@ fn load_low(c: &mut Ctx, insn: &Insn, d: u8, bytes: u32) {
     c.record_value(d);
 }
 
-fn load(c: &mut Ctx, insn: &Insn, bytes: u32) {
+pub(super) fn load(c: &mut Ctx, insn: &Insn, bytes: u32) {
     match (insn.op(0), insn.op(1)) {
         (Op::Xmm(d), Op::Xmm(s)) => {
             let v = c.exact_low(s, 8);
@@ -630,7 +356,7 @@ fn load(c: &mut Ctx, insn: &Insn, bytes: u32) {
 }
 
 /// A comparison takes no notice of which NaN it sees, and sees whether there is one.
-fn compare(c: &mut Ctx, insn: &Insn, fp: Fp, signal: bool) {
+pub(super) fn compare(c: &mut Ctx, insn: &Insn, fp: Fp, signal: bool) {
     let a = number(insn.op(0));
     let b = c.group_source(insn, 1, fp);
     let (x, y) = (c.read_low(a, fp.bytes()), group_low(c, b, fp));
@@ -664,7 +390,7 @@ fn group_low(c: &mut Ctx, s: Source, fp: Fp) -> V {
     }
 }
 
-fn from_integer(c: &mut Ctx, insn: &Insn, fp: Fp) {
+pub(super) fn from_integer(c: &mut Ctx, insn: &Insn, fp: Fp) {
     let (first, second) = sources(insn);
     let (d, a) = (number(insn.op(0)), number(insn.op(first)));
     if c.is_pending_above(a, fp.bytes()) {
@@ -681,26 +407,44 @@ fn from_integer(c: &mut Ctx, insn: &Insn, fp: Fp) {
     c.record_value(d);
 }
 
-/// The lower or the upper doublewords of two registers.
-fn interleave(c: &mut Ctx, insn: &Insn, high: bool) {
+/// The lower or the upper doublewords of two registers. Doubles that are pending go with them.
+pub(super) fn interleave(c: &mut Ctx, insn: &Insn, high: bool) {
     let (first, second) = sources(insn);
     let (d, a) = (number(insn.op(0)), number(insn.op(first)));
     let b = c.group_source(insn, second, Fp::D2);
-    let read = |c: &mut Ctx, n: u8| if high { c.exact_whole(n) } else { c.exact_low(n, 8) };
+    let read = |c: &mut Ctx, n: u8| {
+        if c.is_pending(n) && !c.is_pending_double(n) {
+            c.look_at(1 << n);
+        }
+        if high { c.read_whole(n) } else { c.read_low(n, 8) }
+    };
     let x = read(c, a);
     let y = match b {
         Source::Reg(n) => read(c, n),
         Source::Loaded(v, _) => v,
     };
     let x = if c.value(a).places() >> x.0 & 1 != 0 { x } else { read(c, a) };
-    let t = c.place(d, true);
+    let nodes = [c.node_of(a), c.source_node(b)];
+    let pending = nodes != [0, 0];
+    if pending {
+        c.keep(a);
+        c.keep_source(b);
+    }
+    let t = if pending { c.target(d) } else { c.place(d, true) };
     c.a.v3(if high { ZIP2 } else { ZIP1 }, Arr::D2, t, x, y);
+    if pending {
+        // Of two doubles one is left out: only single ones are seen in the result.
+        let parent = |c: &Ctx, k: u8| if high || !c.is_node_scalar(k) { 0 } else { k };
+        let parents = [parent(c, nodes[0]), parent(c, nodes[1]), 0];
+        c.pending_value(d, Fp::D2, parents, Value::whole(t));
+        return done(c, insn, b);
+    }
     c.set_value(d, Value::whole(t));
     c.release();
     c.record_value(d);
 }
 
-fn bits(c: &mut Ctx, insn: &Insn, logic: Logic) {
+pub(super) fn bits(c: &mut Ctx, insn: &Insn, logic: Logic) {
     let (first, second) = sources(insn);
     let (d, a) = (number(insn.op(0)), number(insn.op(first)));
     if logic == Logic::Xor && insn.op(second) == Op::Xmm(a) {

@@ -86,7 +86,7 @@ pub(super) struct Groups {
     /// Something is known of values at home.
     pub known: bool,
     /// What the instructions of a block are to groups, and of which block.
-    pub kinds: Vec<super::group_insns::Kind>,
+    pub kinds: Vec<super::group_kind::Kind>,
     pub kinds_of: usize,
     /// The first step of the group.
     from: u32,
@@ -523,6 +523,15 @@ impl Ctx<'_> {
             self.look_at(1 << n);
         }
         self.read_whole(n)
+    }
+    /// Are pending doubles in `n`, if anything?
+    pub(super) fn is_pending_double(&self, n: u8) -> bool {
+        let k = self.groups.node(n);
+        k != 0 && self.groups.nodes[k as usize - 1].fp.double()
+    }
+    /// Is that node's result one value?
+    pub(super) fn is_node_scalar(&self, k: u8) -> bool {
+        k != 0 && self.groups.nodes[k as usize - 1].fp.scalar()
     }
     /// Is something pending in `n` beyond its low `bytes`?
     pub(super) fn is_pending_above(&self, n: u8, bytes: u32) -> bool {

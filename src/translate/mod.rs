@@ -4,7 +4,8 @@
 //! One function an instruction, one file a family, one row in the family's `ROWS`. The rules that keep guest state exact:
 //! - guest registers, flags and memory change only after the last access of the instruction that may fault, in the order of the manual;
 //!   an instruction that is run again from its start after a fault (self-modifying code, a handler that mended the page) gives the same result;
-//! - temporaries live inside one instruction only; the pinned registers are the state at every instruction boundary.
+//! - temporaries live inside one instruction only; the pinned registers are the state at every instruction boundary, but for XMM registers inside
+//!   a group (`groups`), which `repair` makes exact.
 
 #![forbid(unsafe_code)]
 
@@ -27,6 +28,7 @@ mod flags;
 #[cfg(test)]
 mod fuzz;
 mod group_insns;
+mod group_kind;
 mod groups;
 mod integer;
 #[cfg(test)]
