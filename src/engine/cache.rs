@@ -8,7 +8,7 @@ use crate::guest::{Addr, addr::PAGE_SIZE};
 use crate::host::arena::Arena;
 use crate::host::protection;
 use crate::optimize::Opt;
-use crate::translate::{Carry, Emitted, ExitKind, ExitSite, Held, Options, Origin};
+use crate::translate::{Carry, Emitted, Entry, ExitKind, ExitSite, Held, Options, Origin};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -18,6 +18,8 @@ use std::ops::Range;
 pub(super) struct Target {
     /// Host address.
     pub host: u64,
+    /// The same for inline tables: `Entry::arrival`.
+    pub arrival: u64,
     /// Flags that the code may read.
     pub live_in: Flags,
     /// May be linked to and remembered: it stays until it is invalidated. Else the engine is asked at each entry.
@@ -28,8 +30,8 @@ pub(super) struct Target {
 
 pub(super) struct Placed {
     len: u64,
-    /// Entry points: guest address, offset in the code, flags that are read. The first is the region's own.
-    entries: Vec<(Addr, u32, Flags)>,
+    /// Entry points. The first is the region's own.
+    entries: Vec<Entry>,
     /// Guest bytes that it was made from.
     pub sources: Vec<(Addr, u64)>,
     origins: Vec<Origin>,
@@ -139,7 +141,7 @@ impl Cache {
     /// Places a translation; `None` if the arena is full. Its sources are [protected](Cache::protect) since before they were read.
     pub fn insert(&mut self, region: &Region, emitted: Emitted) -> Option<Target> {
         let host = self.arena.place(&emitted.code)?;
-        let entries = emitted.entries.iter().map(|e| (e.guest, e.host, e.live_in)).collect();
+        let entries = emitted.entries.clone();
         let sources = region.sources.clone();
         let len = emitted.code.len() as u64;
         Some(self.enlist(host, Placed { len, entries, sources, origins: emitted.origins, exits: emitted.exits, held: emitted.held, incoming: Vec::new() }))
@@ -150,14 +152,14 @@ impl Cache {
         for page in pages_of(&placed.sources) {
             self.by_page.entry(page.0).or_default().insert(host);
         }
-        let target = |(_, offset, live_in): (Addr, u32, Flags)| Target { host: host + offset as u64, live_in, lasting: true, region: host };
+        let target = |e: Entry| Target { host: host + e.host as u64, arrival: host + e.arrival as u64, live_in: e.live_in, lasting: true, region: host };
         for e in &placed.entries {
             // The first translation of an address stays: others may be linked to it.
-            self.targets.entry(e.0.0).or_insert(target(*e));
+            self.targets.entry(e.guest.0).or_insert(target(*e));
         }
         let first = placed.entries[0];
         // The region's own entry was asked for because there was none.
-        self.targets.insert(first.0.0, target(first));
+        self.targets.insert(first.guest.0, target(first));
         self.regions.insert(host, placed);
         target(first)
     }
@@ -166,7 +168,7 @@ impl Cache {
     pub fn insert_once(&mut self, region: &Region, emitted: Emitted) -> Option<Target> {
         let host = self.arena.place(&emitted.code)?;
         let first = &emitted.entries[0];
-        let target = Target { host: host + first.host as u64, live_in: first.live_in, lasting: false, region: host };
+        let target = Target { host: host + first.host as u64, arrival: host + first.arrival as u64, live_in: first.live_in, lasting: false, region: host };
         let len = emitted.code.len() as u64;
         let placed = Placed { len, entries: Vec::new(), sources: region.sources.clone(), origins: emitted.origins, exits: emitted.exits, held: emitted.held, incoming: Vec::new() };
         self.regions.insert(host, placed);
@@ -274,7 +276,7 @@ impl Cache {
 
     fn remove(&mut self, host: u64, fate: Fate) {
         let Some(mut placed) = self.regions.remove(&host) else { return };
-        for (guest, ..) in &placed.entries {
+        for Entry { guest, .. } in &placed.entries {
             if self.targets.get(&guest.0).is_some_and(|t| t.region == host) {
                 self.targets.remove(&guest.0);
             }
@@ -289,7 +291,7 @@ impl Cache {
             }
         }
         if fate == Fate::Sleep {
-            let first = placed.entries[0].0;
+            let first = placed.entries[0].guest;
             self.asleep.put(first, host, placed, |at, buf| super::read_pages(at, buf, |_| true));
         }
     }

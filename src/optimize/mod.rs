@@ -27,6 +27,8 @@ pub enum Opt {
     DirectCalls,
     /// Repeated string instructions go over many elements at once (`translate::string_blocks`).
     StringBlocks,
+    /// Returns and indirect jumps leave the carry's polarity to those targets that read CF (`translate::branch`).
+    LateCarry,
 }
 
 /// Name and meaning of every optimisation.
@@ -39,6 +41,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::UpperHalves, "upper-halves", "upper halves of YMM registers stay in host registers inside a region"),
     (Opt::DirectCalls, "direct-calls", "system calls that the kernel answers at once do not leave translated code"),
     (Opt::StringBlocks, "string-blocks", "repeated string instructions work on many elements at once"),
+    (Opt::LateCarry, "late-carry", "after returns and indirect jumps only code that reads CF brings the carry into canonical form"),
 ];
 
 /// Which optimisations are on.

@@ -29,6 +29,7 @@ pub const CONFIGS: &[Config] = &[
     config("no-upper-halves", &[("XEMU_NO_OPT", "upper-halves")], true),
     config("no-direct-calls", &[("XEMU_NO_OPT", "direct-calls")], true),
     config("no-string-blocks", &[("XEMU_NO_OPT", "string-blocks")], true),
+    config("no-late-carry", &[("XEMU_NO_OPT", "late-carry")], true),
 ];
 
 impl Config {
