@@ -18,6 +18,8 @@ use std::ops::Range;
 pub(super) struct Target {
     /// Host address.
     pub host: u64,
+    /// The same for inline tables: `Entry::arrival`.
+    pub arrival: u64,
     /// Flags that the code may read.
     pub live_in: Flags,
     /// May be linked to and remembered: it stays until it is invalidated. Else the engine is asked at each entry.
@@ -204,7 +206,7 @@ impl Cache {
         for page in pages {
             self.by_page.entry(page.0).or_default().insert(host);
         }
-        let target = |e: &Entry| Target { host: host + e.host as u64, live_in: e.live_in, lasting: true, region: host };
+        let target = |e: &Entry| Target { host: host + e.host as u64, arrival: host + e.arrival as u64, live_in: e.live_in, lasting: true, region: host };
         for e in &placed.entries {
             // The first translation of an address stays: others may be linked to it.
             self.targets.entry(e.guest.0).or_insert(target(e));
@@ -222,7 +224,7 @@ impl Cache {
         let first = placed.entries[0];
         placed.entries = Vec::new();
         self.regions.insert(host, placed);
-        Some(Target { host: host + first.host as u64, live_in: first.live_in, lasting: false, region: host })
+        Some(Target { host: host + first.host as u64, arrival: host + first.arrival as u64, live_in: first.live_in, lasting: false, region: host })
     }
 
     /// A translation of `guest` that sleeps, if there is one: it is the caller's.

@@ -29,6 +29,8 @@ pub enum Opt {
     StringBlocks,
     /// XMM registers are renamed inside a block, and NaNs looked for once for several operations (`translate::groups`).
     FloatGroups,
+    /// Returns and indirect jumps leave the carry's polarity to those targets that read CF (`translate::branch`).
+    LateCarry,
 }
 
 /// Name and meaning of every optimisation.
@@ -42,6 +44,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::DirectCalls, "direct-calls", "system calls that the kernel answers at once do not leave translated code"),
     (Opt::StringBlocks, "string-blocks", "repeated string instructions work on many elements at once"),
     (Opt::FloatGroups, "float-groups", "one look for NaNs after several operations, on renamed registers"),
+    (Opt::LateCarry, "late-carry", "after returns and indirect jumps only code that reads CF brings the carry into canonical form"),
 ];
 
 /// Which optimisations are on.

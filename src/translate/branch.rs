@@ -1,11 +1,11 @@
 //! Jumps, calls, returns, and the instructions that leave translated code.
 
-use super::context::{Ctx, exception};
+use super::context::{Carry, Ctx, exception};
 use super::flags::{Test, condition};
 use super::{ExitKind, Row};
 use crate::decode::{CF, Flow, Insn, Mnemonic, NO_FLAGS, Op, STATUS};
 use crate::emit::regs::*;
-use crate::emit::stubs::{Stub, look_up_inline};
+use crate::emit::stubs::{CARRY_MARK, Stub, inline_place, look_up_inline};
 use crate::emit::{Alu, Label, Size};
 use crate::guest::Addr;
 use crate::optimize::Opt;
@@ -114,15 +114,37 @@ fn jmp(c: &mut Ctx, insn: &Insn) {
     }
 }
 
-/// Jumps (or calls) to the guest address in `to` by the inline table. Who runs next is not known, so the carry is canonical.
+/// Before a jump to where nobody knows: may the carry stay as it is, and the target bring it into canonical form if it reads CF? [`CARRY_MARK`] tells it.
+/// Else it is canonical from here on.
+fn carry_is_late(c: &mut Ctx) -> bool {
+    let late = c.carry == Carry::Direct && c.late_carry();
+    if !late {
+        c.canonical_carry(STATUS);
+    }
+    late
+}
+
+/// Where the difference of two addresses goes, which is zero where the jump is taken.
+fn difference(late: bool) -> X {
+    if late { CARRY_MARK } else { T[2] }
+}
+
+/// Jumps (or calls) to the guest address in `to` by the inline table.
 fn indirect(c: &mut Ctx, to: X, call: bool) {
-    c.canonical_carry(STATUS);
+    let late = c.options.switches.on(Opt::InlineLookup) && carry_is_late(c);
+    if !late {
+        c.canonical_carry(STATUS);
+    }
     if !call {
         // A call has done it before it pushed.
         c.store_uppers();
     }
     let at = c.at;
     let leave = move |c: &mut Ctx| {
+        if late {
+            inline_place(&mut c.a, to);
+        }
+        c.canonical_carry(STATUS);
         c.a.mov(Size::X, T[0], to);
         c.call_stub(Stub::Indirect);
         c.exit_site(at, ExitKind::Indirect);
@@ -131,7 +153,7 @@ fn indirect(c: &mut Ctx, to: X, call: bool) {
         return leave(c);
     }
     let miss = c.cold(leave);
-    look_up_inline(&mut c.a, to, miss);
+    look_up_inline(&mut c.a, to, difference(late), miss);
     if call { c.a.blr(T[3]) } else { c.a.br(T[3]) }
 }
 
@@ -145,6 +167,17 @@ fn push_return(c: &mut Ctx, insn: &Insn) -> Label {
         c.a.stp_pre(T[1], T[2], SHADOW, -16);
     }
     landing
+}
+
+/// Where a return arrives.
+fn land(c: &mut Ctx, landing: Label, insn: &Insn) {
+    c.a.bind(landing);
+    c.carry = Carry::Inverted;
+    let next = insn.next();
+    if c.region.block_at(next).is_none_or(|t| c.region.blocks[t].live_in & CF != 0) {
+        c.settle_carry();
+    }
+    c.load_uppers();
 }
 
 fn call(c: &mut Ctx, insn: &Insn) {
@@ -175,8 +208,7 @@ fn call(c: &mut Ctx, insn: &Insn) {
                     c.a.bl(stub);
                 }
             }
-            c.a.bind(landing);
-            c.load_uppers();
+            land(c, landing, insn);
         }
         Flow::CallIndirect => {
             let mut to = c.read(insn, 0, T[0]);
@@ -188,8 +220,7 @@ fn call(c: &mut Ctx, insn: &Insn) {
             c.store_uppers();
             let landing = push_return(c, insn);
             indirect(c, to, true);
-            c.a.bind(landing);
-            c.load_uppers();
+            land(c, landing, insn);
         }
         _ => c.undefined(insn),
     }
@@ -210,16 +241,19 @@ fn ret(c: &mut Ctx, insn: &Insn) {
     if !c.options.switches.on(Opt::ShadowStack) {
         return indirect(c, T[0], false);
     }
-    c.canonical_carry(STATUS);
+    let late = carry_is_late(c);
     c.store_uppers();
     let at = c.at;
     let miss = c.cold(move |c| {
+        c.canonical_carry(STATUS);
         c.call_stub(Stub::Return);
         c.exit_site(at, ExitKind::Indirect);
     });
     c.a.ldp_post(T[1], LINK, SHADOW, 16);
-    c.a.alu(Alu::Sub, Size::X, T[1], T[1], T[0]);
-    c.a.cbnz(Size::X, T[1], miss);
+    // Not late: the mark is the guest's address.
+    const { assert!(CARRY_MARK.0 == T[1].0) };
+    c.a.alu(Alu::Sub, Size::X, difference(late), T[1], T[0]);
+    c.a.cbnz(Size::X, difference(late), miss);
     c.a.ret(LINK);
 }
 

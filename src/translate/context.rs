@@ -5,9 +5,10 @@ use super::uppers::{Places, Plan};
 use super::{Emitted, Entry, ExitKind, ExitSite, Options, Origin};
 use crate::decode::{CF, Flags, Insn, NO_FLAGS, Region};
 use crate::emit::regs::*;
-use crate::emit::stubs::Stub;
+use crate::emit::stubs::{CARRY_MARK, Stub};
 use crate::emit::{Asm, Buffers, Label, Mem, Order, Size, Width};
 use crate::guest::{Addr, CpuState};
+use crate::optimize::Opt;
 use std::mem::offset_of;
 
 /// How the host's carry stands for x86's CF.
@@ -213,6 +214,21 @@ impl<'a> Ctx<'a> {
         }
     }
 
+    /// May a return or an indirect jump leave the carry as it is?
+    pub fn late_carry(&self) -> bool {
+        self.options.switches.on(Opt::LateCarry) && self.options.switches.on(Opt::DeadFlags)
+    }
+
+    /// Where a return or an indirect jump arrives and CF is read: brings the carry into canonical form.
+    pub fn settle_carry(&mut self) {
+        if self.late_carry() {
+            let settled = self.a.label();
+            self.a.cbnz(Size::X, CARRY_MARK, settled);
+            self.a.invert_carry(S1);
+            self.a.bind(settled);
+        }
+    }
+
     /// Puts code out of the way, behind the region's main path; returns the label to branch to. It runs as part of the current instruction,
     /// with the carry and the live flags as they are now, and must end in a branch or an exit.
     pub fn cold(&mut self, code: impl FnOnce(&mut Ctx<'a>) + 'a) -> Label {
@@ -335,6 +351,26 @@ impl<'a> Ctx<'a> {
         self.a.store(Width::X, s, Mem::Off(STATE, offset as i64), Order::Plain);
     }
 
+    /// For each entry, where returns and indirect jumps arrive: where CF is read, code that settles the carry before.
+    fn arrivals(&mut self) -> Vec<Label> {
+        let entries = std::mem::take(&mut self.entries);
+        let arrival = |&(index, label): &(usize, Label)| {
+            let block = &self.region.blocks[index];
+            if !self.late_carry() || block.live_in & CF == 0 {
+                return label;
+            }
+            let arrival = self.a.label();
+            self.a.bind(arrival);
+            self.origins.push(Origin { host: self.a.offset(), guest: block.addr, carry: Carry::Inverted });
+            self.settle_carry();
+            self.a.b(label);
+            arrival
+        };
+        let arrivals = entries.iter().map(arrival).collect();
+        self.entries = entries;
+        arrivals
+    }
+
     pub(super) fn finish(mut self, room: &mut Room) -> Emitted {
         while !self.cold.is_empty() {
             for cold in std::mem::take(&mut self.cold) {
@@ -351,6 +387,7 @@ impl<'a> Ctx<'a> {
                 }
             }
         }
+        let arrivals = self.arrivals();
         let end = self.a.offset();
         self.origins.push(Origin { host: end, guest: Addr(0), carry: Carry::Inverted });
         let mut finished = self.a.finish();
@@ -358,7 +395,13 @@ impl<'a> Ctx<'a> {
         let entries = self
             .entries
             .iter()
-            .map(|&(index, label)| Entry { guest: region.blocks[index].addr, host: finished.offset_of(label), live_in: region.blocks[index].live_in })
+            .zip(arrivals)
+            .map(|(&(index, label), arrival)| Entry {
+                guest: region.blocks[index].addr,
+                host: finished.offset_of(label),
+                arrival: finished.offset_of(arrival),
+                live_in: region.blocks[index].live_in,
+            })
             .collect();
         let held = self.uppers.held;
         let relocations = std::mem::take(&mut finished.relocations);

@@ -115,9 +115,11 @@ impl Default for Options {
 pub struct Entry {
     /// Guest address.
     pub guest: Addr,
-    /// Offset in the code.
+    /// Offset in the code, for those who bring the carry in canonical polarity.
     pub host: u32,
-    /// Flags that the code there may read. Only an entry without any goes into inline tables.
+    /// Offset for returns and indirect jumps, which may not ([`CARRY_MARK`](crate::emit::stubs::CARRY_MARK)).
+    pub arrival: u32,
+    /// Flags that the code there may read.
     pub live_in: Flags,
 }
 

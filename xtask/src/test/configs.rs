@@ -30,6 +30,7 @@ pub const CONFIGS: &[Config] = &[
     config("no-direct-calls", &[("XEMU_NO_OPT", "direct-calls")], true),
     config("no-string-blocks", &[("XEMU_NO_OPT", "string-blocks")], true),
     config("no-float-groups", &[("XEMU_NO_OPT", "float-groups")], true),
+    config("no-late-carry", &[("XEMU_NO_OPT", "late-carry")], true),
 ];
 
 impl Config {
