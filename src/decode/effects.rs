@@ -1,7 +1,7 @@
 //! What each instruction does to the six status flags. Own tables: the decoder's are dearer at run time and do not tell "may write"
 //! from "writes" (a shift by CL may leave all flags alone).
 
-use iced_x86::{Instruction, Mnemonic, OpKind};
+use iced_x86::{Code, Instruction, Mnemonic, OpKind};
 
 /// Bit set of status flags.
 pub type Flags = u8;
@@ -49,65 +49,104 @@ pub const fn condition_reads(cc: u8) -> Flags {
     }
 }
 
-fn shift(i: &Instruction, kills: Flags) -> FlagEffects {
-    // The count is the last operand.
-    let last = i.op_count() - 1;
-    if i.op_kind(last) != OpKind::Immediate8 {
-        return fx(0, 0);
+/// How a row is to be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    /// As it stands.
+    Fixed,
+    /// A shift or rotation: nothing is overwritten where the count, the last operand, is zero or in CL.
+    Shift,
+    /// CMPS and SCAS: with REP they may run zero times and overwrite nothing. SSE2's CMPSD bears the same name and leaves flags alone.
+    String,
+}
+
+type Row = (&'static [Mnemonic], FlagEffects, Rule);
+
+const fn row(mnemonics: &'static [Mnemonic], effects: FlagEffects, rule: Rule) -> Row {
+    (mnemonics, effects, rule)
+}
+
+use Mnemonic::*;
+
+/// Instructions that are not here neither read nor overwrite status flags.
+const ROWS: &[Row] = &[
+    row(&[Add, Sub, Cmp, Neg, And, Or, Xor, Test, Xadd, Cmpxchg], fx(0, STATUS), Rule::Fixed),
+    row(&[Adc, Sbb], fx(CF, STATUS), Rule::Fixed),
+    row(&[Inc, Dec], fx(0, STATUS & !CF), Rule::Fixed),
+    row(&[Imul, Mul, Div, Idiv], fx(0, STATUS), Rule::Fixed),
+    row(&[Shl, Shr, Sal, Sar, Shld, Shrd], fx(0, STATUS), Rule::Shift),
+    row(&[Rol, Ror], fx(0, CF | OF), Rule::Shift),
+    row(&[Rcl, Rcr], fx(CF, CF | OF), Rule::Shift),
+    row(&[Bt, Bts, Btr, Btc], fx(0, CF | PF | AF | SF | OF), Rule::Fixed),
+    row(&[Bsf, Bsr, Popcnt, Lzcnt, Tzcnt, Ptest, Vptest, Ucomiss, Ucomisd, Comiss, Comisd, Vucomiss, Vucomisd, Vcomiss, Vcomisd], fx(0, STATUS), Rule::Fixed),
+    row(&[Fcomi, Fcomip, Fucomi, Fucomip], fx(0, STATUS), Rule::Fixed),
+    row(&[Pcmpestri, Pcmpestrm, Pcmpistri, Pcmpistrm, Vpcmpestri, Vpcmpestrm, Vpcmpistri, Vpcmpistrm, Vtestps, Vtestpd], fx(0, STATUS), Rule::Fixed),
+    row(&[Andn, Blsi, Blsmsk, Blsr, Bextr, Bzhi], fx(0, STATUS), Rule::Fixed),
+    row(&[Adcx], fx(CF, CF), Rule::Fixed),
+    row(&[Adox], fx(OF, OF), Rule::Fixed),
+    row(&[Clc, Stc], fx(0, CF), Rule::Fixed),
+    row(&[Cmc], fx(CF, CF), Rule::Fixed),
+    row(&[Lahf], fx(CF | PF | AF | ZF | SF, 0), Rule::Fixed),
+    row(&[Sahf], fx(0, CF | PF | AF | ZF | SF), Rule::Fixed),
+    row(&[Pushf, Pushfq], fx(STATUS, 0), Rule::Fixed),
+    row(&[Popf, Popfq], fx(0, STATUS), Rule::Fixed),
+    // ZF only, and only where it succeeds in reading a descriptor; helpers see exact state.
+    row(&[Cmpxchg8b, Cmpxchg16b], fx(0, ZF), Rule::Fixed),
+    row(&[Rdrand, Rdseed], fx(0, STATUS), Rule::Fixed),
+    row(&[Jo, Cmovo, Seto, Jno, Cmovno, Setno], fx(OF, 0), Rule::Fixed),
+    row(&[Jb, Cmovb, Setb, Jae, Cmovae, Setae], fx(CF, 0), Rule::Fixed),
+    row(&[Je, Cmove, Sete, Jne, Cmovne, Setne], fx(ZF, 0), Rule::Fixed),
+    row(&[Jbe, Cmovbe, Setbe, Ja, Cmova, Seta], fx(CF | ZF, 0), Rule::Fixed),
+    row(&[Js, Cmovs, Sets, Jns, Cmovns, Setns], fx(SF, 0), Rule::Fixed),
+    row(&[Jp, Cmovp, Setp, Jnp, Cmovnp, Setnp], fx(PF, 0), Rule::Fixed),
+    row(&[Jl, Cmovl, Setl, Jge, Cmovge, Setge], fx(SF | OF, 0), Rule::Fixed),
+    row(&[Jle, Cmovle, Setle, Jg, Cmovg, Setg], fx(ZF | SF | OF, 0), Rule::Fixed),
+    row(&[Fcmovb, Fcmovnb], fx(CF, 0), Rule::Fixed),
+    row(&[Fcmove, Fcmovne], fx(ZF, 0), Rule::Fixed),
+    row(&[Fcmovbe, Fcmovnbe], fx(CF | ZF, 0), Rule::Fixed),
+    row(&[Fcmovu, Fcmovnu], fx(PF, 0), Rule::Fixed),
+    row(&[Loope, Loopne], fx(ZF, 0), Rule::Fixed),
+    // CMPS and SCAS with REP may run zero times. Without REP they overwrite all.
+    row(&[Cmpsb, Cmpsw, Cmpsd, Cmpsq, Scasb, Scasw, Scasd, Scasq], fx(0, STATUS), Rule::String),
+    // R11 takes RFLAGS; the kernel restores them.
+    row(&[Syscall], fx(STATUS, 0), Rule::Fixed),
+    // Whatever ends in an exception shows all flags to a handler.
+    row(&[Int, Int1, Int3, Ud0, Ud1, Ud2, Hlt, INVALID], fx(STATUS, 0), Rule::Fixed),
+];
+
+const COUNT: usize = 2048;
+
+/// [`ROWS`] by mnemonic.
+static TABLE: [(FlagEffects, Rule); COUNT] = {
+    let mut table = [(fx(0, 0), Rule::Fixed); COUNT];
+    let mut r = 0;
+    while r < ROWS.len() {
+        let (mnemonics, effects, rule) = ROWS[r];
+        let mut m = 0;
+        while m < mnemonics.len() {
+            table[mnemonics[m] as usize] = (effects, rule);
+            m += 1;
+        }
+        r += 1;
     }
-    let mask = if i.op0_kind() == OpKind::Register && i.op0_register().is_gpr64() || i.op0_kind() == OpKind::Memory && i.memory_size().size() == 8 { 63 } else { 31 };
-    if i.immediate8() & mask == 0 { fx(0, 0) } else { fx(0, kills) }
+    table
+};
+
+/// Is a shift's count a constant other than zero?
+fn shifts(i: &Instruction) -> bool {
+    let last = i.op_count() - 1;
+    let wide = i.op0_kind() == OpKind::Register && i.op0_register().is_gpr64() || i.op0_kind() == OpKind::Memory && i.memory_size().size() == 8;
+    i.op_kind(last) == OpKind::Immediate8 && i.immediate8() & if wide { 63 } else { 31 } != 0
 }
 
 /// Effects of one instruction.
 pub fn flag_effects(i: &Instruction) -> FlagEffects {
-    use Mnemonic::*;
-    match i.mnemonic() {
-        Mov | Lea | Push | Pop | Movzx | Movsx | Movsxd | Nop | Call | Ret | Jmp | Leave | Xchg | Not | Cdq | Cqo | Cdqe | Endbr64 | Bswap => fx(0, 0),
-        Add | Sub | Cmp | Neg | And | Or | Xor | Test | Xadd | Cmpxchg => fx(0, STATUS),
-        Adc | Sbb => fx(CF, STATUS),
-        Inc | Dec => fx(0, STATUS & !CF),
-        Imul | Mul | Div | Idiv => fx(0, STATUS),
-        Shl | Shr | Sal | Sar | Shld | Shrd => shift(i, STATUS),
-        Rol | Ror => shift(i, CF | OF),
-        Rcl | Rcr => fx(CF, shift(i, CF | OF).kills),
-        Bt | Bts | Btr | Btc => fx(0, CF | PF | AF | SF | OF),
-        Bsf | Bsr | Popcnt | Lzcnt | Tzcnt | Ptest | Vptest | Ucomiss | Ucomisd | Comiss | Comisd | Vucomiss | Vucomisd | Vcomiss | Vcomisd => fx(0, STATUS),
-        Fcomi | Fcomip | Fucomi | Fucomip => fx(0, STATUS),
-        Pcmpestri | Pcmpestrm | Pcmpistri | Pcmpistrm | Vpcmpestri | Vpcmpestrm | Vpcmpistri | Vpcmpistrm | Vtestps | Vtestpd => fx(0, STATUS),
-        Andn | Blsi | Blsmsk | Blsr | Bextr | Bzhi => fx(0, STATUS),
-        Adcx => fx(CF, CF),
-        Adox => fx(OF, OF),
-        Clc | Stc => fx(0, CF),
-        Cmc => fx(CF, CF),
-        Lahf => fx(CF | PF | AF | ZF | SF, 0),
-        Sahf => fx(0, CF | PF | AF | ZF | SF),
-        Pushf | Pushfq => fx(STATUS, 0),
-        Popf | Popfq => fx(0, STATUS),
-        // ZF only, and only where it succeeds in reading a descriptor; helpers see exact state.
-        Cmpxchg8b | Cmpxchg16b => fx(0, ZF),
-        Rdrand | Rdseed => fx(0, STATUS),
-        Jo | Cmovo | Seto | Jno | Cmovno | Setno => fx(OF, 0),
-        Jb | Cmovb | Setb | Jae | Cmovae | Setae => fx(CF, 0),
-        Je | Cmove | Sete | Jne | Cmovne | Setne => fx(ZF, 0),
-        Jbe | Cmovbe | Setbe | Ja | Cmova | Seta => fx(CF | ZF, 0),
-        Js | Cmovs | Sets | Jns | Cmovns | Setns => fx(SF, 0),
-        Jp | Cmovp | Setp | Jnp | Cmovnp | Setnp => fx(PF, 0),
-        Jl | Cmovl | Setl | Jge | Cmovge | Setge => fx(SF | OF, 0),
-        Jle | Cmovle | Setle | Jg | Cmovg | Setg => fx(ZF | SF | OF, 0),
-        Fcmovb | Fcmovnb => fx(CF, 0),
-        Fcmove | Fcmovne => fx(ZF, 0),
-        Fcmovbe | Fcmovnbe => fx(CF | ZF, 0),
-        Fcmovu | Fcmovnu => fx(PF, 0),
-        Loope | Loopne => fx(ZF, 0),
-        // SSE2's CMPSD bears the same name.
-        Cmpsd if i.code() == iced_x86::Code::Cmpsd_xmm_xmmm64_imm8 => fx(0, 0),
-        // CMPS and SCAS with REP may run zero times. Without REP they overwrite all.
-        Cmpsb | Cmpsw | Cmpsd | Cmpsq | Scasb | Scasw | Scasd | Scasq => fx(0, if i.has_rep_prefix() || i.has_repne_prefix() { 0 } else { STATUS }),
-        // R11 takes RFLAGS; the kernel restores them.
-        Syscall => fx(STATUS, 0),
-        // Whatever ends in an exception shows all flags to a handler.
-        Int | Int1 | Int3 | Ud0 | Ud1 | Ud2 | Hlt | INVALID => fx(STATUS, 0),
-        _ => fx(0, 0),
+    let (effects, rule) = TABLE[i.mnemonic() as usize];
+    match rule {
+        Rule::Fixed => effects,
+        Rule::Shift if shifts(i) => effects,
+        Rule::Shift => fx(effects.reads, 0),
+        Rule::String if i.code() == Code::Cmpsd_xmm_xmmm64_imm8 || i.has_rep_prefix() || i.has_repne_prefix() => fx(0, 0),
+        Rule::String => effects,
     }
 }

@@ -92,8 +92,14 @@ pub struct Insn {
 }
 
 impl Insn {
-    pub(super) fn new(raw: Instruction) -> Insn {
-        Insn { raw, flags: flag_effects(&raw), live: super::STATUS, flow: flow(&raw) }
+    /// One that nothing was decoded into yet.
+    pub(super) fn empty() -> Insn {
+        Insn { raw: Instruction::default(), flags: FlagEffects::default(), live: super::STATUS, flow: Flow::Next }
+    }
+    /// Works out what follows from `raw`, which was just decoded.
+    pub(super) fn annotate(&mut self) {
+        self.flags = flag_effects(&self.raw);
+        self.flow = flow(&self.raw);
     }
     /// Address of the first byte.
     pub fn addr(&self) -> Addr {

@@ -2,9 +2,9 @@
 //! forward branch targets are left to be translated when they run.
 
 use super::insn::{Flow, Insn};
-use super::{Flags, STATUS};
+use super::{Flags, STATUS, quick};
 use crate::guest::Addr;
-use iced_x86::{Decoder, DecoderError, DecoderOptions};
+use iced_x86::{Decoder, DecoderError, DecoderOptions, Instruction};
 
 /// Where guest code comes from.
 pub trait CodeSource {
@@ -14,6 +14,19 @@ pub trait CodeSource {
     fn is_translated(&self, _at: Addr) -> bool {
         false
     }
+    /// What an earlier look ahead at `at` found, if its bytes are still the same.
+    fn ahead(&self, _at: Addr) -> Option<Ahead> {
+        None
+    }
+}
+
+/// What a look at the code behind an exit found.
+#[derive(Clone, Copy, Debug)]
+pub struct Ahead {
+    /// Flags that the code there may read before it overwrites them.
+    pub live: Flags,
+    /// Bytes that were looked at, as in [`Region::sources`]. The second range may be empty.
+    pub sources: [(Addr, u64); 2],
 }
 
 /// Bytes that lie at an address, with nothing around them: for tests and tools.
@@ -74,6 +87,20 @@ pub struct Block {
     pub live_in: Flags,
 }
 
+/// A straight piece of a region.
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    /// Guest address of its first instruction.
+    from: Addr,
+    /// Guest address of its last instruction.
+    last: Addr,
+    /// Indices of its instructions: first, and behind the last. None where the first can not be fetched.
+    insns: (usize, usize),
+    /// Indices of its blocks.
+    blocks: (usize, usize),
+    stop: Stop,
+}
+
 /// A region.
 #[derive(Clone, Debug, Default)]
 pub struct Region {
@@ -83,49 +110,98 @@ pub struct Region {
     pub blocks: Vec<Block>,
     /// Guest byte ranges that the translation depends on: start and length.
     pub sources: Vec<(Addr, u64)>,
-    segments: Vec<(usize, usize)>,
+    /// Holds instructions that [`quick`] does not know: all with VEX are among them.
+    pub unusual: bool,
+    /// What was looked at behind exits, by address.
+    pub ahead: Vec<(Addr, Ahead)>,
+    segments: Vec<Segment>,
+    /// Indices of the instructions after which control may go elsewhere.
+    turns: Vec<u32>,
 }
 
 impl Region {
+    /// One without instructions, which ends like that.
+    pub fn empty(at: Addr, end: End) -> Region {
+        Region { blocks: vec![Block { first: 0, count: 0, addr: at, end, loop_head: false, live_in: STATUS }], ..Region::default() }
+    }
     /// Index of the block that starts at `addr`.
     pub fn block_at(&self, addr: Addr) -> Option<usize> {
-        self.blocks.iter().position(|b| b.addr == addr)
+        let s = self.segments.iter().find(|s| s.from <= addr && addr <= s.last && s.blocks.0 < s.blocks.1)?;
+        let (first, end) = s.blocks;
+        self.blocks[first..end].binary_search_by_key(&addr, |b| b.addr).ok().map(|i| first + i)
     }
     fn insn_at(&self, addr: Addr) -> Option<usize> {
-        for &(first, end) in &self.segments {
-            let s = &self.insns[first..end];
-            if let (Some(a), Some(b)) = (s.first(), s.last())
-                && a.addr() <= addr
-                && addr <= b.addr()
-            {
-                return s.binary_search_by_key(&addr, |i| i.addr()).ok().map(|i| first + i);
-            }
-        }
-        None
+        let s = self.segments.iter().find(|s| s.from <= addr && addr <= s.last && s.insns.0 < s.insns.1)?;
+        let (first, end) = s.insns;
+        self.insns[first..end].binary_search_by_key(&addr, |i| i.addr()).ok().map(|i| first + i)
     }
 }
 
 const OPTIONS: u32 = DecoderOptions::AMD;
 
+/// Decodes code bytes that lie at an address.
+struct Reader<'a> {
+    bytes: &'a [u8],
+    start: Addr,
+    /// Made when it is needed: not for most windows.
+    iced: Option<Decoder<'a>>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(bytes: &'a [u8], start: Addr) -> Self {
+        Reader { bytes, start, iced: None }
+    }
+    /// Decodes the instruction at `at` into `insn`, an [empty](Insn::empty) one; false if the bytes end before it does.
+    fn decode(&mut self, at: Addr, insn: &mut Insn) -> bool {
+        let Some(rest) = self.bytes.get((at.0 - self.start.0) as usize..) else { return false };
+        if let Some(window) = rest.first_chunk()
+            && quick::decode(window, at.0, &mut insn.raw)
+        {
+            insn.annotate();
+            return true;
+        }
+        if !self.ask_iced(rest, at, &mut insn.raw) {
+            return false;
+        }
+        insn.annotate();
+        true
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn ask_iced(&mut self, rest: &[u8], at: Addr, raw: &mut Instruction) -> bool {
+        let d = self.iced.get_or_insert_with(|| Decoder::with_ip(64, self.bytes, self.start.0, OPTIONS));
+        if rest.is_empty() || d.set_position(self.bytes.len() - rest.len()).is_err() {
+            return false;
+        }
+        d.set_ip(at.0);
+        d.decode_out(raw);
+        // With 15 bytes at hand "no more bytes" means a too long instruction, which is #UD.
+        d.last_error() != DecoderError::NoMoreBytes || rest.len() >= 15
+    }
+}
+
 /// Decodes one instruction of `bytes` at `addr`: `None` if the bytes end before it does.
 pub fn decode_one(bytes: &[u8], addr: Addr) -> Option<Insn> {
-    let mut d = Decoder::with_ip(64, bytes, addr.0, OPTIONS);
-    let raw = d.decode();
-    (d.last_error() != DecoderError::NoMoreBytes || bytes.len() >= 15).then(|| Insn::new(raw))
+    let mut insn = Insn::empty();
+    Reader::new(bytes, addr).decode(addr, &mut insn).then_some(insn)
 }
 
 /// Decodes `bytes` at `addr` one instruction after the other, as long as `each` wants more and bytes last.
-pub fn decode_each(bytes: &[u8], addr: Addr, mut each: impl FnMut(Insn) -> bool) {
-    let mut d = Decoder::with_ip(64, bytes, addr.0, OPTIONS);
-    while d.can_decode() {
-        let raw = d.decode();
-        if d.last_error() == DecoderError::NoMoreBytes || !each(Insn::new(raw)) {
-            break;
+pub fn decode_each(bytes: &[u8], addr: Addr, mut each: impl FnMut(&Insn) -> bool) {
+    let mut reader = Reader::new(bytes, addr);
+    let mut at = addr;
+    loop {
+        let mut insn = Insn::empty();
+        if !reader.decode(at, &mut insn) || !each(&insn) {
+            return;
         }
+        at = insn.next();
     }
 }
 
 /// How a straight piece ended.
+#[derive(Clone, Copy, Debug)]
 enum Stop {
     /// At an instruction that does not go on.
     Flow,
@@ -148,29 +224,36 @@ fn sweep(source: &dyn CodeSource, start: Addr, limits: Limits, region: &mut Regi
         if have == 0 {
             return Stop::NoFetch(at);
         }
-        let mut d = Decoder::with_ip(64, &buf[..have], at.0, OPTIONS);
+        let mut reader = Reader::new(&buf[..have], at);
         loop {
             if region.insns.len() >= limits.insns || joins && source.is_translated(at) || !alone && at != start && region.insn_at(at).is_some() {
                 return Stop::At(at);
             }
-            let raw = d.decode();
-            let left = have - (at.0 - window.0) as usize;
-            // With 15 bytes at hand "no more bytes" means a too long instruction, which is #UD.
-            if d.last_error() == DecoderError::NoMoreBytes && left < 15 {
+            let n = region.insns.len();
+            region.insns.push(Insn::empty());
+            let insn = &mut region.insns[n];
+            if !reader.decode(at, insn) {
+                region.insns.pop();
                 if at == window {
                     return Stop::NoFetch(at.plus(have as u64));
                 }
                 break;
             }
-            let insn = Insn::new(raw);
             at = insn.next();
-            region.insns.push(insn);
+            region.unusual |= reader.iced.is_some();
             let flow = insn.flow();
             joins = flow != Flow::Next;
-            if !matches!(flow, Flow::Next | Flow::Conditional(_) | Flow::Call(_) | Flow::CallIndirect | Flow::Syscall) {
+            if !joins {
+                if limits.short && insn.may_store() {
+                    return Stop::At(at);
+                }
+                continue;
+            }
+            region.turns.push(n as u32);
+            if !matches!(flow, Flow::Conditional(_) | Flow::Call(_) | Flow::CallIndirect | Flow::Syscall) {
                 return Stop::Flow;
             }
-            if limits.short && (joins || insn.may_store()) {
+            if limits.short {
                 return Stop::At(at);
             }
         }
@@ -179,101 +262,98 @@ fn sweep(source: &dyn CodeSource, start: Addr, limits: Limits, region: &mut Regi
 
 /// Builds the region that starts at `entry`.
 pub fn decode_region(source: &dyn CodeSource, entry: Addr, limits: Limits) -> Region {
-    let mut region = Region { insns: Vec::with_capacity(limits.insns), blocks: Vec::with_capacity(32), ..Region::default() };
-    let mut pending = vec![entry];
-    let mut ends: Vec<(usize, Stop)> = Vec::new();
-    while let Some(start) = pending.pop() {
-        if region.insn_at(start).is_some() || region.segments.len() >= limits.segments || (region.insns.len() >= limits.insns && !region.insns.is_empty()) {
-            continue;
-        }
-        let first = region.insns.len();
-        // The segment under way must be findable: a sweep that meets itself would decode for ever otherwise only by wrapping round.
-        let stop = sweep(source, start, limits, &mut region);
-        let end = region.insns.len();
-        region.segments.push((first, end));
-        if end > first {
-            let (a, b) = (region.insns[first].addr(), region.insns[end - 1].next());
-            region.sources.push((a, b.0.wrapping_sub(a.0)));
-        } else {
-            region.sources.push((start, 1));
-        }
-        ends.push((start.0 as usize, stop));
-        // Loop heads: backward targets of conditional branches and jumps of this piece that are not yet here.
-        for i in &region.insns[first..end] {
-            if let Flow::Conditional(to) | Flow::Jump(to) = i.flow()
-                && to <= i.addr()
-                && to.0 + 4096 > i.addr().0
-                && region.insn_at(to).is_none()
-            {
-                pending.push(to);
+    let mut region = Region { insns: Vec::with_capacity(limits.insns), turns: Vec::with_capacity(32), sources: Vec::with_capacity(8), ..Region::default() };
+    let mut pending = Vec::new();
+    let mut next = Some(entry);
+    while let Some(start) = next {
+        let full = region.segments.len() >= limits.segments || region.insns.len() >= limits.insns && !region.insns.is_empty();
+        if !full && region.insn_at(start).is_none() {
+            let (first, turns) = (region.insns.len(), region.turns.len());
+            let stop = sweep(source, start, limits, &mut region);
+            let end = region.insns.len();
+            let last = region.insns[first..].last().map_or(start, |i| i.addr());
+            region.segments.push(Segment { from: start, last, insns: (first, end), blocks: (0, 0), stop });
+            let len = if end > first { region.insns[end - 1].next().0.wrapping_sub(start.0) } else { 1 };
+            region.sources.push((start, len));
+            // Loop heads: backward targets of conditional branches and jumps of this piece that are not yet here.
+            for &i in &region.turns[turns..] {
+                let i = &region.insns[i as usize];
+                if let Flow::Conditional(to) | Flow::Jump(to) = i.flow()
+                    && to <= i.addr()
+                    && to.0 + 4096 > i.addr().0
+                    && region.insn_at(to).is_none()
+                {
+                    pending.push(to);
+                }
             }
         }
+        next = pending.pop();
     }
-    split_blocks(&mut region, &ends);
+    split_blocks(&mut region);
     region
 }
 
-fn split_blocks(region: &mut Region, ends: &[(usize, Stop)]) {
+/// A block begins here; a branch goes back to here.
+const HEAD: u8 = 1;
+const LOOPED: u8 = 2;
+
+/// What begins at each instruction.
+fn marks(region: &Region) -> Vec<u8> {
     let n = region.insns.len();
-    let mut head = vec![false; n];
-    let mut looped = vec![false; n];
-    for &(first, end) in &region.segments {
+    let mut marks = vec![0; n];
+    let back = |looped: bool| HEAD | if looped { LOOPED } else { 0 };
+    for &i in &region.turns {
+        let (i, insn) = (i as usize, &region.insns[i as usize]);
+        if let Flow::Conditional(to) | Flow::Jump(to) = insn.flow()
+            && let Some(t) = region.insn_at(to)
+        {
+            marks[t] |= back(to <= insn.addr());
+        }
+        if i + 1 < n && region.insns[i + 1].addr() == insn.next() {
+            marks[i + 1] |= HEAD;
+        }
+    }
+    for s in &region.segments {
+        let (first, end) = s.insns;
         if first < end {
-            head[first] = true;
+            marks[first] |= HEAD;
         }
-    }
-    for i in 0..n {
-        let insn = &region.insns[i];
-        let flow = insn.flow();
-        if let Flow::Conditional(to) | Flow::Jump(to) = flow
-            && let Some(t) = region.insn_at(to)
-        {
-            head[t] = true;
-            looped[t] |= to <= insn.addr();
-        }
-        if flow != Flow::Next && i + 1 < n && region.insns[i + 1].addr() == insn.next() {
-            head[i + 1] = true;
-        }
-    }
-    for (s, &(first, end)) in region.segments.iter().enumerate() {
         // A piece that runs into another one makes a head there.
-        if let Stop::At(to) = ends[s].1
+        if let Stop::At(to) = s.stop
             && let Some(t) = region.insn_at(to)
         {
-            head[t] = true;
-            if first < end {
-                looped[t] |= to <= region.insns[end - 1].addr();
-            }
+            marks[t] |= back(first < end && to <= s.last);
         }
     }
-    for (s, &(first, end)) in region.segments.iter().enumerate() {
-        let stop = &ends[s].1;
+    marks
+}
+
+fn split_blocks(region: &mut Region) {
+    let marks = marks(region);
+    region.blocks.reserve_exact(marks.iter().filter(|m| **m != 0).count() + 1);
+    for s in &mut region.segments {
+        let (first, end) = s.insns;
+        s.blocks.0 = region.blocks.len();
         if first == end {
-            let addr = Addr(ends[s].0 as u64);
-            let end = match stop {
-                Stop::NoFetch(a) | Stop::At(a) => End::NoFetch(*a),
-                Stop::Flow => End::Fall(addr),
+            let end = match s.stop {
+                Stop::NoFetch(a) | Stop::At(a) => End::NoFetch(a),
+                Stop::Flow => End::Fall(s.from),
             };
-            region.blocks.push(Block { first, count: 0, addr, end, loop_head: false, live_in: STATUS });
-            continue;
+            region.blocks.push(Block { first, count: 0, addr: s.from, end, loop_head: false, live_in: STATUS });
         }
         let mut at = first;
         while at < end {
-            let mut last = at;
-            while last + 1 < end && !head[last + 1] {
-                last += 1;
-            }
-            let insn = &region.insns[last];
-            let end_kind = match insn.flow() {
-                Flow::Next if last + 1 == end => match stop {
-                    Stop::NoFetch(a) => End::NoFetch(*a),
-                    _ => End::Fall(insn.next()),
-                },
-                Flow::Next => End::Fall(insn.next()),
-                flow => End::Flow(flow),
+            let next = (at + 1..end).find(|&i| marks[i] & HEAD != 0).unwrap_or(end);
+            let insn = &region.insns[next - 1];
+            let end_kind = match (insn.flow(), s.stop) {
+                (Flow::Next, Stop::NoFetch(a)) if next == end => End::NoFetch(a),
+                (Flow::Next, _) => End::Fall(insn.next()),
+                (flow, _) => End::Flow(flow),
             };
-            region.blocks.push(Block { first: at, count: last + 1 - at, addr: region.insns[at].addr(), end: end_kind, loop_head: looped[at], live_in: STATUS });
-            at = last + 1;
+            let loop_head = marks[at] & LOOPED != 0;
+            region.blocks.push(Block { first: at, count: next - at, addr: region.insns[at].addr(), end: end_kind, loop_head, live_in: STATUS });
+            at = next;
         }
+        s.blocks.1 = region.blocks.len();
     }
 }

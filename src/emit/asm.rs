@@ -1,10 +1,11 @@
 //! Integer instructions.
 
+use super::code::{Buffers, Code};
 use super::features::Features;
 use super::imm::{is_add_imm, is_logical_imm};
 use super::regs::*;
 use dynasm::dynasm;
-use dynasmrt::{DynasmApi, SimpleAssembler};
+use dynasmrt::DynasmApi;
 
 /// Operand size of an integer instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -86,7 +87,7 @@ impl Cond {
 
 /// The assembler: appends instructions to a buffer of its own.
 pub struct Asm {
-    pub(super) ops: SimpleAssembler,
+    pub(super) ops: Code,
     /// What may be emitted.
     pub features: Features,
     pub(super) labels: Vec<u32>,
@@ -182,15 +183,26 @@ select! {
 impl Asm {
     /// An empty assembler.
     pub fn new(features: Features) -> Asm {
-        Asm { ops: SimpleAssembler::new(), features, labels: Vec::with_capacity(64), fixups: Vec::with_capacity(64), literals: Vec::with_capacity(16) }
+        Asm::reusing(features, Buffers::default())
+    }
+
+    /// An empty assembler that uses the room of an earlier one.
+    pub fn reusing(features: Features, mut room: Buffers) -> Asm {
+        room.code.clear();
+        room.labels.clear();
+        room.fixups.clear();
+        room.literals.clear();
+        Asm { ops: Code(room.code), features, labels: room.labels, fixups: room.fixups, literals: room.literals }
     }
 
     /// Bytes emitted so far.
+    #[inline]
     pub fn offset(&self) -> u32 {
         self.ops.offset().0 as u32
     }
 
     /// Appends a raw instruction word.
+    #[inline]
     pub fn word(&mut self, w: u32) {
         self.ops.push_u32(w);
     }
@@ -227,6 +239,10 @@ impl Asm {
     /// `d = n op value` in one instruction where the value fits, else through scratch. For Add and Sub, n and d must not be register 31.
     pub fn alu_imm(&mut self, op: Alu, size: Size, d: X, n: X, value: u64) {
         let value = if size == Size::W { value & 0xffff_ffff } else { value };
+        // Most constants are small.
+        if value.wrapping_sub(1) < 0xfff && matches!(op, Alu::Add | Alu::Sub | Alu::Adds | Alu::Subs) {
+            return self.add_sub_imm(op, size, d, n, value as u32);
+        }
         let negated = if size == Size::W { (value as u32).wrapping_neg() as u64 } else { value.wrapping_neg() };
         match op {
             Alu::Add | Alu::Sub if value == 0 && d == n && size == Size::X => {}
@@ -245,6 +261,7 @@ impl Asm {
         }
     }
 
+    #[inline]
     fn add_sub_imm(&mut self, op: Alu, size: Size, d: X, n: X, value: u32) {
         let base = match op {
             Alu::Add => 0x1100_0000u32,

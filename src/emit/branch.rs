@@ -1,6 +1,7 @@
 //! Labels, branches and the literal pool, resolved by `finish`.
 
 use super::asm::{Asm, Cond, Size, op};
+use super::code::Buffers;
 use super::regs::*;
 use dynasm::dynasm;
 use dynasmrt::DynasmApi;
@@ -54,12 +55,18 @@ pub struct Finished {
     pub relocations: Vec<u32>,
     /// Where each label came to lie, by its number.
     labels: Vec<u32>,
+    fixups: Vec<Fixup>,
+    literals: Vec<Literal>,
 }
 
 impl Finished {
     /// Offset of a bound label in bytes.
     pub fn offset_of(&self, label: Label) -> u32 {
         self.labels[label.0 as usize]
+    }
+    /// The bytes, and the room for a later [`Asm`], which [takes them back](Buffers::take_back) when they have been copied.
+    pub fn into_parts(self) -> (Vec<u8>, Buffers) {
+        (self.bytes, Buffers { code: Vec::new(), labels: self.labels, fixups: self.fixups, literals: self.literals })
     }
 }
 
@@ -182,11 +189,12 @@ impl Asm {
 
     /// Places the literal pool, resolves every branch, and returns the code.
     pub fn finish(mut self) -> Finished {
-        let mut relocations = Vec::new();
+        let mut relocations = Vec::with_capacity(self.literals.len());
         if !self.literals.is_empty() && self.offset() & 7 != 0 {
             self.nop();
         }
-        for l in std::mem::take(&mut self.literals) {
+        let literals = std::mem::take(&mut self.literals);
+        for l in &literals {
             self.bind(l.label);
             if l.kind == Kind::Guest {
                 relocations.push(self.offset());
@@ -195,7 +203,7 @@ impl Asm {
                 self.word((l.value >> (32 * i)) as u32);
             }
         }
-        let mut bytes = self.ops.finalize();
+        let mut bytes = self.ops.0;
         for f in &self.fixups {
             let to = self.labels[f.label.0 as usize];
             assert_ne!(to, UNBOUND, "branch to an unbound label");
@@ -203,6 +211,6 @@ impl Asm {
             let word = u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
             bytes[at..at + 4].copy_from_slice(&insert(word, f.field, to as i32 - f.at as i32).to_le_bytes());
         }
-        Finished { bytes, relocations, labels: self.labels }
+        Finished { bytes, relocations, labels: self.labels, fixups: self.fixups, literals }
     }
 }

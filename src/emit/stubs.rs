@@ -35,10 +35,12 @@ pub enum Stub {
     NanS4,
     /// The same for two doubles.
     NanD2,
+    /// From a group in which a NaN was seen; LINK names the exit.
+    Nan,
 }
 
 /// How many there are.
-pub const COUNT: usize = Stub::NanD2 as usize + 1;
+pub const COUNT: usize = Stub::Nan as usize + 1;
 const _: () = assert!(COUNT <= crate::guest::state::STUB_COUNT);
 
 /// Why translated code left, in `CpuState::exit_kind`.
@@ -59,6 +61,8 @@ pub mod kind {
     pub const FAULT: u32 = 6;
     /// The poll page was hit; host pc in `exit_arg`.
     pub const POLL: u32 = 7;
+    /// A group in which a NaN was seen.
+    pub const NAN: u32 = 8;
 }
 
 /// Assembled stubs and where each begins.
@@ -77,8 +81,11 @@ const fn field(offset: usize) -> Mem {
 
 /// Bits of the index of the inline table and of the one behind it: entries of 16 bytes (guest, host).
 pub const LOOKUP_BITS: u32 = 12;
-/// Lowest bit of a guest address that the inline table's index is made of: functions begin at multiples of 16, handlers of an interpreter lie closer.
-pub const LOOKUP_SHIFT: u32 = 2;
+/// The inline table's index is a guest address' low bits, xor those from here on: functions begin at multiples of 16, handlers of an interpreter lie
+/// closer, and functions of different pages or libraries may lie at the same place of them.
+pub const LOOKUP_FOLD: u32 = 12;
+/// What both tables' start is a multiple of: the place in the inline one is inserted into its address.
+pub const TABLE_ALIGNMENT: u64 = 16 << LOOKUP_BITS;
 /// Bytes from the inline table to the second one, which the stubs ask where the first has another target in its place.
 pub const SECOND_TABLE: u64 = 16 << LOOKUP_BITS;
 
@@ -87,10 +94,10 @@ pub fn places(guest: u64) -> [u64; 2] {
     let mask = (1 << LOOKUP_BITS) - 1;
     let folded = guest ^ guest >> SECOND_FOLDS[0];
     let folded = folded ^ folded >> SECOND_FOLDS[1];
-    [16 * (guest >> LOOKUP_SHIFT & mask), SECOND_TABLE + 16 * (folded & mask)]
+    [16 * ((guest ^ guest >> LOOKUP_FOLD) & mask), SECOND_TABLE + 16 * (folded & mask)]
 }
 
-/// The second table's index takes in all address bits: two targets that share a place in one table have different ones in the other.
+/// The second table's index takes in more address bits, and in another way: two targets that share a place in one table have different ones in the other.
 const SECOND_FOLDS: [u32; 2] = [7, 12];
 
 fn save_guest(a: &mut Asm) {
@@ -167,17 +174,22 @@ fn choose_nan(a: &mut Asm, fp: Fp) {
     a.ret(LINK);
 }
 
+/// The host address in T3 of the target in `guest` by the inline table, or to `miss` with its place there in T1. Flags stay. Uses T2.
+pub fn look_up_inline(a: &mut Asm, guest: X, miss: super::Label) {
+    a.load(Width::X, T[1], field(offset_of!(CpuState, lookup)), Order::Plain);
+    a.alu_shift(super::Alu::Eor, Size::X, T[2], guest, guest, super::Shift::Lsr, LOOKUP_FOLD);
+    a.bfi(Size::X, T[1], T[2], 4, LOOKUP_BITS);
+    a.ldp(T[2], T[3], T[1], 0);
+    a.alu(super::Alu::Sub, Size::X, T[2], T[2], guest);
+    a.cbnz(Size::X, T[2], miss);
+}
+
 /// A return that the shadow stack did not predict (a longjmp, a switched stack): the target in T0 by the inline table, and if it is not there by
 /// the second one. Falls through where neither has it.
 fn look_up_return(a: &mut Asm) {
     let (miss, found, full) = (a.label(), a.label(), a.label());
     let missed = a.label();
-    a.load(Width::X, T[1], field(offset_of!(CpuState, lookup)), Order::Plain);
-    a.ubfx(Size::X, T[2], T[0], LOOKUP_SHIFT, LOOKUP_BITS);
-    a.alu_shift(super::Alu::Add, Size::X, T[1], T[1], T[2], super::Shift::Lsl, 4);
-    a.ldp(T[2], T[3], T[1], 0);
-    a.alu(super::Alu::Sub, Size::X, T[2], T[2], T[0]);
-    a.cbnz(Size::X, T[2], miss);
+    look_up_inline(a, T[0], miss);
     a.bind(found);
     // An empty shadow stack stays empty.
     a.load(Width::X, T[4], field(offset_of!(CpuState, shadow_top)), Order::Plain);
@@ -277,7 +289,14 @@ pub fn assemble(features: super::Features) -> Stubs {
         a.store(Width::X, LINK, field(offset_of!(CpuState, exit_arg)), Order::Plain);
         a.b(leave);
     }
+    offsets[Stub::Nan as usize] = a.offset();
+    a.mov_imm(S0, kind::NAN as u64);
+    a.store(Width::W, S0, field(offset_of!(CpuState, exit_kind)), Order::Plain);
+    a.store(Width::X, LINK, field(offset_of!(CpuState, exit_arg)), Order::Plain);
     offsets[Stub::Fault as usize] = a.offset();
+    a.alu_imm(super::Alu::Add, Size::X, S0, STATE, offset_of!(CpuState, kept_low) as u64);
+    a.stp_q(V(4), V(5), S0, 0);
+    a.stp_q(V(6), V(7), S0, 32);
     a.alu_imm(super::Alu::Add, Size::X, S0, STATE, offset_of!(CpuState, held) as u64);
     for n in (0..8).step_by(2) {
         a.stp_q(V(8 + n), V(9 + n), S0, 16 * n as i32);
@@ -313,11 +332,21 @@ mod tests {
 
     #[test]
     fn what_collides_in_one_table_does_not_in_the_other() {
-        let base = 0x7fff_f7a0_1230;
-        for k in 1..64u64 {
-            let other = base + (k << (LOOKUP_BITS + LOOKUP_SHIFT));
-            assert_eq!(places(base)[0], places(other)[0]);
-            assert_ne!(places(base)[1], places(other)[1], "{k}");
+        // By differences, because both indices are linear: those that the first does not see, of 36 bits.
+        let unseen = |d: u64| places(d)[0] == places(0)[0];
+        for high in 1..1u64 << 12 {
+            let d = high << 12 | high;
+            assert!(unseen(d));
+            assert_ne!(places(d)[1], places(0)[1], "{d:#x}");
+        }
+        for d in (24..31).map(|bit| 1 << bit) {
+            assert!(unseen(d));
+            assert_ne!(places(d)[1], places(0)[1], "{d:#x}");
+        }
+        // Functions at the same place of their pages.
+        for step in [1 << 12, 1 << 14, 1 << 16] {
+            let of: std::collections::BTreeSet<_> = (0..16).map(|k| places(0x7fff_f7a0_1230 + step * k)[0]).collect();
+            assert_eq!(of.len(), 16);
         }
         // Neighbours: functions, and handlers of an interpreter.
         let of = |step: u64, table: usize| (0..256).map(|k| places(0x55_5555_4000 + step * k)[table]).collect::<std::collections::BTreeSet<_>>().len();

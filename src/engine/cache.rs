@@ -2,15 +2,15 @@
 
 use super::asleep::{Asleep, Sleeper};
 use super::heat::Heat;
-use crate::decode::{Flags, Region};
+use super::regions::Regions;
+use crate::decode::{Ahead, Flags, Region};
 use crate::emit::patch_branch;
 use crate::guest::{Addr, addr::PAGE_SIZE};
 use crate::host::arena::Arena;
 use crate::host::protection;
 use crate::optimize::Opt;
-use crate::translate::{Carry, Emitted, ExitKind, ExitSite, Held, Options, Origin};
+use crate::translate::{Carry, Emitted, Entry, ExitKind, ExitSite, Held, Mark, Options, Origin, Room, Step, translate_in};
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Where translated code for a guest address can be entered.
@@ -27,16 +27,28 @@ pub(super) struct Target {
 }
 
 pub(super) struct Placed {
-    len: u64,
-    /// Entry points: guest address, offset in the code, flags that are read. The first is the region's own.
-    entries: Vec<(Addr, u32, Flags)>,
+    /// Bytes of its code.
+    pub len: u64,
+    /// Entry points. The first is the region's own.
+    entries: Vec<Entry>,
     /// Guest bytes that it was made from.
     pub sources: Vec<(Addr, u64)>,
     origins: Vec<Origin>,
     exits: Vec<ExitSite>,
     held: Held,
+    steps: Vec<Step>,
+    marks: Vec<Mark>,
     /// Words elsewhere that were patched to branch here.
     incoming: Vec<Patched>,
+}
+
+impl Placed {
+    /// What is kept of a translation, and its code, which has been copied.
+    fn new(sources: Vec<(Addr, u64)>, e: Emitted) -> (Placed, Vec<u8>) {
+        let len = e.code.len() as u64;
+        let placed = Placed { len, entries: e.entries, sources, origins: e.origins, exits: e.exits, held: e.held, steps: e.steps, marks: e.marks, incoming: Vec::new() };
+        (placed, e.code)
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -44,6 +56,16 @@ struct Patched {
     at: u64,
     /// The word as translated: what it becomes again.
     original: u32,
+}
+
+/// How the guest may write a page.
+pub(super) struct Ways {
+    /// At its own address.
+    pub writable: bool,
+    /// Its memory may be mapped elsewhere too, now or later.
+    pub shared: bool,
+    /// Other pages that show it and that the guest may write.
+    pub views: Vec<Addr>,
 }
 
 /// Where an exit led and what is known of the place.
@@ -74,13 +96,18 @@ pub(super) struct Cache {
     arena: Arena,
     options: Options,
     targets: FxHashMap<u64, Target>,
-    regions: BTreeMap<u64, Placed>,
+    regions: Regions,
     by_page: FxHashMap<u64, FxHashSet<u64>>,
     /// Counts what took translations away: while it stays the same, everything that was found is still there.
     generation: u64,
     /// Guest pages that we made read-only because code was translated from them, or from the pages listed here: other views of the same memory.
     protected: FxHashMap<u64, Vec<u64>>,
+    /// Guest pages of shared memory that code was translated from.
+    shared: FxHashSet<u64>,
+    /// What was looked at behind exits, until anything is taken away: it belongs to the sources of regions that are in use.
+    ahead: FxHashMap<u64, Ahead>,
     asleep: Asleep,
+    room: Room,
     /// Pages that are not protected although there is code on them.
     pub heat: Heat,
 }
@@ -92,11 +119,14 @@ impl Cache {
             options,
             // A small program has about that many entries: the table does not grow while it starts.
             targets: FxHashMap::with_capacity_and_hasher(3000, Default::default()),
-            regions: BTreeMap::new(),
+            regions: Regions::default(),
             by_page: FxHashMap::default(),
             generation: 0,
             protected: FxHashMap::default(),
+            shared: FxHashSet::default(),
+            ahead: FxHashMap::with_capacity_and_hasher(1500, Default::default()),
             asleep: Asleep::default(),
+            room: Room::default(),
             heat: Heat::default(),
         }
     }
@@ -112,16 +142,29 @@ impl Cache {
         &mut self.options
     }
 
+    /// What a look ahead at `guest` found.
+    pub fn ahead(&self, guest: Addr) -> Option<Ahead> {
+        self.ahead.get(&guest.0).copied()
+    }
+
     pub fn lookup(&self, guest: Addr) -> Option<Target> {
         self.targets.get(&guest.0).copied()
     }
 
-    /// Write-protects what the guest may write of the pages of `sources`; false if one was not protected yet, so that their bytes must be read
-    /// again. `ways`: the pages by which the guest may write a page.
-    pub fn protect(&mut self, sources: &[(Addr, u64)], ways: impl Fn(Addr) -> Vec<Addr>) -> bool {
+    /// Write-protects what the guest may write of `pages`; false if one was not protected yet, so that its bytes must be read again. `ways` says how the
+    /// guest may write a page.
+    pub fn protect(&mut self, pages: &[Addr], ways: impl Fn(Addr) -> Option<Ways>) -> bool {
         let mut all = true;
-        for page in pages_of(sources) {
-            for way in ways(page) {
+        for &page in pages {
+            // Code of it is in use, and nothing but other views can have changed since that was protected.
+            if self.by_page.get(&page.0).is_some_and(|regions| !regions.is_empty()) && !self.shared.contains(&page.0) {
+                continue;
+            }
+            let Some(ways) = ways(page) else { continue };
+            if ways.shared {
+                self.shared.insert(page.0);
+            }
+            for way in ways.views.into_iter().chain(ways.writable.then_some(page)) {
                 let known = self.protected.contains_key(&way.0);
                 if !known && !protection::read_only(way) {
                     continue;
@@ -136,41 +179,50 @@ impl Cache {
         all
     }
 
-    /// Places a translation; `None` if the arena is full. Its sources are [protected](Cache::protect) since before they were read.
-    pub fn insert(&mut self, region: &Region, emitted: Emitted) -> Option<Target> {
+    /// Translates a region with the options of now.
+    pub fn translate(&mut self, region: &Region) -> Emitted {
+        translate_in(region, &self.options, &mut self.room)
+    }
+
+    /// Copies code to its place; `None` if the arena is full.
+    fn place(&mut self, emitted: Emitted, sources: Vec<(Addr, u64)>) -> Option<(u64, Placed)> {
         let host = self.arena.place(&emitted.code)?;
-        let entries = emitted.entries.iter().map(|e| (e.guest, e.host, e.live_in)).collect();
-        let sources = region.sources.clone();
-        let len = emitted.code.len() as u64;
-        Some(self.enlist(host, Placed { len, entries, sources, origins: emitted.origins, exits: emitted.exits, held: emitted.held, incoming: Vec::new() }))
+        let (placed, code) = Placed::new(sources, emitted);
+        self.room.take_back(code);
+        Some((host, placed))
+    }
+
+    /// Places a translation; `None` if the arena is full. `pages`, those of its sources, are [protected](Cache::protect) since before they were read.
+    pub fn insert(&mut self, region: Region, emitted: Emitted, pages: &[Addr]) -> Option<Target> {
+        let (host, placed) = self.place(emitted, region.sources)?;
+        self.ahead.extend(region.ahead.iter().map(|(at, ahead)| (at.0, *ahead)));
+        Some(self.enlist(host, placed, pages))
     }
 
     /// Makes a region findable.
-    fn enlist(&mut self, host: u64, placed: Placed) -> Target {
-        for page in pages_of(&placed.sources) {
+    fn enlist(&mut self, host: u64, placed: Placed, pages: &[Addr]) -> Target {
+        for page in pages {
             self.by_page.entry(page.0).or_default().insert(host);
         }
-        let target = |(_, offset, live_in): (Addr, u32, Flags)| Target { host: host + offset as u64, live_in, lasting: true, region: host };
+        let target = |e: &Entry| Target { host: host + e.host as u64, live_in: e.live_in, lasting: true, region: host };
         for e in &placed.entries {
             // The first translation of an address stays: others may be linked to it.
-            self.targets.entry(e.0.0).or_insert(target(*e));
+            self.targets.entry(e.guest.0).or_insert(target(e));
         }
         let first = placed.entries[0];
         // The region's own entry was asked for because there was none.
-        self.targets.insert(first.0.0, target(first));
+        self.targets.insert(first.guest.0, target(&first));
         self.regions.insert(host, placed);
-        target(first)
+        target(&first)
     }
 
     /// Places a translation that nothing finds.
     pub fn insert_once(&mut self, region: &Region, emitted: Emitted) -> Option<Target> {
-        let host = self.arena.place(&emitted.code)?;
-        let first = &emitted.entries[0];
-        let target = Target { host: host + first.host as u64, live_in: first.live_in, lasting: false, region: host };
-        let len = emitted.code.len() as u64;
-        let placed = Placed { len, entries: Vec::new(), sources: region.sources.clone(), origins: emitted.origins, exits: emitted.exits, held: emitted.held, incoming: Vec::new() };
+        let (host, mut placed) = self.place(emitted, region.sources.clone())?;
+        let first = placed.entries[0];
+        placed.entries = Vec::new();
         self.regions.insert(host, placed);
-        Some(target)
+        Some(Target { host: host + first.host as u64, live_in: first.live_in, lasting: false, region: host })
     }
 
     /// A translation of `guest` that sleeps, if there is one: it is the caller's.
@@ -179,12 +231,12 @@ impl Cache {
     }
 
     /// Puts a sleeping translation back into use. Its sources are [protected](Cache::protect), and since then found to be what they were.
-    pub fn wake(&mut self, sleeper: Sleeper) -> Target {
-        self.enlist(sleeper.host, sleeper.placed)
+    pub fn wake(&mut self, sleeper: Sleeper, pages: &[Addr]) -> Target {
+        self.enlist(sleeper.host, sleeper.placed, pages)
     }
 
     fn region_of(&self, host: u64) -> Option<(u64, &Placed)> {
-        self.regions.range(..=host).next_back().filter(|(start, p)| host < *start + p.len).map(|(s, p)| (*s, p))
+        self.regions.holding(host)
     }
 
     /// The exit that the return address `link` names.
@@ -192,7 +244,8 @@ impl Cache {
         // The call of the stub may be the region's last word: look with the address of the call itself.
         let (start, placed) = self.region_of(link - 4)?;
         let offset = (link - start) as u32;
-        let site = *placed.exits.iter().find(|e| e.host == offset)?;
+        // They are in the order of the code.
+        let site = placed.exits[placed.exits.binary_search_by_key(&offset, |e| e.host).ok()?];
         let patch = match site.kind {
             ExitKind::Direct { patch, .. } => Some(start + patch as u64),
             _ => None,
@@ -206,6 +259,14 @@ impl Cache {
         let offset = (pc - start) as u32;
         let i = placed.origins.partition_point(|o| o.host <= offset);
         placed.origins.get(i.checked_sub(1)?).map(|o| (o.guest, o.carry, placed.held))
+    }
+
+    /// What makes the state exact where host code at `pc` stopped; none where it is.
+    pub fn repair(&self, pc: u64) -> Vec<Step> {
+        let Some((start, placed)) = self.region_of(pc) else { return Vec::new() };
+        let i = placed.marks.partition_point(|m| m.host <= (pc - start) as u32);
+        let Some(mark) = i.checked_sub(1).map(|i| placed.marks[i]) else { return Vec::new() };
+        placed.steps[mark.steps.0 as usize..mark.steps.1 as usize].to_vec()
     }
 
     /// Makes an exit branch straight to its target.
@@ -225,7 +286,7 @@ impl Cache {
             NOP
         };
         self.arena.patch(at, if call { word | BL } else { word });
-        if let Some(region) = self.regions.get_mut(&target.region) {
+        if let Some(region) = self.regions.get_mut(target.region) {
             region.incoming.push(Patched { at, original });
         }
     }
@@ -256,6 +317,7 @@ impl Cache {
     /// its pages. No thread is in translated code.
     pub fn invalidate(&mut self, start: Addr, len: u64, fate: Fate) {
         self.generation += 1;
+        self.ahead.clear();
         let range = range_of(start, len);
         let mut pages = keys_in(&self.by_page, &range);
         let lifted = keys_in(&self.protected, &range);
@@ -273,10 +335,10 @@ impl Cache {
     }
 
     fn remove(&mut self, host: u64, fate: Fate) {
-        let Some(mut placed) = self.regions.remove(&host) else { return };
-        for (guest, ..) in &placed.entries {
-            if self.targets.get(&guest.0).is_some_and(|t| t.region == host) {
-                self.targets.remove(&guest.0);
+        let Some(mut placed) = self.regions.remove(host) else { return };
+        for e in &placed.entries {
+            if self.targets.get(&e.guest.0).is_some_and(|t| t.region == host) {
+                self.targets.remove(&e.guest.0);
             }
         }
         for p in placed.incoming.drain(..) {
@@ -289,7 +351,7 @@ impl Cache {
             }
         }
         if fate == Fate::Sleep {
-            let first = placed.entries[0].0;
+            let first = placed.entries[0].guest;
             self.asleep.put(first, host, placed, |at, buf| super::read_pages(at, buf, |_| true));
         }
     }
@@ -297,9 +359,11 @@ impl Cache {
     /// Forgets everything. No thread is in translated code.
     pub fn flush(&mut self) {
         self.generation += 1;
+        self.ahead.clear();
         self.targets.clear();
         self.regions.clear();
         self.by_page.clear();
+        self.shared.clear();
         self.asleep.clear();
         self.heat.flush();
         for (page, _) in self.protected.drain() {

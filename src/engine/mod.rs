@@ -8,13 +8,14 @@ mod asleep;
 mod cache;
 mod exit;
 mod heat;
+mod regions;
 mod run;
 mod stop;
 
 pub use exit::{Exception, Exit};
 pub use run::{Interrupter, Thread};
 
-use crate::decode::CodeSource;
+use crate::decode::{Ahead, CodeSource};
 use crate::emit::{Features, stubs};
 use crate::guest::{Addr, addr::PAGE_SIZE};
 use crate::host::arena::Arena;
@@ -23,6 +24,7 @@ use crate::optimize::Opt;
 use crate::translate;
 use cache::{Cache, Fate};
 use std::cell::Cell;
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use stop::Stop;
 
@@ -41,8 +43,12 @@ pub struct PageInfo {
 
 /// The guest's address space, as far as the engine needs it.
 pub trait Pages: Sync {
+    /// The pages around `addr` that are like the page that holds it, and what they are; `None` where nothing is mapped.
+    fn area(&self, addr: Addr) -> Option<(Range<u64>, PageInfo)>;
     /// The page that holds `addr`; `None` where nothing is mapped.
-    fn page(&self, addr: Addr) -> Option<PageInfo>;
+    fn page(&self, addr: Addr) -> Option<PageInfo> {
+        self.area(addr).map(|(_, info)| info)
+    }
     /// Other pages that show the same memory as the page of `addr` and that the guest may write.
     fn aliases(&self, addr: Addr) -> Vec<Addr>;
 }
@@ -220,22 +226,26 @@ fn read_pages(at: Addr, buf: &mut [u8], wanted: impl Fn(Addr) -> bool) -> usize 
 struct GuestCode<'a> {
     pages: &'a dyn Pages,
     cache: &'a Cache,
-    /// The page that was last found executable: most questions are about the same one.
-    executable: Cell<Option<Addr>>,
+    /// Look-aheads may be the remembered ones: what is translated from this source is protected before it counts.
+    recalls: bool,
+    /// The area that was last found executable: most questions are about the same one.
+    executable: Cell<(u64, u64)>,
 }
 
 impl<'a> GuestCode<'a> {
     fn new(pages: &'a dyn Pages, cache: &'a Cache) -> Self {
-        GuestCode { pages, cache, executable: Cell::new(None) }
+        GuestCode { pages, cache, recalls: false, executable: Cell::new((0, 0)) }
+    }
+    fn recalling(pages: &'a dyn Pages, cache: &'a Cache) -> Self {
+        GuestCode { recalls: true, ..GuestCode::new(pages, cache) }
     }
     fn is_executable(&self, pc: Addr) -> bool {
-        let page = Some(pc.page());
-        if self.executable.get() != page {
-            if !self.pages.page(pc).is_some_and(|p| p.executable) {
-                return false;
-            }
-            self.executable.set(page);
+        let (start, end) = self.executable.get();
+        if start <= pc.0 && pc.0 < end {
+            return true;
         }
+        let Some((area, _)) = self.pages.area(pc).filter(|(_, info)| info.executable) else { return false };
+        self.executable.set((area.start, area.end));
         true
     }
 }
@@ -246,5 +256,8 @@ impl CodeSource for GuestCode<'_> {
     }
     fn is_translated(&self, at: Addr) -> bool {
         self.cache.lookup(at).is_some()
+    }
+    fn ahead(&self, at: Addr) -> Option<Ahead> {
+        if self.recalls { self.cache.ahead(at) } else { None }
     }
 }

@@ -1,17 +1,17 @@
 //! A guest thread: the loop around translated code.
 
 use super::asleep::digest;
-use super::cache::{Cache, Fate, Left, Target, pages_of};
+use super::cache::{Cache, Fate, Left, Target, Ways, pages_of};
 use super::stop::Seat;
 use super::{Engine, Exception, Exit, GuestCode};
-use crate::decode::{CodeSource, Limits, decode_region};
+use crate::decode::{CodeSource, End, Limits, Region, decode_region};
 use crate::emit::stubs::kind;
 use crate::guest::state::nzcv;
 use crate::guest::{Addr, CpuState, Gpr};
 use crate::host::sys::Errno;
 use crate::host::thread::{Brake, ThreadBlock};
 use crate::optimize;
-use crate::translate::{self, Carry, ExitKind, Held, exception};
+use crate::translate::{self, Carry, ExitKind, Held, Step, exception};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -192,6 +192,11 @@ impl Thread {
             }
             None => cache.origin(at).expect("host code belongs to a region"),
         };
+        let steps = match exit {
+            kind::FAULT => cache.repair(at),
+            kind::NAN => cache.repair(at - 4),
+            _ => Vec::new(),
+        };
         drop(cache);
         if exit == kind::SYSCALL {
             self.places[(at >> 2) as usize % PLACES] = Place { at, guest, carry };
@@ -201,6 +206,9 @@ impl Thread {
         s.rip = guest.0;
         for (k, &n) in held.numbers().iter().enumerate() {
             s.ymm_hi[n as usize] = s.held[k];
+        }
+        if !steps.is_empty() {
+            self.repair(&steps, guest);
         }
         left
     }
@@ -238,6 +246,7 @@ impl Thread {
             }
             kind::EXCEPTION => Some(Exit::Exception(self.exception(first))),
             kind::FAULT => self.fault(),
+            kind::NAN => None,
             kind::POLL => {
                 self.block.release();
                 None
@@ -324,6 +333,58 @@ impl Thread {
         Some(Exit::MemoryFault { signal, code, address: fault.address, write: write || fault.write, stack: fault.stack })
     }
 
+    /// Code left, or faulted, inside a group: makes the state exact (see `translate::repair`), and after a NaN has these instructions translated
+    /// alone from now on. How it left stays noted.
+    fn repair(&mut self, steps: &[Step], guest: Addr) {
+        let engine = self.engine;
+        let s = self.block.state();
+        let (exit, scratch) = (s.exit_kind, s.scratch);
+        s.kept = s.xmm;
+        loop {
+            // What was translated may be gone after each wait.
+            let placed = {
+                let mut cache = engine.cache();
+                let emitted = translate::repair(steps, guest, cache.options());
+                let region = Region::empty(guest, End::Fall(guest));
+                cache.insert_once(&region, emitted)
+            };
+            let Some(target) = placed else {
+                self.seat.running.store(false, Ordering::SeqCst);
+                engine.stopped(Cache::flush);
+                continue;
+            };
+            if !self.seat.running.load(Ordering::SeqCst) && !engine.stop.try_enter(&self.seat) {
+                engine.stop.wait();
+                continue;
+            }
+            if self.seat.forget.swap(false, Ordering::SeqCst) {
+                self.seat.running.store(false, Ordering::SeqCst);
+                self.forget();
+                continue;
+            }
+            self.block.enter(engine.enter, target.host);
+            break;
+        }
+        let s = self.block.state();
+        (s.exit_kind, s.scratch, s.rip) = (exit, scratch, guest.0);
+        if exit == kind::NAN {
+            self.seat.running.store(false, Ordering::SeqCst);
+            engine.stopped(|cache| {
+                for step in steps {
+                    if let Step::Run { insn, .. } = step {
+                        cache.options_mut().nans.insert(insn.addr().0);
+                    }
+                }
+                cache.invalidate(guest, 1, Fate::Forget);
+                for step in steps {
+                    if let Step::Run { insn, .. } = step {
+                        cache.invalidate(insn.addr(), 1, Fate::Forget);
+                    }
+                }
+            });
+        }
+    }
+
     /// Executes exactly one guest instruction outside the cache.
     fn step(&mut self, rip: Addr) -> Option<Exit> {
         let engine = self.engine;
@@ -336,7 +397,7 @@ impl Thread {
             let source = GuestCode::new(engine.pages, &cache);
             let mut region = decode_region(&source, rip, Limits { insns: 1, segments: 1, short: true });
             optimize::liveness(&mut region, &source);
-            let emitted = translate::translate(&region, cache.options());
+            let emitted = cache.translate(&region);
             // No page is protected for it, and nobody else finds it.
             match cache.insert_once(&region, emitted) {
                 Some(target) => break target,
@@ -363,12 +424,8 @@ impl Engine {
     pub(super) fn target(&'static self, rip: Addr) -> Option<Target> {
         let pages = self.pages;
         let ways = |page: Addr| {
-            let Some(info) = pages.page(page) else { return Vec::new() };
-            let mut ways = if info.shared { pages.aliases(page) } else { Vec::new() };
-            if info.writable {
-                ways.push(page);
-            }
-            ways
+            let info = pages.page(page)?;
+            Some(Ways { writable: info.writable, shared: info.shared, views: if info.shared { pages.aliases(page) } else { Vec::new() } })
         };
         loop {
             let mut cache = self.cache();
@@ -379,35 +436,37 @@ impl Engine {
                 drop(cache);
                 return self.checked_target(rip);
             }
-            if let Some(sleeper) = cache.sleeper(rip)
-                && !cache.heat.any(&pages_of(&sleeper.placed.sources))
-            {
-                cache.protect(&sleeper.placed.sources, ways);
-                if sleeper.is_current(&GuestCode::new(pages, &cache)) {
-                    return Some(cache.wake(sleeper));
+            if let Some(sleeper) = cache.sleeper(rip) {
+                let from = pages_of(&sleeper.placed.sources);
+                if !cache.heat.any(&from) {
+                    cache.protect(&from, ways);
+                    if sleeper.is_current(&GuestCode::new(pages, &cache)) {
+                        return Some(cache.wake(sleeper, &from));
+                    }
                 }
             }
             // Bytes count that were read after their pages were protected: a thread may be writing there now.
-            let region = loop {
-                let source = GuestCode::new(pages, &cache);
+            let (region, from) = loop {
+                let source = GuestCode::recalling(pages, &cache);
                 let mut region = decode_region(&source, rip, self.limits);
                 if region.insns.is_empty() {
                     return None;
                 }
                 optimize::liveness(&mut region, &source);
-                if cache.heat.any(&pages_of(&region.sources)) {
+                let from = pages_of(&region.sources);
+                if cache.heat.any(&from) {
                     drop(cache);
                     return self.checked_target(rip);
                 }
-                if cache.protect(&region.sources, ways) {
-                    break region;
+                if cache.protect(&from, ways) {
+                    break (region, from);
                 }
             };
-            let emitted = translate::translate(&region, cache.options());
-            let copy = self.observer.map(|_| emitted.clone());
-            if let Some(target) = cache.insert(&region, emitted) {
+            let emitted = cache.translate(&region);
+            let copy = self.observer.map(|observe| (observe, region.clone(), emitted.clone()));
+            if let Some(target) = cache.insert(region, emitted, &from) {
                 drop(cache);
-                if let (Some(observe), Some(emitted)) = (self.observer, copy) {
+                if let Some((observe, region, emitted)) = copy {
                     observe(&region, &emitted, target.host);
                 }
                 return Some(target);
@@ -441,7 +500,7 @@ impl Engine {
             if before.1 != sum || before.0.sources != region.sources {
                 continue;
             }
-            let emitted = translate::translate(&region, cache.options());
+            let emitted = cache.translate(&region);
             if let Some(target) = cache.insert_once(&region, emitted) {
                 cache.heat.entered(&pages_of(&region.sources));
                 cache.heat.keep(rip, target, region.sources, sum);

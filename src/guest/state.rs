@@ -129,6 +129,12 @@ pub struct CpuState {
     pub xmm: [[u64; 2]; 16],
     /// v8-v15 as a fault or a poll found them: upper halves that the region held there.
     pub held: [[u64; 2]; 8],
+    /// XMM registers as the host's registers held them where a group is repaired.
+    pub kept: [[u64; 2]; 16],
+    /// v4-v7 there; v8-v15 are in `held`.
+    pub kept_low: [[u64; 2]; 4],
+    /// A memory operand of 32 bytes there.
+    pub kept_wide: [[u64; 2]; 2],
     /// The x87 unit.
     pub x87: X87,
     /// Address of the x87 instruction that runs, and of its memory operand.
@@ -165,6 +171,9 @@ impl Default for CpuState {
             xmm: [[0; 2]; 16],
             ymm_hi: [[0; 2]; 16],
             held: [[0; 2]; 8],
+            kept: [[0; 2]; 16],
+            kept_low: [[0; 2]; 4],
+            kept_wide: [[0; 2]; 2],
             x87: X87::INIT,
             x87_at: [0; 2],
             image: [[0; 2]; 10],

@@ -93,7 +93,8 @@ impl X87 {
     }
 }
 
-fn in_use(registers: &[[u64; 2]; 16]) -> bool {
+/// Are any of 16 registers (XMM, or upper halves) not zero?
+pub fn in_use(registers: &[[u64; 2]; 16]) -> bool {
     registers.iter().flatten().fold(0, |all, w| all | w) != 0
 }
 

@@ -130,17 +130,37 @@ fn same(a: &X87, b: &X87, ulps: u64) -> bool {
     plain(a) == plain(b) && a.reg.iter().zip(&b.reg).all(near)
 }
 
+/// The processor shown to guests is AMD's: where another's is known to differ, these are the states to leave out.
+fn is_amd() -> bool {
+    let leaf = std::arch::x86_64::__cpuid(0);
+    [leaf.ebx, leaf.edx, leaf.ecx].map(u32::to_le_bytes).concat() == *b"AuthenticAMD"
+}
+
+/// Is ST(0) so small that its sine may underflow? Intel's processors give the argument itself there and no underflow.
+fn is_tiny(x: &X87) -> bool {
+    (x.reg[x.top as usize & 7] >> 64) as u16 & 0x7fff <= 1
+}
+
 macro_rules! check {
     ($name:ident, $code:literal, |$x:ident, $m:ident| $ours:expr) => {
         check!($name, $code, 0, 100_000, |$x, $m| $ours);
     };
     ($name:ident, $code:literal, $ulps:literal, $count:literal, |$x:ident, $m:ident| $ours:expr) => {
+        check!($name, $code, $ulps, $count, |_| false, |$x, $m| $ours);
+    };
+    ($name:ident, $code:literal, $ulps:literal, $count:literal, $amd_only:expr, |$x:ident, $m:ident| $ours:expr) => {
         #[test]
         fn $name() {
             let mut rng = Rng(0x9e37_79b9_7f4a_7c15);
-            let (mut bad, mut total) = (0, 0);
+            let (mut bad, mut total, mut skipped) = (0, 0, 0);
+            let amd = is_amd();
+            let amd_only: fn(&X87) -> bool = $amd_only;
             for n in 0..$count {
                 let x = rng.state();
+                if !amd && amd_only(&x) {
+                    skipped += 1;
+                    continue;
+                }
                 let mut mem = [0u8; 128];
                 let v: u128 = match n & 3 {
                     0 => rng.float(52, 11) as u128,
@@ -165,6 +185,9 @@ macro_rules! check {
                         }
                     }
                 }
+            }
+            if skipped > 0 {
+                println!("{}: {skipped} states left out, in which this processor is known to differ from AMD's", $code);
             }
             assert_eq!(bad, 0, "of {total}");
         }
@@ -258,9 +281,9 @@ check!(mmx, "movq mm1, [rdi]", |x, m| { mmx_enter(x); mmx_write(x, 1, u64::from_
 check!(leave_mmx, "emms", |x, _m| { emms(x); 0 });
 check!(env, "fnstenv [rdi]; mov dword ptr [rdi+12], 0; mov dword ptr [rdi+16], 0; mov dword ptr [rdi+20], 0", |x, m| { for (i, w) in fnstenv(x).iter().enumerate() { m[4*i..4*i+4].copy_from_slice(&w.to_le_bytes()) } 0 });
 check!(save, "fnsave [rdi]; mov dword ptr [rdi+12], 0; mov dword ptr [rdi+16], 0; mov dword ptr [rdi+20], 0", |x, m| { m[..108].copy_from_slice(&fnsave(x, false)); 0 });
-check!(sine, "fsin", 1, 100_000, |x, _m| { fsin(x); 0 });
+check!(sine, "fsin", 1, 100_000, is_tiny, |x, _m| { fsin(x); 0 });
 check!(cosine, "fcos", 1, 100_000, |x, _m| { fcos(x); 0 });
-check!(sine_cosine, "fsincos", 1, 100_000, |x, _m| { fsincos(x); 0 });
+check!(sine_cosine, "fsincos", 1, 100_000, is_tiny, |x, _m| { fsincos(x); 0 });
 check!(tangent, "fptan", 1, 100_000, |x, _m| { fptan(x); 0 });
 check!(arctangent, "fpatan", 1, 100_000, |x, _m| { fpatan(x); 0 });
 check!(exp2, "f2xm1", 1, 100_000, |x, _m| { f2xm1(x); 0 });

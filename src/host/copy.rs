@@ -57,21 +57,41 @@ mod raw {
         "add x0, x0, #64",
         "mov x2, x3",
         "b 5b",
-        "1: cmp x2, #8",
-        "b.lo 2f",
+        // What is left, by the bits of its length.
+        "1: tbz x2, #5, 2f",
+        "ldp q0, q1, [x1]",
+        "stp q0, q1, [x0]",
+        "add x1, x1, #32",
+        "add x0, x0, #32",
+        "sub x2, x2, #32",
+        "2: tbz x2, #4, 2f",
+        "ldr q0, [x1]",
+        "str q0, [x0]",
+        "add x1, x1, #16",
+        "add x0, x0, #16",
+        "sub x2, x2, #16",
+        "2: tbz x2, #3, 2f",
         "ldr x3, [x1]",
         "str x3, [x0]",
         "add x1, x1, #8",
         "add x0, x0, #8",
         "sub x2, x2, #8",
-        "b 1b",
-        "2: cbz x2, 3f",
+        "2: tbz x2, #2, 2f",
+        "ldr w3, [x1]",
+        "str w3, [x0]",
+        "add x1, x1, #4",
+        "add x0, x0, #4",
+        "sub x2, x2, #4",
+        "2: tbz x2, #1, 2f",
+        "ldrh w3, [x1]",
+        "strh w3, [x0]",
+        "add x1, x1, #2",
+        "add x0, x0, #2",
+        "sub x2, x2, #2",
+        "2: tbz x2, #0, 3f",
         "ldrb w3, [x1]",
         "strb w3, [x0]",
-        "add x1, x1, #1",
-        "add x0, x0, #1",
         "sub x2, x2, #1",
-        "b 2b",
         "xemu_copy_end:",
         "xemu_copy_fixup:",
         "3: mov x0, x2",
@@ -157,6 +177,12 @@ pub fn write<T: Pod>(to: Addr, value: T) -> Result<(), Fault> {
 pub fn bytes_of<T: Pod>(value: &T) -> &[u8] {
     // SAFETY: `Pod` has no padding.
     unsafe { std::slice::from_raw_parts((value as *const T).cast::<u8>(), std::mem::size_of::<T>()) }
+}
+
+/// The bytes of a value, to be changed.
+pub fn bytes_of_mut<T: Pod>(value: &mut T) -> &mut [u8] {
+    // SAFETY: `Pod` has no padding, and any bytes are a value.
+    unsafe { std::slice::from_raw_parts_mut((value as *mut T).cast::<u8>(), std::mem::size_of::<T>()) }
 }
 
 /// Reads a NUL-terminated string of at most `max` bytes (without the NUL). A longer one is returned cut at `max`.

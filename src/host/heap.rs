@@ -21,8 +21,32 @@ const fn class_size(class: usize) -> usize {
     if class.is_multiple_of(2) { base } else { base + base / 2 }
 }
 
-/// The class of a size from 1 to `LARGEST`.
-fn class_of(size: usize) -> usize {
+/// Sizes up to this one find their class in a table: nearly all.
+const SMALL: usize = 1024;
+/// Classes of small sizes, by 16-byte steps but for the odd classes 24 and 48, which round up to such.
+static SMALL_CLASS: [u8; SMALL / 16 + 1] = {
+    let mut table = [0; SMALL / 16 + 1];
+    let mut i = 0;
+    while i < table.len() {
+        table[i] = class_of(16 * i) as u8;
+        i += 1;
+    }
+    table
+};
+
+/// The class of a layout, if it is a small one.
+#[inline]
+fn small_class(layout: &Layout) -> Option<usize> {
+    (layout.size() <= SMALL && layout.align() <= 16).then(|| SMALL_CLASS[layout.size().div_ceil(16)] as usize)
+}
+
+/// The class of a layout that is [in a class](in_class).
+fn class(layout: &Layout) -> usize {
+    small_class(layout).unwrap_or_else(|| class_of(layout.size()))
+}
+
+/// The class of a size up to `LARGEST`.
+const fn class_of(size: usize) -> usize {
     if size <= 16 {
         return 0;
     }
@@ -84,6 +108,37 @@ impl Heap {
         self.unlock();
     }
 
+    #[inline(never)]
+    fn allocate(&self, layout: &Layout) -> *mut u8 {
+        if !in_class(layout) {
+            // Mappings are aligned to pages; nothing here asks for more.
+            return if layout.align() > 4096 { std::ptr::null_mut() } else { own_memory(mapped_size(layout), libc::PROT_READ | libc::PROT_WRITE).unwrap_or(0) as *mut u8 };
+        }
+        self.lock();
+        let at = self.take(class(layout));
+        self.unlock();
+        at as *mut u8
+    }
+
+    /// # Safety
+    /// `block` is one that this heap gave for `layout`, and is not used any more.
+    #[inline(never)]
+    unsafe fn release(&self, block: *mut u8, layout: &Layout) {
+        if !in_class(layout) {
+            let size = mapped_size(layout);
+            reserved::release(block as u64, size);
+            // SAFETY: the mapping that `allocate` made.
+            let _ = unsafe { sys::call(libc::SYS_munmap, [block as u64, size, 0, 0, 0, 0]) };
+            return;
+        }
+        let class = class(layout);
+        self.lock();
+        // SAFETY: the caller gives the block back; its first word is ours now.
+        unsafe { *block.cast::<u64>() = self.free[class].load(Ordering::Relaxed) };
+        self.free[class].store(block as u64, Ordering::Relaxed);
+        self.unlock();
+    }
+
     fn take(&self, class: usize) -> u64 {
         let head = self.free[class].load(Ordering::Relaxed);
         if head != 0 {
@@ -120,36 +175,39 @@ fn mapped_size(layout: &Layout) -> u64 {
 
 // SAFETY: blocks of one class never overlap, are aligned to 16 and at least as large as asked for; larger ones are mappings of their own.
 unsafe impl GlobalAlloc for Heap {
+    #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if !in_class(&layout) {
-            // Mappings are aligned to pages; nothing here asks for more.
-            return if layout.align() > 4096 { std::ptr::null_mut() } else { own_memory(mapped_size(&layout), libc::PROT_READ | libc::PROT_WRITE).unwrap_or(0) as *mut u8 };
+        // The common case in a dozen instructions: translation asks for thousands of blocks.
+        if let Some(class) = small_class(&layout)
+            && self.alone.load(Ordering::Relaxed)
+        {
+            let head = self.free[class].load(Ordering::Relaxed);
+            if head != 0 {
+                // SAFETY: a free block holds the address of the next one in its first word.
+                self.free[class].store(unsafe { *(head as *const u64) }, Ordering::Relaxed);
+                return head as *mut u8;
+            }
         }
-        self.lock();
-        let at = self.take(class_of(layout.size()));
-        self.unlock();
-        at as *mut u8
+        self.allocate(&layout)
     }
 
+    #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        if !in_class(&layout) {
-            let size = mapped_size(&layout);
-            reserved::release(block as u64, size);
-            // SAFETY: the mapping that `alloc` made.
-            let _ = unsafe { sys::call(libc::SYS_munmap, [block as u64, size, 0, 0, 0, 0]) };
+        if let Some(class) = small_class(&layout)
+            && self.alone.load(Ordering::Relaxed)
+        {
+            // SAFETY: the caller gives the block back; its first word is ours now.
+            unsafe { *block.cast::<u64>() = self.free[class].load(Ordering::Relaxed) };
+            self.free[class].store(block as u64, Ordering::Relaxed);
             return;
         }
-        let class = class_of(layout.size());
-        self.lock();
-        // SAFETY: the caller gives the block back; its first word is ours now.
-        unsafe { *block.cast::<u64>() = self.free[class].load(Ordering::Relaxed) };
-        self.free[class].store(block as u64, Ordering::Relaxed);
-        self.unlock();
+        // SAFETY: the caller's promise.
+        unsafe { self.release(block, &layout) };
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         let new = Layout::from_size_align(new_size, layout.align()).unwrap_or(layout);
-        if in_class(&layout) && in_class(&new) && class_of(layout.size()) == class_of(new_size) {
+        if in_class(&layout) && in_class(&new) && class(&layout) == class(&new) {
             return block;
         }
         // SAFETY: a new block, the smaller of both sizes copied, the old one given back.

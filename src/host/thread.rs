@@ -7,7 +7,7 @@
 
 use super::arena::own_memory;
 use super::sys::{self, Errno};
-use crate::emit::stubs::{SECOND_TABLE, places};
+use crate::emit::stubs::{SECOND_TABLE, TABLE_ALIGNMENT, places};
 use crate::guest::CpuState;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,7 +20,7 @@ const LOOKUP: u64 = STATE + PIECE;
 /// Both tables.
 const TABLES: u64 = 2 * SECOND_TABLE;
 const SIZE: u64 = LOOKUP + TABLES;
-const _: () = assert!(TABLES.is_multiple_of(PIECE));
+const _: () = assert!(TABLES.is_multiple_of(PIECE) && TABLE_ALIGNMENT == PIECE);
 /// As many targets are remembered by name, so that only their places have to be emptied.
 const NAMED: usize = 64;
 
@@ -31,6 +31,8 @@ pub(super) const POLL_BELOW_STATE: std::ops::Range<u64> = 1..PIECE + 1;
 
 /// A thread's memory.
 pub struct ThreadBlock {
+    /// The mapping: a piece more than is used, of which the block begins at a multiple.
+    mapped: u64,
     base: u64,
     empty_table: u64,
     /// What was entered into the tables since they were empty, as far as there is room for it.
@@ -72,7 +74,7 @@ fn fill_empty(table: u64) {
 
 /// Tables without entries, shared by all threads of the process.
 pub fn empty_table() -> Result<u64, Errno> {
-    let at = own_memory(TABLES, libc::PROT_READ | libc::PROT_WRITE)?;
+    let at = own_memory(TABLES + PIECE, libc::PROT_READ | libc::PROT_WRITE)?.next_multiple_of(PIECE);
     fill_empty(at);
     Ok(at)
 }
@@ -80,10 +82,11 @@ pub fn empty_table() -> Result<u64, Errno> {
 impl ThreadBlock {
     /// Maps and initialises a block.
     pub fn new(empty_table: u64) -> Result<ThreadBlock, Errno> {
-        let base = own_memory(SIZE, libc::PROT_READ | libc::PROT_WRITE)?;
+        let mapped = own_memory(SIZE + PIECE, libc::PROT_READ | libc::PROT_WRITE)?;
+        let base = mapped.next_multiple_of(PIECE);
         // SAFETY: the guard piece of the fresh mapping.
         unsafe { sys::call(libc::SYS_mprotect, [base, PIECE, libc::PROT_NONE as u64, 0, 0, 0]) }?;
-        let mut block = ThreadBlock { base, empty_table, named: [0; NAMED], entered: 0 };
+        let mut block = ThreadBlock { mapped, base, empty_table, named: [0; NAMED], entered: 0 };
         // SAFETY: the sentinel piece of the fresh mapping: pairs that match no return address.
         unsafe { std::ptr::write_bytes((base + SENTINEL) as *mut u8, 0xff, 64) };
         // SAFETY: the state piece, aligned and large enough.
@@ -178,8 +181,8 @@ impl ThreadBlock {
 
 impl Drop for ThreadBlock {
     fn drop(&mut self) {
-        super::reserved::release(self.base, SIZE);
+        super::reserved::release(self.mapped, SIZE + PIECE);
         // SAFETY: the block's own mapping; nobody uses it any more.
-        let _ = unsafe { sys::call(libc::SYS_munmap, [self.base, SIZE, 0, 0, 0, 0]) };
+        let _ = unsafe { sys::call(libc::SYS_munmap, [self.mapped, SIZE + PIECE, 0, 0, 0, 0]) };
     }
 }

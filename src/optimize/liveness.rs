@@ -2,14 +2,39 @@
 //!
 //! At returns and indirect jumps all flags count as live: who runs next is not known.
 
-use crate::decode::{CodeSource, End, FlagEffects, Flow, NO_FLAGS, Region, STATUS, decode_each};
+use crate::decode::{Ahead, Block, CodeSource, End, FlagEffects, Flags, Flow, NO_FLAGS, Region, STATUS, decode_each};
 use crate::guest::Addr;
 
 /// How many instructions behind an exit are looked at.
 const LOOK_AHEAD: usize = 6;
 
-/// Flags that the code at `at` may read before it overwrites them. Records what it looked at in `sources`.
-fn live_at(source: &dyn CodeSource, at: Addr, sources: &mut Vec<(Addr, u64)>) -> u8 {
+/// Where look-aheads are noted.
+struct Noted<'a> {
+    /// [`Region::sources`].
+    sources: &'a mut Vec<(Addr, u64)>,
+    /// [`Region::ahead`].
+    ahead: &'a mut Vec<(Addr, Ahead)>,
+}
+
+/// Flags that the code at `at` may read before it overwrites them.
+fn live_at(source: &dyn CodeSource, at: Addr, noted: &mut Noted) -> Flags {
+    if let Some(known) = source.ahead(at) {
+        noted.sources.extend(known.sources.iter().filter(|s| s.1 != 0));
+        return known.live;
+    }
+    let first = noted.sources.len();
+    let live = look(source, at, noted.sources);
+    let looked = &noted.sources[first..];
+    if let [one] = looked {
+        noted.ahead.push((at, Ahead { live, sources: [*one, (at, 0)] }));
+    } else if let [one, two] = looked {
+        noted.ahead.push((at, Ahead { live, sources: [*one, *two] }));
+    }
+    live
+}
+
+/// Looks at the code itself. Records what it looked at in `sources`.
+fn look(source: &dyn CodeSource, at: Addr, sources: &mut Vec<(Addr, u64)>) -> Flags {
     let mut buf = [0u8; 32];
     let mut start = at;
     let (mut open, mut live, mut left) = (STATUS, NO_FLAGS, LOOK_AHEAD);
@@ -39,47 +64,57 @@ fn live_at(source: &dyn CodeSource, at: Addr, sources: &mut Vec<(Addr, u64)>) ->
     }
 }
 
-/// Sets `Insn::live` and `Block::live_in`.
-pub fn liveness(region: &mut Region, source: &dyn CodeSource) {
-    let n = region.blocks.len();
-    // Successors inside the region, and what the exits make live.
-    let mut inside: Vec<[usize; 2]> = vec![[usize::MAX; 2]; n];
-    let mut outside = vec![NO_FLAGS; n];
-    let mut sources = std::mem::take(&mut region.sources);
-    for b in 0..n {
-        let block = region.blocks[b];
-        let next = if block.count > 0 { region.insns[block.first + block.count - 1].next() } else { block.addr };
-        let targets: [Option<Addr>; 2] = match block.end {
-            End::Fall(to) | End::Flow(Flow::Jump(to)) => [Some(to), None],
-            End::Flow(Flow::Conditional(to)) => [Some(to), Some(next)],
-            // A call goes to its target with the flags as they are; its continuation is entered by a return.
-            End::Flow(Flow::Call(to)) => [Some(to), None],
-            End::Flow(_) | End::NoFetch(_) => {
-                outside[b] = STATUS;
-                [None, None]
-            }
-        };
-        for (k, to) in targets.into_iter().flatten().enumerate() {
-            match region.block_at(to) {
-                Some(t) => inside[b][k] = t,
-                None => outside[b] |= live_at(source, to, &mut sources),
-            }
+/// No successor inside the region.
+const OUTSIDE: usize = usize::MAX;
+
+/// Where a block leads.
+#[derive(Clone, Copy)]
+struct Ways {
+    /// Successors inside the region.
+    inside: [usize; 2],
+    /// What the exits make live.
+    outside: Flags,
+}
+
+fn ways(region: &Region, block: &Block, source: &dyn CodeSource, noted: &mut Noted) -> Ways {
+    let mut ways = Ways { inside: [OUTSIDE; 2], outside: NO_FLAGS };
+    let targets: [Option<Addr>; 2] = match block.end {
+        End::Fall(to) | End::Flow(Flow::Jump(to)) => [Some(to), None],
+        End::Flow(Flow::Conditional(to)) => [Some(to), Some(region.insns[block.first + block.count - 1].next())],
+        // A call goes to its target with the flags as they are; its continuation is entered by a return.
+        End::Flow(Flow::Call(to)) => [Some(to), None],
+        End::Flow(_) | End::NoFetch(_) => {
+            ways.outside = STATUS;
+            [None, None]
+        }
+    };
+    for (k, to) in targets.into_iter().flatten().enumerate() {
+        match region.block_at(to) {
+            Some(t) => ways.inside[k] = t,
+            None => ways.outside |= live_at(source, to, noted),
         }
     }
-    region.sources = sources;
+    ways
+}
+
+/// Sets `Insn::live` and `Block::live_in`.
+pub fn liveness(region: &mut Region, source: &dyn CodeSource) {
+    let (mut sources, mut ahead) = (std::mem::take(&mut region.sources), std::mem::take(&mut region.ahead));
+    ahead.reserve_exact(region.blocks.len());
+    let mut noted = Noted { sources: &mut sources, ahead: &mut ahead };
+    let all: Vec<Ways> = region.blocks.iter().map(|block| ways(region, block, source, &mut noted)).collect();
+    (region.sources, region.ahead) = (sources, ahead);
     for b in &mut region.blocks {
         b.live_in = NO_FLAGS;
     }
+    // Without a way back one pass from the end to the start sees every successor before its predecessors.
+    let loops = all.iter().enumerate().any(|(b, w)| w.inside.iter().any(|t| *t <= b));
     loop {
         let mut changed = false;
-        for b in (0..n).rev() {
+        for (b, ways) in all.iter().enumerate().rev() {
             let block = region.blocks[b];
-            let mut live = outside[b];
-            for t in inside[b] {
-                if t != usize::MAX {
-                    live |= region.blocks[t].live_in;
-                }
-            }
+            let inside = ways.inside.iter().filter(|t| **t != OUTSIDE);
+            let mut live = inside.fold(ways.outside, |live, t| live | region.blocks[*t].live_in);
             for insn in region.insns[block.first..block.first + block.count].iter_mut().rev() {
                 insn.live = live;
                 let FlagEffects { reads, kills } = insn.flags;
@@ -88,7 +123,7 @@ pub fn liveness(region: &mut Region, source: &dyn CodeSource) {
             changed |= live != block.live_in;
             region.blocks[b].live_in = live;
         }
-        if !changed {
+        if !changed || !loops {
             break;
         }
     }

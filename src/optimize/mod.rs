@@ -25,6 +25,10 @@ pub enum Opt {
     UpperHalves,
     /// System calls that the kernel answers at once are made in translated code (`translate::syscall`).
     DirectCalls,
+    /// Repeated string instructions go over many elements at once (`translate::string_blocks`).
+    StringBlocks,
+    /// XMM registers are renamed inside a block, and NaNs looked for once for several operations (`translate::groups`).
+    FloatGroups,
 }
 
 /// Name and meaning of every optimisation.
@@ -36,6 +40,8 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::Links, "links", "direct exits jump straight to translated targets"),
     (Opt::UpperHalves, "upper-halves", "upper halves of YMM registers stay in host registers inside a region"),
     (Opt::DirectCalls, "direct-calls", "system calls that the kernel answers at once do not leave translated code"),
+    (Opt::StringBlocks, "string-blocks", "repeated string instructions work on many elements at once"),
+    (Opt::FloatGroups, "float-groups", "one look for NaNs after several operations, on renamed registers"),
 ];
 
 /// Which optimisations are on.
@@ -54,6 +60,10 @@ impl Switches {
     /// Is it on?
     pub fn on(self, o: Opt) -> bool {
         self.0 >> o as u8 & 1 != 0
+    }
+    /// The same with one off.
+    pub fn without(self, o: Opt) -> Switches {
+        Switches(self.0 & !(1 << o as u8))
     }
     /// Turns one off by name; "all" turns all off.
     pub fn disable(&mut self, name: &str) -> Result<(), String> {

@@ -5,6 +5,7 @@ use super::Row;
 use super::avx::{Source, is_wide, number};
 use super::avx_nan::{Lane, settle};
 use super::context::Ctx;
+use super::group_insns;
 use super::vector::{FIRST, SECOND};
 use crate::decode::{Insn, Mnemonic};
 use crate::emit::regs::*;
@@ -88,7 +89,37 @@ struct Operands {
     z: V,
 }
 
+/// Inside a group: the same function by its row, which then knows.
+pub(super) fn in_group(c: &mut Ctx, insn: &Insn) {
+    c.grouped = true;
+    if let Some(handler) = super::table::handler(insn) {
+        handler(c, insn);
+    }
+    c.grouped = false;
+}
+
+fn fused_in_group(c: &mut Ctx, insn: &Insn, fp: Fp, signs: Signs, form: Form) {
+    let order = |[first, second, last]: [group_insns::Source; 3]| match form {
+        F132 => [first, last, second],
+        F213 => [second, first, last],
+        F231 => [second, last, first],
+    };
+    if fp.scalar() {
+        let subtracted = signs.addend == Addend::Subtracted;
+        return group_insns::fused_insn(c, insn, fp, order, true, |c, t, [x, y, z]| c.a.fma(fp, t, x, y, z, signs.negate_product, subtracted));
+    }
+    let op = if signs.negate_product { FMLS } else { FMLA };
+    let in_place = signs.addend == Addend::Added || signs.addend == Addend::Subtracted && !c.a.features.afp;
+    group_insns::fused_insn(c, insn, fp, order, in_place, |c, t, [x, y, z]| {
+        signed_addend(c, fp, signs.addend, t, z);
+        c.a.f3(op, fp, t, x, y);
+    });
+}
+
 fn fused(c: &mut Ctx, insn: &Insn, fp: Fp, signs: Signs, form: Form) {
+    if c.grouped {
+        return fused_in_group(c, insn, fp, signs, form);
+    }
     let last = c.source(insn, 2);
     let (n, second) = (number(insn.op(0)), Source::Reg(number(insn.op(1))));
     let first = Source::Reg(n);

@@ -5,11 +5,10 @@ use super::flags::{Test, condition};
 use super::{ExitKind, Row};
 use crate::decode::{CF, Flow, Insn, Mnemonic, NO_FLAGS, Op, STATUS};
 use crate::emit::regs::*;
-use crate::emit::stubs::{LOOKUP_BITS, LOOKUP_SHIFT, Stub};
-use crate::emit::{Alu, Label, Shift, Size};
-use crate::guest::{Addr, CpuState};
+use crate::emit::stubs::{Stub, look_up_inline};
+use crate::emit::{Alu, Label, Size};
+use crate::guest::Addr;
 use crate::optimize::Opt;
-use std::mem::offset_of;
 
 macro_rules! rows { ($($n:literal $j:ident)*) => {
     /// Mnemonics of this family.
@@ -40,7 +39,7 @@ fn target(c: &mut Ctx, to: Addr, live: u8) -> Label {
     c.canonical_carry(live);
     match c.region.block_at(to) {
         Some(t) => c.block_label(t),
-        None => c.cold(move |c| c.direct_exit(to)),
+        None => c.cold_exit(to),
     }
 }
 
@@ -109,15 +108,14 @@ fn jmp(c: &mut Ctx, insn: &Insn) {
         }
         Flow::JumpIndirect => {
             let to = c.read(insn, 0, T[0]);
-            c.a.mov(Size::X, T[0], to);
-            indirect(c, false);
+            indirect(c, to, false);
         }
         _ => c.undefined(insn),
     }
 }
 
-/// Jumps (or calls) to the guest address in T0 by the inline table. Who runs next is not known, so the carry is canonical.
-fn indirect(c: &mut Ctx, call: bool) {
+/// Jumps (or calls) to the guest address in `to` by the inline table. Who runs next is not known, so the carry is canonical.
+fn indirect(c: &mut Ctx, to: X, call: bool) {
     c.canonical_carry(STATUS);
     if !call {
         // A call has done it before it pushed.
@@ -125,6 +123,7 @@ fn indirect(c: &mut Ctx, call: bool) {
     }
     let at = c.at;
     let leave = move |c: &mut Ctx| {
+        c.a.mov(Size::X, T[0], to);
         c.call_stub(Stub::Indirect);
         c.exit_site(at, ExitKind::Indirect);
     };
@@ -132,12 +131,7 @@ fn indirect(c: &mut Ctx, call: bool) {
         return leave(c);
     }
     let miss = c.cold(leave);
-    c.load_field(T[1], offset_of!(CpuState, lookup));
-    c.a.ubfx(Size::X, T[2], T[0], LOOKUP_SHIFT, LOOKUP_BITS);
-    c.a.alu_shift(Alu::Add, Size::X, T[1], T[1], T[2], Shift::Lsl, 4);
-    c.a.ldp(T[2], T[3], T[1], 0);
-    c.a.alu(Alu::Sub, Size::X, T[2], T[2], T[0]);
-    c.a.cbnz(Size::X, T[2], miss);
+    look_up_inline(&mut c.a, to, miss);
     if call { c.a.blr(T[3]) } else { c.a.br(T[3]) }
 }
 
@@ -185,11 +179,15 @@ fn call(c: &mut Ctx, insn: &Insn) {
             c.load_uppers();
         }
         Flow::CallIndirect => {
-            let to = c.read(insn, 0, T[0]);
-            c.a.mov(Size::X, T[0], to);
+            let mut to = c.read(insn, 0, T[0]);
+            if to == gpr(4) {
+                // The push changes it.
+                c.a.mov(Size::X, T[0], to);
+                to = T[0];
+            }
             c.store_uppers();
             let landing = push_return(c, insn);
-            indirect(c, true);
+            indirect(c, to, true);
             c.a.bind(landing);
             c.load_uppers();
         }
@@ -210,7 +208,7 @@ fn ret(c: &mut Ctx, insn: &Insn) {
         c.a.alu_imm(Alu::Add, Size::X, gpr(4), gpr(4), extra);
     }
     if !c.options.switches.on(Opt::ShadowStack) {
-        return indirect(c, false);
+        return indirect(c, T[0], false);
     }
     c.canonical_carry(STATUS);
     c.store_uppers();

@@ -1,11 +1,12 @@
 //! The state of one region's translation: assembler, labels, carry polarity, side tables, exits.
 
+use super::groups::{Groups, Range};
 use super::uppers::{Places, Plan};
 use super::{Emitted, Entry, ExitKind, ExitSite, Options, Origin};
 use crate::decode::{CF, Flags, Insn, NO_FLAGS, Region};
 use crate::emit::regs::*;
 use crate::emit::stubs::Stub;
-use crate::emit::{Asm, Label, Mem, Order, Size, Width};
+use crate::emit::{Asm, Buffers, Label, Mem, Order, Size, Width};
 use crate::guest::{Addr, CpuState};
 use std::mem::offset_of;
 
@@ -21,7 +22,11 @@ pub enum Carry {
 
 pub use crate::guest::exception;
 
-type ColdCode<'a> = Box<dyn FnOnce(&mut Ctx<'a>) + 'a>;
+enum ColdCode<'a> {
+    /// An exit: most of it all.
+    Exit(Addr),
+    Code(Box<dyn FnOnce(&mut Ctx<'a>) + 'a>),
+}
 
 struct Cold<'a> {
     label: Label,
@@ -29,7 +34,23 @@ struct Cold<'a> {
     carry: Carry,
     dirty: Places,
     zero_uppers: u16,
+    steps: Range,
     code: ColdCode<'a>,
+}
+
+/// Room that one translation after another uses, so that it need not grow each time.
+#[derive(Default)]
+pub struct Room {
+    buffers: Buffers,
+    labels: Vec<Label>,
+    entries: Vec<(usize, Label)>,
+}
+
+impl Room {
+    /// Takes back an [`Emitted::code`] that has been copied to its place.
+    pub fn take_back(&mut self, code: Vec<u8>) {
+        self.buffers.take_back(code);
+    }
 }
 
 /// Translation in progress.
@@ -50,12 +71,22 @@ pub struct Ctx<'a> {
     pub zero_test: Option<(X, Size)>,
     /// Index of the current instruction in the region.
     pub index: usize,
+    /// Index of the current block.
+    pub block: usize,
     /// Upper halves of YMM registers in host registers.
     pub(super) uppers: Plan,
     /// Those of them that may differ from the state's.
     pub(super) dirty: Places,
     /// YMM registers whose upper half is known to be zero, wherever it lies.
     pub(super) zero_uppers: u16,
+    /// XMM registers renamed inside the block.
+    pub(super) groups: Groups,
+    /// The current instruction works inside a group.
+    pub(super) grouped: bool,
+    /// Where the guest goes on if a NaN is seen now.
+    pub(super) resume: Addr,
+    /// What stands for the memory operand, in repairs.
+    pub(super) memory: Option<Mem>,
     labels: Vec<Label>,
     cold: Vec<Cold<'a>>,
     entries: Vec<(usize, Label)>,
@@ -64,9 +95,13 @@ pub struct Ctx<'a> {
 }
 
 impl<'a> Ctx<'a> {
-    pub(super) fn new(region: &'a Region, options: &'a Options) -> Self {
-        let mut a = Asm::new(options.features);
-        let labels = region.blocks.iter().map(|_| a.label()).collect();
+    pub(super) fn new(region: &'a Region, options: &'a Options, room: &mut Room) -> Self {
+        let mut a = Asm::reusing(options.features, std::mem::take(&mut room.buffers));
+        let mut labels = std::mem::take(&mut room.labels);
+        labels.clear();
+        labels.extend(region.blocks.iter().map(|_| a.label()));
+        let mut entries = std::mem::take(&mut room.entries);
+        entries.clear();
         let mut c = Ctx {
             region,
             options,
@@ -76,16 +111,22 @@ impl<'a> Ctx<'a> {
             live: NO_FLAGS,
             zero_test: None,
             index: 0,
+            block: 0,
             uppers: Plan::default(),
             dirty: 0,
             zero_uppers: 0,
+            groups: Groups::default(),
+            grouped: false,
+            resume: region.blocks[0].addr,
+            memory: None,
             labels,
             cold: Vec::with_capacity(16),
-            entries: Vec::with_capacity(region.blocks.len()),
+            entries,
             origins: Vec::with_capacity(region.insns.len() + 8),
             exits: Vec::with_capacity(2 * region.blocks.len()),
         };
         c.plan_uppers();
+        c.plan_groups();
         c
     }
 
@@ -98,7 +139,9 @@ impl<'a> Ctx<'a> {
         let region = self.region;
         let block = &region.blocks[index];
         let label = self.labels[index];
+        self.block = index;
         self.carry = Carry::Inverted;
+        self.enter_group(block.addr);
         self.enter_block(index, label);
         if block.loop_head {
             self.poll(block.addr);
@@ -121,11 +164,11 @@ impl<'a> Ctx<'a> {
             self.origin(addr);
             self.load_uppers();
         } else {
-            let code: ColdCode = Box::new(move |c| {
+            let code = ColdCode::Code(Box::new(move |c| {
                 c.load_uppers();
                 c.a.b(label);
-            });
-            self.cold.push(Cold { label: entry, insn: addr, carry: Carry::Inverted, dirty: 0, zero_uppers: 0, code });
+            }));
+            self.cold.push(Cold { label: entry, insn: addr, carry: Carry::Inverted, dirty: 0, zero_uppers: 0, steps: (0, 0), code });
         }
         self.a.bind(label);
         self.dirty = self.uppers.dirty_in[index];
@@ -138,7 +181,7 @@ impl<'a> Ctx<'a> {
         self.a.load(Width::W, ZR, Mem::Off(STATE, -8), Order::Plain);
     }
 
-    fn origin(&mut self, guest: Addr) {
+    pub(super) fn origin(&mut self, guest: Addr) {
         self.at = guest;
         self.origins.push(Origin { host: self.a.offset(), guest, carry: self.carry });
     }
@@ -172,8 +215,18 @@ impl<'a> Ctx<'a> {
     /// Puts code out of the way, behind the region's main path; returns the label to branch to. It runs as part of the current instruction,
     /// with the carry as it is now, and must end in a branch or an exit.
     pub fn cold(&mut self, code: impl FnOnce(&mut Ctx<'a>) + 'a) -> Label {
+        self.out_of_the_way(ColdCode::Code(Box::new(code)))
+    }
+
+    /// The same for a [direct exit](Ctx::direct_exit).
+    pub fn cold_exit(&mut self, to: Addr) -> Label {
+        self.out_of_the_way(ColdCode::Exit(to))
+    }
+
+    fn out_of_the_way(&mut self, code: ColdCode<'a>) -> Label {
         let label = self.a.label();
-        self.cold.push(Cold { label, insn: self.at, carry: self.carry, dirty: self.dirty, zero_uppers: self.zero_uppers, code: Box::new(code) });
+        let steps = self.marked();
+        self.cold.push(Cold { label, insn: self.at, carry: self.carry, dirty: self.dirty, zero_uppers: self.zero_uppers, steps, code });
         label
     }
 
@@ -202,9 +255,15 @@ impl<'a> Ctx<'a> {
         self.exit_site(target, ExitKind::Direct { target, patch, call: false });
     }
 
-    /// Goes to a guest address from the end of block `index`: to its label, or out. `live`: flags that are live on this way.
+    /// The block at `to`, as control goes there from the end of block `index`: mostly the one behind it.
+    fn block_behind(&self, index: usize, to: Addr) -> Option<usize> {
+        let next = self.region.blocks.get(index + 1).is_some_and(|b| b.addr == to);
+        if next { Some(index + 1) } else { self.region.block_at(to) }
+    }
+
+    /// Goes to a guest address from the end of block `index`: to its label, or out. `live`: flags that are live on the way out.
     pub(super) fn go(&mut self, to: Addr, index: usize, live: Flags) {
-        match self.region.block_at(to) {
+        match self.block_behind(index, to) {
             Some(t) => {
                 self.canonical_carry(self.region.blocks[t].live_in);
                 if t != index + 1 {
@@ -221,8 +280,7 @@ impl<'a> Ctx<'a> {
 
     /// After a conditional branch, a call or a syscall: the next block follows, or an exit to it.
     pub(super) fn fall_through(&mut self, next: Addr, index: usize) {
-        let live = self.region.block_at(next).map_or(self.live, |t| self.region.blocks[t].live_in);
-        self.go(next, index, live);
+        self.go(next, index, self.live);
     }
 
     pub(super) fn unreachable(&mut self) {
@@ -276,7 +334,7 @@ impl<'a> Ctx<'a> {
         self.a.store(Width::X, s, Mem::Off(STATE, offset as i64), Order::Plain);
     }
 
-    pub(super) fn finish(mut self) -> Emitted {
+    pub(super) fn finish(mut self, room: &mut Room) -> Emitted {
         while !self.cold.is_empty() {
             for cold in std::mem::take(&mut self.cold) {
                 self.a.bind(cold.label);
@@ -284,12 +342,16 @@ impl<'a> Ctx<'a> {
                 self.dirty = cold.dirty;
                 self.zero_uppers = cold.zero_uppers;
                 self.origin(cold.insn);
-                (cold.code)(&mut self);
+                self.mark_as(cold.steps);
+                match cold.code {
+                    ColdCode::Exit(to) => self.direct_exit(to),
+                    ColdCode::Code(code) => code(&mut self),
+                }
             }
         }
         let end = self.a.offset();
         self.origins.push(Origin { host: end, guest: Addr(0), carry: Carry::Inverted });
-        let finished = self.a.finish();
+        let mut finished = self.a.finish();
         let region = self.region;
         let entries = self
             .entries
@@ -297,7 +359,10 @@ impl<'a> Ctx<'a> {
             .map(|&(index, label)| Entry { guest: region.blocks[index].addr, host: finished.offset_of(label), live_in: region.blocks[index].live_in })
             .collect();
         let held = self.uppers.held;
-        Emitted { code: finished.bytes, relocations: finished.relocations, entries, origins: self.origins, exits: self.exits, held }
+        let relocations = std::mem::take(&mut finished.relocations);
+        let (code, buffers) = finished.into_parts();
+        *room = Room { buffers, labels: self.labels, entries: self.entries };
+        Emitted { code, relocations, entries, origins: self.origins, exits: self.exits, held, steps: self.groups.steps, marks: self.groups.marks }
     }
 }
 

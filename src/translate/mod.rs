@@ -26,6 +26,8 @@ mod crypto;
 mod flags;
 #[cfg(test)]
 mod fuzz;
+mod group_insns;
+mod groups;
 mod integer;
 #[cfg(test)]
 mod isa;
@@ -33,8 +35,10 @@ mod moves;
 mod muldiv;
 pub mod offered;
 mod operand;
+mod repair;
 mod shift;
 mod string;
+mod string_blocks;
 mod system;
 mod sse_convert;
 mod sse_float;
@@ -52,7 +56,9 @@ mod xsave;
 #[cfg(test)]
 mod tests;
 
-pub use context::{Carry, Ctx, exception};
+pub use context::{Carry, Ctx, Room, exception};
+pub use groups::Mark;
+pub use repair::{Step, repair, saved};
 pub use uppers::Held;
 
 use crate::decode::{End, Flags, Flow, NO_FLAGS, Region};
@@ -80,6 +86,8 @@ pub struct Options {
     pub xcr0: u64,
     /// NaN operands and results are not given x86's payload and sign (`--unsafe-fast-nan`).
     pub unsafe_fast_nan: bool,
+    /// Addresses of guest instructions whose results were seen to be NaN inside a group: they are translated alone.
+    pub nans: BTreeSet<u64>,
     /// System calls that translated code makes itself.
     pub direct_calls: &'static DirectCalls,
 }
@@ -94,6 +102,7 @@ impl Default for Options {
             strict_align: false,
             xcr0: XCR0_X87 | XCR0_SSE | XCR0_AVX,
             unsafe_fast_nan: false,
+            nans: BTreeSet::new(),
             direct_calls: &NO_DIRECT_CALLS,
         }
     }
@@ -141,6 +150,8 @@ pub enum ExitKind {
     Exception,
     /// The code at this address can not be fetched.
     NoFetch(Addr),
+    /// A NaN was seen among a group's results: to be repaired, then on at `guest`.
+    Nan,
 }
 
 /// A place where translated code leaves.
@@ -171,15 +182,24 @@ pub struct Emitted {
     pub exits: Vec<ExitSite>,
     /// Upper halves of YMM registers that lie in host registers wherever this code faults or polls.
     pub held: Held,
+    /// What repairs do, by [`Mark`].
+    pub steps: Vec<Step>,
+    /// By offset; nothing to repair where a mark's range is empty.
+    pub marks: Vec<Mark>,
 }
 
 /// Translates a region.
 pub fn translate(region: &Region, options: &Options) -> Emitted {
-    let mut c = Ctx::new(region, options);
+    translate_in(region, options, &mut Room::default())
+}
+
+/// Translates a region in room that an earlier translation left.
+pub fn translate_in(region: &Region, options: &Options, room: &mut Room) -> Emitted {
+    let mut c = Ctx::new(region, options, room);
     for index in 0..region.blocks.len() {
         block(&mut c, index);
     }
-    c.finish()
+    c.finish(room)
 }
 
 fn block(c: &mut Ctx, index: usize) {
@@ -190,6 +210,9 @@ fn block(c: &mut Ctx, index: usize) {
         let insn = &region.insns[at];
         c.index = at;
         c.begin_insn(insn);
+        if c.in_group(insn) {
+            continue;
+        }
         match table::handler(insn) {
             Some(_) if c.options.xcr0 & XCR0_AVX == 0 && insn.needs_avx() => c.undefined(insn),
             Some(handler) => handler(c, insn),
@@ -197,6 +220,7 @@ fn block(c: &mut Ctx, index: usize) {
             None => c.undefined(insn),
         }
     }
+    c.end_group();
     let live = if block.count > 0 { c.region.insns[block.first + block.count - 1].live } else { NO_FLAGS };
     match block.end {
         End::Fall(to) => c.go(to, index, live),

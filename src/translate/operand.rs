@@ -16,6 +16,9 @@ impl Ctx<'_> {
 
     /// The address of the memory operand. May hold T7 until the instruction ends; touches no other temporary.
     pub fn mem(&mut self, insn: &Insn) -> Mem {
+        if let Some(instead) = self.memory {
+            return instead;
+        }
         let m = insn.memory();
         self.effective(&m, true)
     }

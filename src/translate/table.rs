@@ -65,10 +65,22 @@ static TABLE: [Option<Handler>; COUNT] = {
     table
 };
 
+/// Lowest and highest number of the codes in [`BY_CODE`]: few others lie between.
+const BY_CODE_RANGE: (u16, u16) = {
+    let (mut low, mut high, mut r) = (u16::MAX, 0, 0);
+    while r < BY_CODE.len() {
+        let code = BY_CODE[r].0 as u16;
+        (low, high) = (if code < low { code } else { low }, if code > high { code } else { high });
+        r += 1;
+    }
+    (low, high)
+};
+
 /// The function that translates `insn`; `None`: not offered, the guest gets #UD.
 pub fn handler(insn: &Insn) -> Option<Handler> {
     let code = insn.code();
-    match BY_CODE.iter().find(|row| row.0 == code) {
+    let listed = BY_CODE_RANGE.0 <= code as u16 && code as u16 <= BY_CODE_RANGE.1;
+    match BY_CODE.iter().find(|row| listed && row.0 == code) {
         Some(row) => Some(row.1),
         None => TABLE[insn.mnemonic() as usize],
     }

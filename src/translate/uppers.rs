@@ -64,7 +64,7 @@ fn written(insn: &Insn) -> u16 {
 
 /// Chooses what to hold.
 pub(super) fn plan(region: &Region) -> Plan {
-    if !region.insns.iter().any(|i| i.is_vex() && (0..i.op_count()).any(|k| matches!(i.op(k), Op::Ymm(_)))) {
+    if !region.unusual || !region.insns.iter().any(|i| i.is_vex() && (0..i.op_count()).any(|k| matches!(i.op(k), Op::Ymm(_)))) {
         return Plan::default();
     }
     let weights = block_weights(region);

@@ -121,15 +121,16 @@ pub struct Mm {
 }
 
 impl Pages for Mm {
-    fn page(&self, addr: Addr) -> Option<PageInfo> {
+    fn area(&self, addr: Addr) -> Option<(Span, PageInfo)> {
         let inner = self.read();
-        let (_, vma) = inner.areas.find(addr.0)?;
-        Some(PageInfo {
+        let (span, vma) = inner.areas.find(addr.0)?;
+        let info = PageInfo {
             readable: !vma.prot.is_empty(),
             writable: vma.prot.contains(Prot::WRITE),
             executable: vma.prot.contains(Prot::EXEC),
             shared: vma.shared,
-        })
+        };
+        Some((span, info))
     }
 
     fn aliases(&self, addr: Addr) -> Vec<Addr> {

@@ -65,7 +65,9 @@ pub fn save(s: &CpuState, at: u64) -> Result<(), Fault> {
     put(MXCSR_AT + 4, &MXCSR_MASK.to_le_bytes());
     put(XMM_AT, copy::bytes_of(&s.xmm));
     if xcr0 != 0 {
-        if xcr0 & cpuid::XCR0_AVX != 0 {
+        // As XSAVE sees what is in use; what is not is zero.
+        let avx = xcr0 & cpuid::XCR0_AVX & if in_use(&s.ymm_hi) { u64::MAX } else { 0 };
+        if avx != 0 {
             put(AVX_AT, copy::bytes_of(&s.ymm_hi));
         }
         let xstate = (size - MAGIC2_BYTES) as u32;
@@ -73,8 +75,8 @@ pub fn save(s: &CpuState, at: u64) -> Result<(), Fault> {
         put(SW_AT + 4, &(size as u32).to_le_bytes());
         put(SW_AT + 8, &xcr0.to_le_bytes());
         put(SW_AT + 16, &xstate.to_le_bytes());
-        // As XSAVE sees what is in use; x87 and SSE are always there, for programs that change them and do not know the header.
-        put(HEADER_AT, &(xinuse(s, xcr0, MXCSR_INIT) | FPSSE).to_le_bytes());
+        // x87 and SSE are always there, for programs that change them and do not know the header.
+        put(HEADER_AT, &(avx | FPSSE).to_le_bytes());
         put(size - MAGIC2_BYTES, &MAGIC2.to_le_bytes());
     }
     copy::write_bytes(Addr(at), &area[..size])
@@ -82,7 +84,7 @@ pub fn save(s: &CpuState, at: u64) -> Result<(), Fault> {
 
 /// What a frame's area holds, by its marks: the components to restore from it, and whether by XRSTOR. Anything odd: FXSAVE's area alone
 /// (check_xstate_in_sigframe).
-fn marks(at: u64, area: &[u8; FX_SIZE], xcr0: u64) -> Result<Option<u64>, Fault> {
+fn marks(at: u64, area: &[u8; END], xcr0: u64) -> Result<Option<u64>, Fault> {
     let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| area[at + i]));
     let xfeatures = u64::from(word(SW_AT + 8)) | u64::from(word(SW_AT + 12)) << 32;
     let (extended, xstate) = (word(SW_AT + 4), word(SW_AT + 16));
@@ -102,10 +104,8 @@ pub fn restore(s: &mut CpuState, at: u64) -> Result<(), Bad> {
     let bad = |_: Fault| Bad;
     let xcr0 = cpuid::cpu().xcr0();
     let mut area = [0u8; END];
-    let mut fx = [0u8; FX_SIZE];
-    copy::read_bytes(Addr(at), &mut fx).map_err(bad)?;
-    area[..FX_SIZE].copy_from_slice(&fx);
-    let wanted = marks(at, &fx, xcr0).map_err(bad)?;
+    copy::read_bytes(Addr(at), &mut area[..FX_SIZE]).map_err(bad)?;
+    let wanted = marks(at, &area, xcr0).map_err(bad)?;
     let quad = |area: &[u8; END], at: usize| u64::from_le_bytes(std::array::from_fn(|i| area[at + i]));
     // What XRSTOR finds, of what is asked for; what is neither is initial.
     let (asked, found) = match wanted {
@@ -126,16 +126,18 @@ pub fn restore(s: &mut CpuState, at: u64) -> Result<(), Bad> {
     if new_mxcsr.unwrap_or(MXCSR_INIT) & !MXCSR_MASK != 0 {
         return Err(Bad);
     }
-    let unit: [u8; X87_BYTES] = std::array::from_fn(|i| area[i]);
     s.x87 = X87::INIT;
     if found & 1 != 0 {
-        s.x87.restore(&unit, Pointers::Wide);
+        s.x87.restore(area.first_chunk().expect("the area begins with them"), Pointers::Wide);
     }
-    let read_all = |at: usize, bit: u64| -> [[u64; 2]; 16] {
-        std::array::from_fn(|n| std::array::from_fn(|half| if found & bit != 0 { quad(&area, at + 16 * n + 8 * half) } else { 0 }))
-    };
-    s.xmm = read_all(XMM_AT, 2);
-    s.ymm_hi = read_all(AVX_AT, 4);
+    for (registers, at, bit) in [(&mut s.xmm, XMM_AT, 2), (&mut s.ymm_hi, AVX_AT, 4)] {
+        *registers = [[0; 2]; 16];
+        if found & bit != 0 {
+            let bytes = copy::bytes_of_mut(registers);
+            let len = bytes.len();
+            bytes.copy_from_slice(&area[at..at + len]);
+        }
+    }
     set_mxcsr(s, new_mxcsr.unwrap_or(MXCSR_INIT));
     Ok(())
 }

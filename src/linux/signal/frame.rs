@@ -10,7 +10,7 @@ use crate::linux::task::Task;
 
 /// Below the stack pointer, the guest's own (System V ABI).
 const RED_ZONE: u64 = 128;
-/// Sizes of struct rt_sigframe, and of the part that sigreturn reads.
+/// Size of struct rt_sigframe.
 const SIZE: usize = 440;
 /// Words of the frame, as indices: pretcode, then struct ucontext.
 const PRETCODE: usize = 0;
@@ -147,7 +147,8 @@ fn enter(s: &mut CpuState, handler: u64, frame: u64, signal: i32) {
 pub fn sigreturn(task: &mut Task) -> Result<(), Errno> {
     let efault = |_: Fault| Errno(libc::EFAULT);
     let frame = Addr(task.thread.state().get(Gpr::Rsp).wrapping_sub(8));
-    let words = copy::read::<Words>(frame).map_err(efault)?;
+    // Up to the mask: nothing behind it is looked at.
+    let words = copy::read::<[u64; INFO]>(frame).map_err(efault)?;
     let context = &words[UC_MCONTEXT..UC_SIGMASK];
     let s = task.thread.state();
     for (word, r) in context.iter().zip(ORDER) {

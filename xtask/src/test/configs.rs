@@ -28,6 +28,8 @@ pub const CONFIGS: &[Config] = &[
     config("no-links", &[("XEMU_NO_OPT", "links")], true),
     config("no-upper-halves", &[("XEMU_NO_OPT", "upper-halves")], true),
     config("no-direct-calls", &[("XEMU_NO_OPT", "direct-calls")], true),
+    config("no-string-blocks", &[("XEMU_NO_OPT", "string-blocks")], true),
+    config("no-float-groups", &[("XEMU_NO_OPT", "float-groups")], true),
 ];
 
 impl Config {

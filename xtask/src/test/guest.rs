@@ -1,9 +1,10 @@
 //! The small guests of `fixtures/guests`: each runs natively and under xemu, in the same fresh folder; again in every way of `configs`.
 //!
-//! `long` (only with --long, or rotated) and `limit` (seconds under xemu) are directives of theirs.
+//! `long` (only with --long, or rotated), `limit` (seconds under xemu) and `processor` (the maker whose processors alone give what it prints: on
+//! others, too, the recording counts) are directives of theirs.
 
-use super::native::expected;
 use super::configs::{CONFIGS, Config};
+use super::native::expected_of;
 use super::{Context, Verdict};
 use crate::guests::{self, Guest};
 use crate::process::{Outcome, Run, run as run_process};
@@ -66,7 +67,7 @@ fn test(context: &Context, case: &Case) -> Result<Verdict> {
         }
         return Ok(differs_from(&finish(Command::new(&path))?.outcome, &got));
     }
-    let want = expected(context, &format!("guests/{}", guest.name), || finish(Command::new(&path)))?;
+    let want = expected_of(context, &format!("guests/{}", guest.name), guest.directives.get("processor"), || finish(Command::new(&path)))?;
     if project::HOST_IS_X86 && guest.directives.get("host") == Some("kernel") {
         return Ok(Verdict::Skipped("qemu-user, which runs xemu here, does not do what it is about".into()));
     }
