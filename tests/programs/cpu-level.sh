@@ -4,5 +4,3 @@
 for flag in lm cx16 lahf_lm popcnt pni sse4_1 sse4_2 ssse3 avx avx2 bmi1 bmi2 f16c fma abm movbe xsave aes pclmulqdq; do grep -q -w "^flags.* $flag" /proc/cpuinfo && echo "$flag"; done
 grep -c '^processor' /proc/cpuinfo | grep -x "$(nproc)" > /dev/null && echo "as many as nproc says"
 grep -E -c '^(vendor_id|cpu family|model name|cpuid level)' /proc/cpuinfo | awk '{ print ($1 >= 4) }'; uname -m
-printf '#include <stdio.h>\nint main(void) { __builtin_cpu_init(); printf("%%d %%d %%d\\n", !!__builtin_cpu_supports("x86-64-v2"), !!__builtin_cpu_supports("x86-64-v3"), !!__builtin_cpu_supports("avx2")); }\n' > v.c
-gcc -march=x86-64-v3 -O2 v.c -o v && ./v

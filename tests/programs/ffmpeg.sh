@@ -1,8 +1,9 @@
 # ffmpeg: made pictures and tones through encoders, containers, decoders and filters; a hash of every frame or of the whole stream.
 # Both runs take the AVX2 variants: -cpuflags is what xemu's processor offers to ffmpeg's own code, x264 and x265 are told by asm;
-# libvpx, opus and aom have no AVX-512 that rounds otherwise. One thread, bit-exact muxers (which write no version), one run a codec.
+# libvpx and aom have no AVX-512 that rounds otherwise. One thread, bit-exact muxers (which write no version), one run a codec.
+# Opus is left out: its encoder searches by RSQRTPS, whose estimates are each maker's own (xemu's are AMD's), so its streams differ between Intel and AMD.
 #@ root = extra
-#@ each = rawvideo+ mpeg4+ mjpeg+ ffv1+ x264+ x265+ vp8+ vp9+ av1+ flac+ aac+ opus+ vorbis+ mp3+ ac3+ filters+ scale+ resample+
+#@ each = rawvideo+ mpeg4+ mjpeg+ ffv1+ x264+ x265+ vp8+ vp9+ av1+ flac+ aac+ vorbis+ mp3+ ac3+ filters+ scale+ resample+
 #@ limit = 1800
 flags=mmx+sse+sse2+sse3+ssse3+sse4.1+sse4.2+avx+avx2+fma3+bmi1+bmi2+aesni
 size=128x96
@@ -23,7 +24,6 @@ vp9) picture -frames:v 5 -c:v libvpx-vp9 -cpu-used 5 -deadline realtime -row-mt 
 av1) picture -frames:v 3 -c:v libaom-av1 -cpu-used 8 -usage realtime -row-mt 0 -b:v 300k -f ivf m.ivf; back m.ivf ;;
 flac) tone -c:a flac -compression_level 8 -f flac m.flac; back m.flac; tone -c:a alac -f caf m.caf; back m.caf ;;
 aac) tone -c:a aac -b:a 96k -f adts m.aac; back m.aac ;;
-opus) tone -ar 48000 -c:a libopus -b:a 64k -f ogg m.opus; back m.opus ;;
 vorbis) tone -c:a libvorbis -qscale 4 -f ogg m.ogg; back m.ogg ;;
 mp3) tone -c:a libmp3lame -b:a 128k -write_xing 0 -id3v2_version 0 -f mp3 m.mp3; back m.mp3; tone -c:a mp2 -f mp2 m.mp2; back m.mp2 ;;
 ac3) tone -c:a ac3 -b:a 192k -f ac3 m.ac3; back m.ac3; tone -c:a wmav2 -f asf m.wma; back m.wma ;;

@@ -131,6 +131,7 @@ fn run_all(options: &Options, results: &Mutex<Results>) -> Result<()> {
         return Err("needs root: the tests run in namespaces of their own, and many check what root may do".into());
     }
     let mut cases = list(&options.suite)?;
+    results.lock().expect("no panic while storing").listed = cases.len();
     cases.retain(|c| options.filter.as_ref().is_none_or(|f| f.is_match(&c.name)));
     if options.differing {
         let results = results.lock().expect("no panic while storing");

@@ -71,6 +71,7 @@ pub fn openat2(task: &mut Task, [dir, path, at, size, ..]: [u64; 6]) -> Result {
     // struct open_how: flags, mode, resolve.
     const KNOWN: u64 = 24;
     const PAGE: u64 = 4096;
+    const RESOLVE_CACHED: u64 = 0x20;
     match size {
         ..KNOWN => return Err(EINVAL),
         KNOWN..=PAGE => {}
@@ -87,7 +88,9 @@ pub fn openat2(task: &mut Task, [dir, path, at, size, ..]: [u64; 6]) -> Result {
     {
         return file_of(task, &contents, given);
     }
-    call_on_path(task, libc::SYS_openat2, [dir, path, 0, size, 0, 0], 1, last(given), &mut [(2, &mut how)])
+    // Who restricts how the path may be resolved wants the kernel to see the links that are in it.
+    let last = if word(&how, 2) & !RESOLVE_CACHED == 0 { last(given) } else { Last::Link };
+    call_on_path(task, libc::SYS_openat2, [dir, path, 0, size, 0, 0], 1, last, &mut [(2, &mut how)])
 }
 
 /// open_by_handle_at(2).

@@ -11,15 +11,19 @@ use std::path::PathBuf;
 /// Every test's results, by name.
 pub struct Results {
     pub tests: BTreeMap<String, Trio>,
+    /// How many tests the suite has; 0 before its first run.
+    pub listed: usize,
 }
 
 const HEAD: &str = "\
 # An outside system call suite beside its native result
 
 Written by `cargo xtask conformance`: each test of the Linux Test Project's `runtest/syscalls` runs natively and under xemu on the same x86_64 machine and kernel, in namespaces of its own, as root with a few capabilities less. A result is the test's
-end and how often it said TPASS, TFAIL, TBROK and TCONF. xemu itself runs under qemu-aarch64 there; where the same test built for ARM64 gives under qemu-aarch64 what the amd64 one gives under xemu, the difference is that emulator's, and a
-real ARM64 kernel would not show it. Every other difference has its reason in `tests/conformance.txt`.
+end and how often it said TPASS, TFAIL, TBROK and TCONF. xemu itself runs under qemu-aarch64 there; where the same test built for ARM64 gives under qemu-aarch64 what the amd64 one gives under xemu, the difference counts as that emulator's. Every other difference has its reason in `tests/conformance.txt`.
 ";
+
+/// Begins the line of the kept results that tells how many tests the suite has.
+const LISTED: &str = "# listed\t";
 
 /// A difference that the ARM64 build of the same test shows without xemu.
 const HOSTS: &str = "the host emulator's: the ARM64 build of the test gives the same";
@@ -34,13 +38,14 @@ impl Results {
             let mut cells = line.split('\t').map(str::to_string);
             Some((cells.next()?, Trio { native: cells.next()?, xemu: cells.next()?, arm64: cells.next().unwrap_or_default() }))
         };
-        Ok(Self { tests: text.lines().filter_map(row).collect() })
+        let listed = text.lines().find_map(|l| l.strip_prefix(LISTED)?.parse().ok()).unwrap_or(0);
+        Ok(Self { tests: text.lines().filter(|l| !l.starts_with(LISTED)).filter_map(row).collect(), listed })
     }
 
     /// Keeps them for later runs.
     pub fn store(&self) -> Result<()> {
         let lines: String = self.tests.iter().map(|(name, t)| format!("{name}\t{}\t{}\t{}\n", t.native, t.xemu, t.arm64)).collect();
-        fs::write(path(), lines).map_err(|e| format!("{}: {e}", path().display()))
+        fs::write(path(), format!("{LISTED}{}\n{lines}", self.listed)).map_err(|e| format!("{}: {e}", path().display()))
     }
 
     /// The tests that differ.
@@ -67,6 +72,7 @@ impl Results {
         let all = self.differing().count();
         let unexplained = all - self.differing().filter(explained).count();
         for (what, number) in [
+            ("in the suite's list", self.listed),
             ("run", self.tests.len()),
             ("pass natively", count(&|t| passes(&t.native))),
             ("pass under xemu", count(&|t| passes(&t.xemu))),
@@ -118,7 +124,7 @@ fn differences_without_a_reason_are_counted() {
         ("c01", trio("exit 0", "exit 2", "exit 0")),
         ("c02", trio("exit 0", "exit 2", "exit 0")),
     ];
-    let results = Results { tests: tests.map(|(name, trio)| (name.to_string(), trio)).into() };
+    let results = Results { tests: tests.map(|(name, trio)| (name.to_string(), trio)).into(), listed: 9 };
     let (text, unexplained) = results.render(&Reasons::parse("# text\nc01|d.*: not yet\n").unwrap());
     assert_eq!(unexplained, 1);
     for row in [
