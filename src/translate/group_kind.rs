@@ -47,6 +47,43 @@ pub enum Logic {
     Xor,
 }
 
+/// Instructions whose NaNs must be looked for: without one there is no use in groups.
+static ARITHMETIC: [bool; 2048] = {
+    use Mnemonic::*;
+    const LISTED: &[Mnemonic] = &[
+        Addps, Addpd, Addss, Addsd, Subps, Subpd, Subss, Subsd, Mulps, Mulpd, Mulss, Mulsd, Divps, Divpd, Divss, Divsd, Vaddps, Vaddpd, Vaddss, Vaddsd, Vsubps,
+        Vsubpd, Vsubss, Vsubsd, Vmulps, Vmulpd, Vmulss, Vmulsd, Vdivps, Vdivpd, Vdivss, Vdivsd, Sqrtps, Sqrtpd, Sqrtss, Sqrtsd, Vsqrtps, Vsqrtpd, Vsqrtss,
+        Vsqrtsd, Cvtss2sd, Cvtsd2ss, Vcvtss2sd, Vcvtsd2ss,
+    ];
+    let mut table = [false; 2048];
+    let mut i = 0;
+    while i < LISTED.len() {
+        table[LISTED[i] as usize] = true;
+        i += 1;
+    }
+    let mut fused = Vfmadd132pd as usize;
+    while fused <= Vfnmsubss as usize {
+        table[fused] = true;
+        fused += 1;
+    }
+    table
+};
+
+/// Is it one of [`ARITHMETIC`]?
+pub(super) fn is_arithmetic(insn: &Insn) -> bool {
+    ARITHMETIC[insn.mnemonic() as usize & 2047]
+}
+
+#[test]
+fn arithmetic_is_what_makes_something_pending() {
+    let code = |bytes: &[u8]| crate::decode::decode_one(bytes, crate::guest::Addr(0x1000)).expect("a whole instruction");
+    for (bytes, wanted) in [(&[0xf2, 0x0f, 0x58, 0xc1][..], true), (&[0x0f, 0x51, 0xc1], true), (&[0xc4, 0xe2, 0xf1, 0xb8, 0xc2], true), (&[0x0f, 0x28, 0xc1], false), (&[0x66, 0x0f, 0x2e, 0xc1], false), (&[0x01, 0xc8], false)] {
+        let insn = code(bytes);
+        assert_eq!(is_arithmetic(&insn), wanted, "{:?}", insn.mnemonic());
+        assert_eq!(matches!(kind(&insn), Kind::Arith(..) | Kind::Root(_) | Kind::Convert(_) | Kind::Fused), wanted, "{:?}", insn.mnemonic());
+    }
+}
+
 fn kind(insn: &Insn) -> Kind {
     use Kind::*;
     use Mnemonic::*;
@@ -118,7 +155,7 @@ pub(super) fn is_wide(insn: &Insn) -> bool {
 impl Ctx<'_> {
     /// Translates an instruction inside a group if it can be; if not, and it may meet the group's registers, ends the group.
     pub(super) fn in_group(&mut self, insn: &Insn) -> bool {
-        if !self.options.switches.on(Opt::FloatGroups) || !self.has_room() {
+        if !self.groups.wanted {
             return false;
         }
         if !self.groups.active {

@@ -18,6 +18,7 @@ use crate::emit::simd::{Fp, ops::*};
 use crate::emit::stubs::Stub;
 use crate::emit::{Cond, Size};
 use crate::guest::Addr;
+use crate::optimize::Opt;
 
 /// Host registers for values that are not at home: those from here on that hold no upper half, up to v15.
 const FIRST_FREE: u8 = 4;
@@ -41,7 +42,7 @@ pub(super) struct Value {
 
 impl Value {
     /// All in one register.
-    pub fn whole(v: V) -> Value {
+    pub const fn whole(v: V) -> Value {
         Value { low: v, high: v, bytes: 16, zero_from: 16, node: 0 }
     }
     pub fn places(self) -> u64 {
@@ -76,6 +77,8 @@ pub(super) const fn upper(n: u8) -> u8 {
 pub(super) struct Groups {
     at: [Value; COUNT],
     homes: [V; COUNT],
+    /// The region has something to gain by groups.
+    pub wanted: bool,
     /// Host registers that a repair reads.
     kept: u64,
     /// Those that the instruction under way has put something into.
@@ -105,10 +108,31 @@ pub struct Mark {
     pub steps: Range,
 }
 
+/// Where the registers belong when no upper half is held.
+const HOMES: [V; COUNT] = {
+    let mut homes = [NOWHERE; COUNT];
+    let mut n = 0;
+    while n < 16 {
+        homes[n] = xmm(n as u8);
+        n += 1;
+    }
+    homes
+};
+
+/// All registers at home.
+const AT_HOME: [Value; COUNT] = {
+    let mut at = [Value::whole(NOWHERE); COUNT];
+    let mut n = 0;
+    while n < COUNT {
+        at[n] = Value::whole(HOMES[n]);
+        n += 1;
+    }
+    at
+};
+
 impl Default for Groups {
     fn default() -> Groups {
-        let homes = std::array::from_fn(|n| if n < 16 { xmm(n as u8) } else { NOWHERE });
-        Groups { at: homes.map(Value::whole), homes, kept: 0, busy: 0, nodes: Vec::new(), active: false, known: false, kinds: Vec::new(), kinds_of: usize::MAX, from: 0, begun: 0, steps: Vec::new(), marks: Vec::new() }
+        Groups { at: AT_HOME, homes: HOMES, wanted: false, kept: 0, busy: 0, nodes: Vec::new(), active: false, known: false, kinds: Vec::new(), kinds_of: usize::MAX, from: 0, begun: 0, steps: Vec::new(), marks: Vec::new() }
     }
 }
 
@@ -151,8 +175,12 @@ impl Ctx<'_> {
     fn home(&self, n: u8) -> V {
         self.groups.homes[n as usize]
     }
-    /// Learns where upper halves are.
+    /// Are groups worth their while in this region? If so, learns where upper halves are.
     pub(super) fn plan_groups(&mut self) {
+        self.groups.wanted = self.options.switches.on(Opt::FloatGroups) && self.has_room() && self.region.insns.iter().any(super::group_kind::is_arithmetic);
+        if !self.groups.wanted {
+            return;
+        }
         for n in 0..16 {
             self.groups.homes[upper(n) as usize] = self.held_upper(n).unwrap_or(NOWHERE);
         }
