@@ -44,7 +44,18 @@ pub(super) struct Placed {
     incoming: Vec<Patched>,
 }
 
+/// So many translations for one use are kept at most: some 400 bytes each.
+const MOST_ONCE: usize = 1 << 16;
+
 impl Placed {
+    /// Gives back the room that vectors have grown beyond what they hold.
+    fn shrink(&mut self) {
+        self.origins.shrink_to_fit();
+        self.exits.shrink_to_fit();
+        self.sources.shrink_to_fit();
+        self.steps.shrink_to_fit();
+        self.marks.shrink_to_fit();
+    }
     /// What is kept of a translation, and its code, which has been copied.
     fn new(sources: Vec<(Addr, u64)>, e: Emitted) -> (Placed, Vec<u8>) {
         let len = e.code.len() as u64;
@@ -110,6 +121,8 @@ pub(super) struct Cache {
     ahead: FxHashMap<u64, Ahead>,
     asleep: Asleep,
     room: Room,
+    /// Translations that [`Cache::insert_once`] has placed since the last flush.
+    once: usize,
     /// Pages that are not protected although there is code on them.
     pub heat: Heat,
 }
@@ -129,6 +142,7 @@ impl Cache {
             ahead: FxHashMap::with_capacity_and_hasher(1500, Default::default()),
             asleep: Asleep::default(),
             room: Room::default(),
+            once: 0,
             heat: Heat::default(),
         }
     }
@@ -218,11 +232,17 @@ impl Cache {
         target(&first)
     }
 
-    /// Places a translation that nothing finds.
+    /// Places a translation that nothing finds; `None` if it is time to forget everything.
     pub fn insert_once(&mut self, region: &Region, emitted: Emitted) -> Option<Target> {
+        // Nobody takes such a one away before the next flush, and what is known of it is more than its code.
+        if self.once == MOST_ONCE {
+            return None;
+        }
+        self.once += 1;
         let (host, mut placed) = self.place(emitted, region.sources.clone())?;
         let first = placed.entries[0];
         placed.entries = Vec::new();
+        placed.shrink();
         self.regions.insert(host, placed);
         Some(Target { host: host + first.host as u64, arrival: host + first.arrival as u64, live_in: first.live_in, lasting: false, region: host })
     }
@@ -362,6 +382,7 @@ impl Cache {
     pub fn flush(&mut self) {
         self.generation += 1;
         self.ahead.clear();
+        self.once = 0;
         self.targets.clear();
         self.regions.clear();
         self.by_page.clear();
