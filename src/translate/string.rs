@@ -90,13 +90,6 @@ fn begin(c: &mut Ctx, insn: &Insn) -> Form {
     form
 }
 
-/// With REP and an address size prefix the processor clears these registers' upper halves first, whatever comes: a count of zero, a fault.
-fn narrow(c: &mut Ctx, f: &Form, registers: &[X]) {
-    if f.rep && f.size == Size::W {
-        registers.iter().for_each(|&r| c.a.mov(Size::W, r, r));
-    }
-}
-
 fn load_source(c: &mut Ctx, f: &Form, d: X) {
     let mut at = RSI;
     if f.size == Size::W {
@@ -143,7 +136,6 @@ fn repeat(c: &mut Ctx, f: &Form, element: impl Fn(&mut Ctx), long: impl FnOnce(&
 
 fn movs(c: &mut Ctx, insn: &Insn) {
     let f = begin(c, insn);
-    narrow(c, &f, &[RCX, RSI, RDI]);
     let element = |c: &mut Ctx| {
         load_source(c, &f, T[0]);
         let to = destination(c, &f);
@@ -160,7 +152,6 @@ fn movs(c: &mut Ctx, insn: &Insn) {
 
 fn stos(c: &mut Ctx, insn: &Insn) {
     let f = begin(c, insn);
-    narrow(c, &f, &[RCX, RDI]);
     let element = |c: &mut Ctx| {
         let to = destination(c, &f);
         c.store_mem(f.bytes, gpr(0), to);
@@ -177,7 +168,6 @@ fn stos(c: &mut Ctx, insn: &Insn) {
 
 fn lods(c: &mut Ctx, insn: &Insn) {
     let f = begin(c, insn);
-    narrow(c, &f, &[RCX]);
     let element = |c: &mut Ctx| {
         load_source(c, &f, T[0]);
         c.write_gpr(Op::Gpr { n: 0, bytes: f.bytes as u8, high: false }, T[0]);
@@ -188,7 +178,6 @@ fn lods(c: &mut Ctx, insn: &Insn) {
 
 fn scas(c: &mut Ctx, insn: &Insn) {
     let f = begin(c, insn);
-    narrow(c, &f, &[RCX]);
     // T0: the accumulator, zero-extended as the element is.
     c.a.zext(f.bytes, T[0], gpr(0));
     // A segment prefix has no effect here.
@@ -203,7 +192,6 @@ fn scas(c: &mut Ctx, insn: &Insn) {
 
 fn cmps(c: &mut Ctx, insn: &Insn) {
     let f = begin(c, insn);
-    narrow(c, &f, &[RCX]);
     let second_first = insn.compares_second_first();
     let element = move |c: &mut Ctx| {
         let second = |c: &mut Ctx| {
