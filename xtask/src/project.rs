@@ -23,6 +23,14 @@ pub const HOST_IS_X86: bool = cfg!(target_arch = "x86_64");
 /// Debian's name for the machine that we run on.
 pub const HOST_ARCH: &str = if HOST_IS_X86 { "amd64" } else { "arm64" };
 
+/// Whose processor xemu shows to guests, as CPUID names them: where makers differ, theirs decides.
+pub const MAKER: &str = "AuthenticAMD";
+
+/// Is this machine's processor an x86_64 one of this maker (CPUID leaf 0)?
+pub fn processor_is_made_by(maker: &str) -> bool {
+    std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default().lines().any(|l| l.starts_with("vendor_id") && l.ends_with(maker))
+}
+
 /// `cargo` as the one that started us.
 pub fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

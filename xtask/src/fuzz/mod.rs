@@ -373,6 +373,13 @@ impl Fuzz {
         let bad = totals.values().filter(|c| c.failed > 0).count();
         let (passed, failed): (u64, u64) = totals.values().fold((0, 0), |(p, f), c| (p + c.passed, f + c.failed));
         let left_out: u64 = totals.values().map(|c| c.left_out).sum();
+        if bad > 0 && !project::processor_is_made_by(project::MAKER) {
+            println!(
+                "this processor is not of {}, whose ways xemu has: another maker's has other estimates (RCP*, RSQRT*), alignment checks (SHA), orders of faults, NaNs of DPPS, \
+                 and leaves RCX otherwise where REP has an address size prefix and no count",
+                project::MAKER
+            );
+        }
         println!(
             "{} forms: {} passed, {bad} failed ({} of them not offered), {} not compared; cases: {passed} passed, {failed} failed, {left_out} left out; {rounds} rounds from seed {}, {:.0} s",
             totals.len(),

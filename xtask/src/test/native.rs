@@ -18,15 +18,10 @@ pub enum Expected {
 
 /// Runs the test natively (recording it if `BLESS` is set), or reads the recording. `maker`: whose processors alone give what xemu's guests see.
 pub fn expected_of(context: &Context, name: &str, maker: Option<&str>, native: impl FnOnce() -> Result<Run>) -> Result<Expected> {
-    if maker.is_none_or(is_made_by) {
+    if maker.is_none_or(project::processor_is_made_by) {
         return expected(context, name, native);
     }
     recording(name).map(Expected::Digest)
-}
-
-/// Is this machine's processor an x86_64 one of this maker (CPUID leaf 0)?
-fn is_made_by(maker: &str) -> bool {
-    fs::read_to_string("/proc/cpuinfo").unwrap_or_default().lines().any(|l| l.starts_with("vendor_id") && l.ends_with(maker))
 }
 
 fn recording(name: &str) -> Result<String> {
