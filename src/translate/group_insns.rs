@@ -317,13 +317,15 @@ pub(super) fn low_move(c: &mut Ctx, insn: &Insn, bytes: u32) {
             c.record_value(d);
         }
         (Op::Xmm(d), _) => load_low(c, insn, d, bytes),
-        (_, Op::Xmm(s)) => {
-            c.settle_value(s);
-            let v = c.read_low(s, bytes);
-            c.write_v(insn, bytes, v);
-        }
+        (_, Op::Xmm(s)) => store_low(c, insn, s, bytes),
         _ => unreachable!("moves have a register"),
     }
+}
+
+fn store_low(c: &mut Ctx, insn: &Insn, s: u8, bytes: u32) {
+    c.settle_value(s);
+    let v = c.read_low(s, bytes);
+    c.write_v(insn, bytes, v);
 }
 
 fn load_low(c: &mut Ctx, insn: &Insn, d: u8, bytes: u32) {
@@ -346,11 +348,7 @@ pub(super) fn load(c: &mut Ctx, insn: &Insn, bytes: u32) {
             c.record_value(d);
         }
         (Op::Xmm(d), _) => load_low(c, insn, d, bytes),
-        (_, Op::Xmm(s)) => {
-            c.settle_value(s);
-            let v = c.read_low(s, bytes);
-            c.write_v(insn, bytes, v);
-        }
+        (_, Op::Xmm(s)) => store_low(c, insn, s, bytes),
         _ => unreachable!("moves have a register"),
     }
 }

@@ -228,6 +228,15 @@ fn steps_by_count(c: &mut Ctx, bytes: u32) {
     c.a.shift_imm(Shift::Lsr, Size::X, T[3], T[3], STEP16 - bytes.trailing_zeros());
 }
 
+/// The end of a scan's round over 1 << `log2` bytes: to `hit` if T2 says so, else on and to `again`, or to `then` when none of `left` is left.
+fn scan_on(c: &mut Ctx, bytes: u32, log2: u32, hit: Label, left: X, again: Label, then: Label) {
+    c.a.cbnz(Size::X, T[2], hit);
+    advance(c, bytes, 1 << log2, &[RDI]);
+    c.a.alu_imm(Alu::Sub, Size::X, left, left, 1);
+    c.a.cbnz(Size::X, left, again);
+    c.a.b(then);
+}
+
 /// REP SCAS for the value in T0, RCX 32 or more: goes on to an element that may be the last, and to the `plain` loop, which is also told the count. All
 /// loads are aligned, so that none crosses a page.
 pub fn long_scan(c: &mut Ctx, bytes: u32, until: Until, plain: Label) {
@@ -276,11 +285,7 @@ pub fn long_scan(c: &mut Ctx, bytes: u32, until: Until, plain: Label) {
     c.a.bind(one);
     load(c, RDI);
     ends(c, bytes, until, value);
-    c.a.cbnz(Size::X, T[2], found);
-    advance(c, bytes, 1 << STEP16, &[RDI]);
-    c.a.alu_imm(Alu::Sub, Size::X, T[3], T[3], 1);
-    c.a.cbnz(Size::X, T[3], next);
-    c.a.b(plain);
+    scan_on(c, bytes, STEP16, found, T[3], next, plain);
     c.a.bind(found);
     go_to_end(c, bytes, &[RDI], plain);
     if ordered {
@@ -305,11 +310,7 @@ pub fn long_scan(c: &mut Ctx, bytes: u32, until: Until, plain: Label) {
     }
     c.a.v3(ops::UMAXP, Arr::S4, VT[0], VT[0], VT[0]);
     c.a.fmov_to(Size::X, T[2], VT[0]);
-    c.a.cbnz(Size::X, T[2], near);
-    advance(c, bytes, 1 << BLOCK, &[RDI]);
-    c.a.alu_imm(Alu::Sub, Size::X, T[4], T[4], 1);
-    c.a.cbnz(Size::X, T[4], block);
-    c.a.b(count);
+    scan_on(c, bytes, BLOCK, near, T[4], block, count);
     // In one of the next four steps, where nobody writes there.
     c.a.bind(near);
     c.a.mov_imm(T[3], 1 << (BLOCK - STEP16));
