@@ -10,6 +10,7 @@ mod exit;
 mod heat;
 mod regions;
 mod run;
+mod split;
 mod stop;
 
 pub use exit::{Exception, Exit};
