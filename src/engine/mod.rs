@@ -187,6 +187,7 @@ impl Engine {
         if self.cache().options().ordered {
             return;
         }
+        log::info!("others can see memory: ordered accesses from here on");
         let features = ordered_features(self.cache().options().features);
         self.stopped(|cache| {
             cache.options_mut().ordered = true;

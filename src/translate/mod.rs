@@ -57,6 +57,8 @@ mod xsave;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod order_tests;
 
 pub use context::{Carry, Ctx, Room, exception};
 pub use groups::Mark;
