@@ -8,9 +8,11 @@ mod insn;
 mod quick;
 mod quick_rows;
 mod region;
+mod soft;
 
 pub use access::MemoryFault;
 pub use effects::{AF, CF, condition_reads, FlagEffects, Flags, NO_FLAGS, OF, PF, SF, STATUS, ZF};
 pub use iced_x86::{Code, CpuidFeature, Mnemonic, Register};
 pub use insn::{Flow, Insn, MemOperand, Op};
-pub use region::{Ahead, Block, CodeAt, CodeSource, End, Limits, Region, decode_each, decode_one, decode_region};
+pub use region::{Ahead, Block, CodeAt, CodeSource, End, Guard, Limits, Region, decode_each, decode_one, decode_region};
+pub use soft::{soft_fields, soften};

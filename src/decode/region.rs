@@ -14,6 +14,10 @@ pub trait CodeSource {
     fn is_translated(&self, _at: Addr) -> bool {
         false
     }
+    /// May the code at `at` not be looked at from elsewhere?
+    fn hides(&self, _at: Addr) -> bool {
+        false
+    }
     /// What an earlier look ahead at `at` found, if its bytes are still the same.
     fn ahead(&self, _at: Addr) -> Option<Ahead> {
         None
@@ -101,6 +105,19 @@ struct Segment {
     stop: Stop,
 }
 
+/// Guest bytes that a translation compares with what it was made from, when it runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Guard {
+    /// Address of the first.
+    pub at: Addr,
+    /// How many: 1, 2, 4 or 8.
+    pub bytes: u32,
+    /// What they were, read as a number.
+    pub is: u64,
+    /// Bits that are compared.
+    pub mask: u64,
+}
+
 /// A region.
 #[derive(Clone, Debug, Default)]
 pub struct Region {
@@ -114,6 +131,8 @@ pub struct Region {
     pub unusual: bool,
     /// What was looked at behind exits, by address.
     pub ahead: Vec<(Addr, Ahead)>,
+    /// What its translation compares at the start of each block; nothing where its pages are protected.
+    pub guards: Vec<Guard>,
     segments: Vec<Segment>,
     /// Indices of the instructions after which control may go elsewhere.
     turns: Vec<u32>,

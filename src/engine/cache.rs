@@ -1,6 +1,7 @@
 //! Translated regions: where they lie, where they can be entered, what links to what, and which guest pages they came from.
 
 use super::asleep::{Asleep, Sleeper};
+use super::guards::Guards;
 use super::heat::Heat;
 use super::regions::Regions;
 use crate::decode::{Ahead, Flags, Region};
@@ -121,7 +122,13 @@ pub(super) struct Cache {
     ahead: FxHashMap<u64, Ahead>,
     asleep: Asleep,
     room: Room,
-    /// Translations that [`Cache::insert_once`] has placed since the last flush.
+    /// Translations that compare themselves, by entry; see `guards`.
+    pub guards: Guards,
+    /// The regions of them that are in use.
+    guarded: FxHashSet<u64>,
+    /// All of them that threads may still know, by page.
+    guarded_by_page: FxHashMap<u64, FxHashSet<u64>>,
+    /// Translations that [`Cache::insert_once`] and [`Cache::insert_guarded`] have placed since the last flush.
     once: usize,
     /// Pages that are not protected although there is code on them.
     pub heat: Heat,
@@ -142,6 +149,9 @@ impl Cache {
             ahead: FxHashMap::with_capacity_and_hasher(1500, Default::default()),
             asleep: Asleep::default(),
             room: Room::default(),
+            guards: Guards::default(),
+            guarded: FxHashSet::default(),
+            guarded_by_page: FxHashMap::default(),
             once: 0,
             heat: Heat::default(),
         }
@@ -220,7 +230,7 @@ impl Cache {
         for page in pages {
             self.by_page.entry(page.0).or_default().insert(host);
         }
-        let target = |e: &Entry| Target { host: host + e.host as u64, arrival: host + e.arrival as u64, live_in: e.live_in, lasting: true, region: host };
+        let target = |e: &Entry| target_of(host, e);
         for e in &placed.entries {
             // The first translation of an address stays: others may be linked to it.
             self.targets.entry(e.guest.0).or_insert(target(e));
@@ -247,6 +257,66 @@ impl Cache {
         Some(Target { host: host + first.host as u64, arrival: host + first.arrival as u64, live_in: first.live_in, lasting: false, region: host })
     }
 
+    /// Places a translation that compares itself; `first`: it is the one to be entered. `None` if it is time to forget everything.
+    pub fn insert_guarded(&mut self, region: Region, emitted: Emitted, pages: &[Addr], first: bool) -> Option<Target> {
+        if self.once == MOST_ONCE {
+            return None;
+        }
+        self.once += 1;
+        let (host, mut placed) = self.place(emitted, region.sources)?;
+        placed.entries.truncate(1);
+        placed.shrink();
+        let entry = placed.entries[0];
+        let target = target_of(host, &entry);
+        if first {
+            self.targets.insert(entry.guest.0, target);
+        }
+        for page in pages {
+            self.guarded_by_page.entry(page.0).or_default().insert(host);
+        }
+        self.guarded.insert(host);
+        self.regions.insert(host, placed);
+        Some(target)
+    }
+
+    /// Is it in use, and one that compares itself?
+    pub fn is_guarded(&self, left: &Left) -> bool {
+        self.guarded.contains(&left.start)
+    }
+
+    /// Nothing branches to `target` any more. Threads may be running.
+    pub fn disconnect(&mut self, target: Target) {
+        let incoming = self.regions.get_mut(target.region).map(|r| std::mem::take(&mut r.incoming));
+        for p in incoming.into_iter().flatten() {
+            self.arena.patch(p.at, p.original);
+        }
+    }
+
+    /// `target`, for `guest`, is not found any more. Threads may be running.
+    pub fn take_out(&mut self, guest: Addr, target: Target) {
+        if self.targets.get(&guest.0).is_some_and(|t| t.region == target.region) {
+            self.targets.remove(&guest.0);
+        }
+        self.disconnect(target);
+    }
+
+    /// The same for the entry of a region.
+    fn put_out_region(&mut self, host: u64) -> Option<Addr> {
+        let entry = *self.regions.get_mut(host)?.entries.first()?;
+        self.take_out(entry.guest, target_of(host, &entry));
+        Some(entry.guest)
+    }
+
+    /// What compares itself on a page goes out of use. Threads may be running.
+    pub fn drop_guarded_in(&mut self, page: Addr) {
+        let regions: Vec<u64> = self.guarded_by_page.get(&page.0).into_iter().flatten().copied().collect();
+        for host in regions {
+            if self.guarded.remove(&host) && let Some(entry) = self.put_out_region(host) {
+                self.guards.forget(entry);
+            }
+        }
+    }
+
     /// A translation of `guest` that sleeps, if there is one: it is the caller's.
     pub fn sleeper(&mut self, guest: Addr) -> Option<Sleeper> {
         self.asleep.take(guest)
@@ -269,7 +339,7 @@ impl Cache {
         // They are in the order of the code.
         let site = placed.exits[placed.exits.binary_search_by_key(&offset, |e| e.host).ok()?];
         let patch = match site.kind {
-            ExitKind::Direct { patch, .. } => Some(start + patch as u64),
+            ExitKind::Direct { patch, .. } | ExitKind::Changed { patch } => Some(start + patch as u64),
             _ => None,
         };
         Some(Left { site, at: link, patch, start, generation: self.generation })
@@ -293,7 +363,8 @@ impl Cache {
 
     /// Makes an exit branch straight to its target.
     pub fn link(&mut self, left: &Left, target: &Target) {
-        let (Some(at), ExitKind::Direct { call, .. }) = (left.patch, left.site.kind) else { return };
+        let Some(at) = left.patch else { return };
+        let call = matches!(left.site.kind, ExitKind::Direct { call: true, .. });
         if !self.options.switches.on(Opt::Links) {
             return;
         }
@@ -316,7 +387,7 @@ impl Cache {
     /// Is anything translated from this range, or protected in it?
     pub fn touches(&self, start: Addr, len: u64) -> bool {
         let range = range_of(start, len);
-        !keys_in(&self.by_page, &range).is_empty() || !keys_in(&self.protected, &range).is_empty()
+        !keys_in(&self.by_page, &range).is_empty() || !keys_in(&self.guarded_by_page, &range).is_empty() || !keys_in(&self.protected, &range).is_empty()
     }
 
     /// The guest, or the kernel for it, writes a protected page at time `now`.
@@ -345,6 +416,15 @@ impl Cache {
         let lifted = keys_in(&self.protected, &range);
         for page in &lifted {
             pages.extend(self.protected.remove(page).unwrap_or_default());
+        }
+        for page in keys_in(&self.guarded_by_page, &range) {
+            for host in self.guarded_by_page.remove(&page).unwrap_or_default() {
+                self.guarded.remove(&host);
+                if let Some(entry) = self.put_out_region(host) {
+                    self.guards.forget(entry);
+                    self.regions.remove(host);
+                }
+            }
         }
         for page in pages {
             for host in self.by_page.remove(&page).unwrap_or_default() {
@@ -388,12 +468,20 @@ impl Cache {
         self.by_page.clear();
         self.shared.clear();
         self.asleep.clear();
+        self.guards.clear();
+        self.guarded.clear();
+        self.guarded_by_page.clear();
         self.heat.flush();
         for (page, _) in self.protected.drain() {
             protection::writable(Addr(page));
         }
         self.arena.reset();
     }
+}
+
+/// Where the code of a region at `host` is entered.
+fn target_of(host: u64, e: &Entry) -> Target {
+    Target { host: host + e.host as u64, arrival: host + e.arrival as u64, live_in: e.live_in, lasting: true, region: host }
 }
 
 /// The pages of byte ranges, each once.

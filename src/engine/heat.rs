@@ -65,11 +65,11 @@ impl Heat {
         self.hot != 0 && self.pages.get(&page.0).is_some_and(|p| p.left != 0)
     }
 
-    /// Code of these pages is entered: counts towards their end.
-    pub fn entered(&mut self, pages: &[Addr]) {
+    /// Code of these pages is entered so many times: counts towards their end.
+    pub fn entered(&mut self, pages: &[Addr], times: u32) {
         for page in pages {
             if let Some(p) = self.pages.get_mut(&page.0).filter(|p| p.left != 0) {
-                p.left -= 1;
+                p.left = p.left.saturating_sub(times);
                 if p.left == 0 {
                     (p.since, p.writes) = (0, 0);
                     self.hot -= 1;
@@ -110,7 +110,7 @@ mod tests {
             heat.written(page, 100);
             let mut entries = 0;
             while heat.any(&[page]) {
-                heat.entered(&[page]);
+                heat.entered(&[page], 1);
                 entries += 1;
             }
             assert_eq!(entries, 2 * last);

@@ -7,6 +7,7 @@
 mod asleep;
 mod cache;
 mod exit;
+mod guards;
 mod heat;
 mod regions;
 mod run;
@@ -230,16 +231,22 @@ struct GuestCode<'a> {
     cache: &'a Cache,
     /// Look-aheads may be the remembered ones: what is translated from this source is protected before it counts.
     recalls: bool,
+    /// Hot pages are not looked at from elsewhere.
+    looks: bool,
     /// The area that was last found executable: most questions are about the same one.
     executable: Cell<(u64, u64)>,
 }
 
 impl<'a> GuestCode<'a> {
     fn new(pages: &'a dyn Pages, cache: &'a Cache) -> Self {
-        GuestCode { pages, cache, recalls: false, executable: Cell::new((0, 0)) }
+        GuestCode { pages, cache, recalls: false, looks: false, executable: Cell::new((0, 0)) }
     }
     fn recalling(pages: &'a dyn Pages, cache: &'a Cache) -> Self {
         GuestCode { recalls: true, ..GuestCode::new(pages, cache) }
+    }
+    /// For looks ahead only.
+    fn ahead_of(pages: &'a dyn Pages, cache: &'a Cache) -> Self {
+        GuestCode { recalls: true, looks: true, ..GuestCode::new(pages, cache) }
     }
     fn is_executable(&self, pc: Addr) -> bool {
         let (start, end) = self.executable.get();
@@ -254,10 +261,13 @@ impl<'a> GuestCode<'a> {
 
 impl CodeSource for GuestCode<'_> {
     fn read_code(&self, at: Addr, buf: &mut [u8]) -> usize {
-        read_pages(at, buf, |pc| self.is_executable(pc))
+        read_pages(at, buf, |pc| self.is_executable(pc) && !self.hides(pc))
     }
     fn is_translated(&self, at: Addr) -> bool {
         self.cache.lookup(at).is_some()
+    }
+    fn hides(&self, at: Addr) -> bool {
+        self.looks && self.cache.heat.is_hot(at.page())
     }
     fn ahead(&self, at: Addr) -> Option<Ahead> {
         if self.recalls { self.cache.ahead(at) } else { None }

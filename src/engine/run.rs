@@ -1,13 +1,14 @@
 //! A guest thread: the loop around translated code.
 
 use super::asleep::digest;
+use super::guards::Guarded;
 use super::cache::{Cache, Fate, Left, Target, Ways, pages_of};
 use super::split::Alone;
 use super::stop::Seat;
 use super::{Engine, Exception, Exit, GuestCode};
 use crate::decode::{CodeSource, End, Limits, Region, decode_region};
 use crate::emit::stubs::kind;
-use crate::guest::state::nzcv;
+use crate::guest::state::{GUARDS, nzcv};
 use crate::guest::{Addr, CpuState, Gpr};
 use crate::host::sys::Errno;
 use crate::host::thread::{Brake, ThreadBlock};
@@ -105,7 +106,8 @@ impl Thread {
     /// Runs the guest until something needs the operating system.
     pub fn run(&mut self) -> Exit {
         loop {
-            if self.seat.interrupt.swap(false, Ordering::SeqCst) {
+            // Looked at before it is taken back, which costs more: here at every system call.
+            if self.seat.interrupt.load(Ordering::SeqCst) && self.seat.interrupt.swap(false, Ordering::SeqCst) {
                 return Exit::Interrupt;
             }
             let rip = Addr(self.block.state().rip);
@@ -140,7 +142,7 @@ impl Thread {
             self.engine.stop.wait();
             return None;
         }
-        if self.seat.forget.swap(false, Ordering::SeqCst) {
+        if self.seat.forget.load(Ordering::SeqCst) && self.seat.forget.swap(false, Ordering::SeqCst) {
             // What `host` leads to may be gone too.
             self.seat.running.store(false, Ordering::SeqCst);
             self.forget();
@@ -231,8 +233,21 @@ impl Thread {
         match exit {
             kind::LINK => {
                 let left = place?;
-                if !matches!(left.site.kind, ExitKind::NoFetch(_)) {
-                    self.link(&left);
+                match left.site.kind {
+                    ExitKind::NoFetch(_) => {}
+                    ExitKind::Changed { .. } => {
+                        match engine.changed(&left) {
+                            Some(target) if target.lasting => self.remember(left.site.guest, target),
+                            // The engine is to be asked each time.
+                            Some(_) => self.block.unlearn(left.site.guest.0),
+                            None => self.forget(),
+                        }
+                    }
+                    ExitKind::Counted => {
+                        self.block.state().guards_left = GUARDS;
+                        engine.counted(&left);
+                    }
+                    _ => self.link(&left),
                 }
                 None
             }
@@ -463,7 +478,7 @@ impl Engine {
                 if region.insns.is_empty() {
                     return None;
                 }
-                optimize::liveness(&mut region, &source);
+                optimize::liveness(&mut region, &GuestCode::ahead_of(pages, &cache));
                 let from = pages_of(&region.sources);
                 if cache.heat.any(&from) {
                     drop(cache);
@@ -492,9 +507,19 @@ impl Engine {
         let limits = Limits { segments: 1, short: true, ..self.limits };
         loop {
             let mut cache = self.cache();
+            match cache.guarded(rip, self.pages) {
+                Guarded::Target(target) => return Some(target),
+                Guarded::NoFetch => return None,
+                Guarded::Full => {
+                    drop(cache);
+                    self.stopped(Cache::flush);
+                    continue;
+                }
+                Guarded::Restless => {}
+            }
             let source = GuestCode::new(self.pages, &cache);
             if let Some(target) = cache.heat.checked(rip, &source) {
-                cache.heat.entered(&[rip.page()]);
+                cache.heat.entered(&[rip.page()], 1);
                 return Some(target);
             }
             let decode = || {
@@ -513,7 +538,7 @@ impl Engine {
             }
             let emitted = cache.translate(&region);
             if let Some(target) = cache.insert_once(&region, emitted) {
-                cache.heat.entered(&pages_of(&region.sources));
+                cache.heat.entered(&pages_of(&region.sources), 1);
                 cache.heat.keep(rip, target, region.sources, sum);
                 return Some(target);
             }

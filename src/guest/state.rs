@@ -75,6 +75,9 @@ pub const MXCSR_INIT: u32 = 0x1f80;
 /// Number of entries in [`CpuState::stub`].
 pub const STUB_COUNT: usize = 16;
 
+/// Comparisons of code with its bytes between two of the engine's looks at whether they are worth it.
+pub const GUARDS: u64 = 256;
+
 /// One guest thread's processor.
 #[derive(Clone)]
 #[repr(C, align(64))]
@@ -141,6 +144,8 @@ pub struct CpuState {
     pub x87_at: [u64; 2],
     /// Image of the x87 unit (FXSAVE, XSAVE, FNSAVE, FNSTENV) between helper and translated code.
     pub image: [[u64; 2]; 10],
+    /// After so many more comparisons of code with its bytes translated code leaves for the engine (`translate::guard`).
+    pub guards_left: u64,
 }
 
 impl Default for CpuState {
@@ -177,6 +182,7 @@ impl Default for CpuState {
             x87: X87::INIT,
             x87_at: [0; 2],
             image: [[0; 2]; 10],
+            guards_left: GUARDS,
         }
     }
 }

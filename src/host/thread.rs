@@ -128,6 +128,21 @@ impl ThreadBlock {
         }
     }
 
+    /// Takes `guest` out of the tables.
+    pub fn unlearn(&mut self, guest: u64) {
+        for place in places(guest) {
+            if self.key(place) == guest {
+                self.write(place, 0, 0);
+            }
+        }
+        fill_empty(self.base + LOOKUP);
+    }
+
+    fn key(&self, place: u64) -> u64 {
+        // SAFETY: as in `write`.
+        unsafe { ((self.base + LOOKUP + place) as *const u64).read() }
+    }
+
     fn write(&mut self, place: u64, guest: u64, host: u64) {
         let at = (self.base + LOOKUP + place) as *mut u64;
         // SAFETY: inside this thread's own tables, which only this thread reads and writes while it runs.

@@ -18,6 +18,9 @@ struct Noted<'a> {
 
 /// Flags that the code at `at` may read before it overwrites them.
 fn live_at(source: &dyn CodeSource, at: Addr, noted: &mut Noted) -> Flags {
+    if source.hides(at) {
+        return STATUS;
+    }
     if let Some(known) = source.ahead(at) {
         noted.sources.extend(known.sources.iter().filter(|s| s.1 != 0));
         return known.live;
@@ -58,7 +61,7 @@ fn look(source: &dyn CodeSource, at: Addr, sources: &mut Vec<(Addr, u64)>) -> Fl
         });
         sources.push((start, (pc.0 - start.0).max(1)));
         match next {
-            Some(to) if open != NO_FLAGS && left > 0 => start = to,
+            Some(to) if open != NO_FLAGS && left > 0 && !source.hides(to) => start = to,
             _ => return live | open,
         }
     }

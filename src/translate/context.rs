@@ -148,6 +148,7 @@ impl<'a> Ctx<'a> {
         if block.loop_head {
             self.poll(block.addr);
         }
+        self.guard();
     }
 
     /// Binds the block's label, and makes its entry from outside: the same place, or one that loads upper halves before.

@@ -30,6 +30,7 @@ mod fuzz;
 mod group_insns;
 mod group_kind;
 mod groups;
+mod guard;
 mod integer;
 #[cfg(test)]
 mod isa;
@@ -156,6 +157,13 @@ pub enum ExitKind {
     Exception,
     /// The code at this address can not be fetched.
     NoFetch(Addr),
+    /// The bytes are not what this was made from. The word at `patch` may become `b` to a translation of what they are.
+    Changed {
+        /// Offset of the word to patch.
+        patch: u32,
+    },
+    /// The bytes have been compared as often as was asked for.
+    Counted,
     /// A NaN was seen among a group's results: to be repaired, then on at `guest`.
     Nan,
 }
