@@ -31,6 +31,8 @@ pub enum Opt {
     FloatGroups,
     /// Returns and indirect jumps leave the carry's polarity to those targets that read CF (`translate::branch`).
     LateCarry,
+    /// A zero that a loop's vector instructions need stays in a host register (`translate::uppers`).
+    HeldZero,
 }
 
 /// Name and meaning of every optimisation.
@@ -45,6 +47,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::StringBlocks, "string-blocks", "repeated string instructions work on many elements at once"),
     (Opt::FloatGroups, "float-groups", "one look for NaNs after several operations, on renamed registers"),
     (Opt::LateCarry, "late-carry", "after returns and indirect jumps only code that reads CF brings the carry into canonical form"),
+    (Opt::HeldZero, "held-zero", "loops of AES rounds keep the zero that they need in a host register"),
 ];
 
 /// Which optimisations are on.

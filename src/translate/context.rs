@@ -150,9 +150,9 @@ impl<'a> Ctx<'a> {
         }
     }
 
-    /// Binds the block's label, and makes its entry from outside: the same place, or one that loads upper halves before.
+    /// Binds the block's label, and makes its entry from outside: the same place, or one that loads what the region holds before.
     fn enter_block(&mut self, index: usize, label: Label) {
-        if self.uppers.held.numbers().is_empty() {
+        if !self.uppers.has_entries() {
             self.entries.push((index, label));
             self.a.bind(label);
             self.zero_uppers = 0;
@@ -173,7 +173,7 @@ impl<'a> Ctx<'a> {
             self.cold.push(Cold { label: entry, insn: addr, carry: Carry::Inverted, dirty: 0, zero_uppers: 0, steps: (0, 0), live: crate::decode::STATUS, code });
         }
         self.a.bind(label);
-        self.dirty = self.uppers.dirty_in[index];
+        self.dirty = self.uppers.dirty_in.get(index).copied().unwrap_or(0);
         self.zero_uppers = 0;
     }
 

@@ -31,6 +31,7 @@ pub const CONFIGS: &[Config] = &[
     config("no-string-blocks", &[("XEMU_NO_OPT", "string-blocks")], true),
     config("no-float-groups", &[("XEMU_NO_OPT", "float-groups")], true),
     config("no-late-carry", &[("XEMU_NO_OPT", "late-carry")], true),
+    config("no-held-zero", &[("XEMU_NO_OPT", "held-zero")], true),
 ];
 
 impl Config {
