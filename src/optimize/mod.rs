@@ -33,6 +33,8 @@ pub enum Opt {
     LateCarry,
     /// A zero that a loop's vector instructions need stays in a host register (`translate::uppers`).
     HeldZero,
+    /// x87 transfers that round nothing happen in translated code (`translate::x87_quick`).
+    QuickX87,
 }
 
 /// Name and meaning of every optimisation.
@@ -48,6 +50,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::FloatGroups, "float-groups", "one look for NaNs after several operations, on renamed registers"),
     (Opt::LateCarry, "late-carry", "after returns and indirect jumps only code that reads CF brings the carry into canonical form"),
     (Opt::HeldZero, "held-zero", "loops of AES rounds keep the zero that they need in a host register"),
+    (Opt::QuickX87, "quick-x87", "x87 loads, stores and exchanges without a helper's call"),
 ];
 
 /// Which optimisations are on.

@@ -53,6 +53,7 @@ mod table;
 mod uppers;
 mod vector;
 mod x87;
+mod x87_quick;
 mod xsave;
 
 #[cfg(test)]
