@@ -35,6 +35,8 @@ pub enum Opt {
     HeldZero,
     /// x87 transfers that round nothing happen in translated code (`translate::x87_quick`).
     QuickX87,
+    /// Register copies are joined with the instruction that overwrites the copy (`translate::copies`).
+    Copies,
 }
 
 /// Name and meaning of every optimisation.
@@ -51,6 +53,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::LateCarry, "late-carry", "after returns and indirect jumps only code that reads CF brings the carry into canonical form"),
     (Opt::HeldZero, "held-zero", "loops of AES rounds keep the zero that they need in a host register"),
     (Opt::QuickX87, "quick-x87", "x87 loads, stores and exchanges without a helper's call"),
+    (Opt::Copies, "copies", "a register copied to be overwritten is not copied"),
 ];
 
 /// Which optimisations are on.

@@ -1,5 +1,6 @@
 //! The state of one region's translation: assembler, labels, carry polarity, side tables, exits.
 
+use super::copies::Copy;
 use super::groups::{Groups, Range};
 use super::uppers::{Places, Plan};
 use super::{Emitted, Entry, ExitKind, ExitSite, Options, Origin};
@@ -83,6 +84,8 @@ pub struct Ctx<'a> {
     pub(super) zero_uppers: u16,
     /// XMM registers renamed inside the block.
     pub(super) groups: Groups,
+    /// Copies left out whose readers are still to come.
+    pub(super) copies: Vec<Copy>,
     /// The current instruction works inside a group.
     pub(super) grouped: bool,
     /// Where the guest goes on if a NaN is seen now.
@@ -118,6 +121,7 @@ impl<'a> Ctx<'a> {
             dirty: 0,
             zero_uppers: 0,
             groups: Groups::default(),
+            copies: Vec::new(),
             grouped: false,
             resume: region.blocks[0].addr,
             memory: None,
