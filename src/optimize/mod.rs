@@ -39,6 +39,8 @@ pub enum Opt {
     QuickX87,
     /// Register copies are joined with the instruction that overwrites the copy (`translate::copies`).
     Copies,
+    /// Base and index of addresses are added once for several accesses of a group (`translate::group_kind`).
+    SharedSums,
 }
 
 /// Name and meaning of every optimisation.
@@ -57,6 +59,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::HeldZero, "held-zero", "loops of AES rounds keep the zero that they need in a host register"),
     (Opt::QuickX87, "quick-x87", "x87 loads, stores and exchanges without a helper's call"),
     (Opt::Copies, "copies", "a register copied to be overwritten is not copied"),
+    (Opt::SharedSums, "shared-sums", "base and index are added once for neighbouring floating-point accesses"),
 ];
 
 /// Which optimisations are on.

@@ -1,6 +1,7 @@
 //! The state of one region's translation: assembler, labels, carry polarity, side tables, exits.
 
 use super::copies::Copy;
+use super::group_kind::Sum;
 use super::groups::{Groups, Range};
 use super::uppers::{Places, Plan};
 use super::{Emitted, Entry, ExitKind, ExitSite, Options, Origin};
@@ -84,6 +85,10 @@ pub struct Ctx<'a> {
     pub(super) zero_uppers: u16,
     /// XMM registers renamed inside the block.
     pub(super) groups: Groups,
+    /// Base, index and scale whose sum T6 holds, between a group's instructions.
+    pub(super) sum: Option<Sum>,
+    /// The current instruction is one of a group's.
+    pub(super) in_groups_insn: bool,
     /// Copies left out whose readers are still to come.
     pub(super) copies: Vec<Copy>,
     /// The current instruction works inside a group.
@@ -121,6 +126,8 @@ impl<'a> Ctx<'a> {
             dirty: 0,
             zero_uppers: 0,
             groups: Groups::default(),
+            sum: None,
+            in_groups_insn: false,
             copies: Vec::new(),
             grouped: false,
             resume: region.blocks[0].addr,

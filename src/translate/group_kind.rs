@@ -5,8 +5,13 @@ use super::context::Ctx;
 use super::group_insns::*;
 use super::groups::{Value, upper};
 use crate::decode::{Code, FlagEffects, Insn, Mnemonic, Op};
+use crate::emit::regs::*;
 use crate::emit::simd::{F3, Fp, ops::*};
+use crate::emit::{Alu, Shift, Size};
 use crate::optimize::Opt;
+
+/// Numbers of base and index, and the scale's logarithm.
+pub(super) type Sum = (u8, u8, u8);
 
 /// What an instruction is to a group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -170,6 +175,7 @@ impl Ctx<'_> {
                 if self.groups.known && kind(insn) == Kind::Other {
                     self.forget_values();
                 }
+                self.sum = None;
                 return false;
             }
         }
@@ -178,10 +184,12 @@ impl Ctx<'_> {
         let kind = self.groups.kinds[self.index - self.region.blocks[self.block].first];
         match kind {
             Kind::Beside => {
+                self.sum = None;
                 self.mark();
                 return false;
             }
             Kind::Other => {
+                self.sum = None;
                 let FlagEffects { reads, kills } = insn.flags;
                 let live = self.live;
                 // Flags as they are needed in front of it.
@@ -197,6 +205,7 @@ impl Ctx<'_> {
         self.group_ready(insn);
         self.groups.active = true;
         self.mark();
+        self.in_groups_insn = true;
         match kind {
             Kind::Arith(op, fp) => arith(self, insn, op, fp),
             Kind::Root(fp) => root(self, insn, fp),
@@ -211,6 +220,7 @@ impl Ctx<'_> {
             Kind::Fused => super::avx_fma::in_group(self, insn),
             Kind::Beside | Kind::Other => {}
         }
+        self.in_groups_insn = false;
         if insn.is_vex()
             && let Op::Xmm(n) = insn.op(0)
             && !matches!(kind, Kind::Compare(..))
@@ -283,6 +293,29 @@ impl Ctx<'_> {
             }
         }
         false
+    }
+    /// Is the sum of base and index in T6, where it is now if the group's instructions from here on, which change no general register, would add them
+    /// more than once?
+    pub(super) fn shares_sum(&mut self, sum: Sum) -> bool {
+        if !self.in_groups_insn || !self.options.switches.on(Opt::SharedSums) {
+            return false;
+        }
+        if self.sum == Some(sum) {
+            return true;
+        }
+        // Without a displacement 16 bytes or less are reached by both registers.
+        let adds = |insn: &Insn| {
+            let m = insn.memory();
+            insn.has_memory() && (m.base, m.index, m.scale) == (Some(sum.0), Some(sum.1), sum.2) && m.segment.is_none() && !m.addr32 && (m.disp != 0 || insn.memory_bytes() == 32)
+        };
+        let near = self.rest().take_while(|(_, kind)| !matches!(kind, Kind::Beside | Kind::Other));
+        let now = usize::from(adds(&self.region.insns[self.index]));
+        if now + near.filter(|(insn, _)| adds(insn)).count() < 2 {
+            return false;
+        }
+        self.a.alu_shift(Alu::Add, Size::X, T[6], gpr(sum.0), gpr(sum.1), Shift::Lsl, sum.2 as u32);
+        self.sum = Some(sum);
+        true
     }
     /// Will register `n` get another value inside the group?
     pub(super) fn is_replaced(&self, n: u8) -> bool {

@@ -528,6 +528,7 @@ impl Ctx<'_> {
             self.forget_values();
         }
         self.resume = at;
+        self.sum = None;
     }
 }
 

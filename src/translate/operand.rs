@@ -14,7 +14,7 @@ impl Ctx<'_> {
         self.load_field(d, at);
     }
 
-    /// The address of the memory operand. May hold T7 until the instruction ends; touches no other temporary.
+    /// The address of the memory operand. May hold T7 (inside groups T6) until the instruction ends; touches no other temporary.
     pub fn mem(&mut self, insn: &Insn) -> Mem {
         if let Some(instead) = self.memory {
             return instead;
@@ -56,6 +56,7 @@ impl Ctx<'_> {
                     Mem::Off(t, m.disp)
                 }
             }
+            (Some(b), Some(i)) if segment.is_none() && !m.addr32 && self.shares_sum((b, i, m.scale)) => return Mem::Off(T[6], m.disp),
             (Some(b), Some(i)) if m.disp == 0 => Mem::Idx(gpr(b), gpr(i), m.scale as u32),
             (Some(b), Some(i)) => {
                 self.a.alu_shift(Alu::Add, Size::X, t, gpr(b), gpr(i), Shift::Lsl, m.scale as u32);

@@ -35,6 +35,7 @@ pub const CONFIGS: &[Config] = &[
     config("no-held-zero", &[("XEMU_NO_OPT", "held-zero")], true),
     config("no-quick-x87", &[("XEMU_NO_OPT", "quick-x87")], true),
     config("no-copies", &[("XEMU_NO_OPT", "copies")], true),
+    config("no-shared-sums", &[("XEMU_NO_OPT", "shared-sums")], true),
 ];
 
 impl Config {
