@@ -133,6 +133,12 @@ pub fn release(text: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
+/// The value of this type in an auxiliary vector as /proc/self/auxv has it (include/uapi/linux/auxvec.h).
+pub fn auxiliary(vector: &[u8], kind: u64) -> Option<u64> {
+    let word = |at: &[u8]| u64::from_le_bytes(at.try_into().unwrap_or_default());
+    vector.chunks_exact(16).find(|pair| word(&pair[..8]) == kind).map(|pair| word(&pair[8..]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

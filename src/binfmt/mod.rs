@@ -39,6 +39,10 @@ const FLAGS_WITHOUT_P: &str = "OCF";
 /// The Linux that tells interpreters of flag P (AT_FLAGS_PRESERVE_ARGV0). With an older one P would shift arguments.
 pub const PRESERVES_ARGV0: (u32, u32) = (5, 12);
 
+const AT_PAGESZ: u64 = 6;
+/// The pages of a host that xemu runs on, in bytes.
+const PAGES: u64 = 4096;
+
 /// An architecture that runs amd64 programs by itself.
 pub const NATIVE: bool = cfg!(target_arch = "x86_64");
 
@@ -53,13 +57,16 @@ pub struct Plan {
     pub flags: String,
     /// Whether QEMU's entries for x86_64 are disabled.
     pub replace_qemu: bool,
+    /// The host's pages, in bytes (AT_PAGESZ).
+    pub pages: u64,
 }
 
 impl Plan {
     /// This xemu with all flags that the kernel knows how to use.
     pub fn new(mount: &Path) -> Result<Plan, String> {
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        Ok(Plan { mount: mount.into(), binary: own_path()?, flags: flags_for(&release).into(), replace_qemu: false })
+        let pages = fs::read("/proc/self/auxv").ok().and_then(|vector| misc::auxiliary(&vector, AT_PAGESZ)).unwrap_or(PAGES);
+        Ok(Plan { mount: mount.into(), binary: own_path()?, flags: flags_for(&release).into(), replace_qemu: false, pages })
     }
 }
 
@@ -148,8 +155,11 @@ fn qemus(mount: &Path) -> Vec<misc::Entry> {
     found
 }
 
-/// Registers xemu, in place of an older xemu.
+/// Registers xemu, in place of an older xemu. Where it could run no program nothing is done: another emulator's entry may be one that works.
 pub fn install(plan: &Plan) -> Result<String, String> {
+    if plan.pages != PAGES {
+        return Err(format!("this host has pages of {} bytes; only {PAGES} are supported: nothing was registered or replaced (`xemu doctor` says more)", plan.pages));
+    }
     mounted(&plan.mount)?;
     registration(NAME, &plan.binary, &plan.flags)?;
     // An old registration holds the old file open; the new one opens the new one. In between the kernel uses this:
@@ -216,7 +226,7 @@ mod tests {
     }
 
     fn plan(mount: &Path, replace_qemu: bool) -> Plan {
-        Plan { mount: mount.into(), binary: "/usr/bin/xemu".into(), flags: FLAGS.into(), replace_qemu }
+        Plan { mount: mount.into(), binary: "/usr/bin/xemu".into(), flags: FLAGS.into(), replace_qemu, pages: PAGES }
     }
 
     fn entry(state: &str) -> String {
@@ -252,6 +262,19 @@ mod tests {
         assert!(fs::read_to_string(dir.join("register")).unwrap().starts_with(":xemu-x86_64:M:"));
         let said = install(&plan(&dir, true)).unwrap();
         assert!(said.contains("disabled qemu-x86_64-other") && said.contains("note: rosetta is"), "{said}");
+        let _ = fs::remove_dir_all(dir);
+    }
+
+    #[test]
+    fn a_host_of_other_pages_keeps_what_it_has() {
+        let dir = instance("pages");
+        fs::write(dir.join(QEMU), entry("enabled")).unwrap();
+        for pages in [16384, 65536] {
+            let said = install(&Plan { pages, ..plan(&dir, true) }).unwrap_err();
+            assert!(said.starts_with(&format!("this host has pages of {pages} bytes; only 4096 are supported: nothing was")), "{said}");
+        }
+        assert_eq!(fs::read_to_string(dir.join("register")).unwrap(), "");
+        assert!(enabled(&dir, QEMU));
         let _ = fs::remove_dir_all(dir);
     }
 

@@ -33,6 +33,12 @@ impl Access {
     fn holds(&self, at: u64) -> bool {
         at.wrapping_sub(self.start) < self.bytes
     }
+    /// The same to the borders of aligned blocks.
+    fn hull(&self, block: u64) -> Access {
+        let start = self.start & !(block - 1);
+        let end = self.start.wrapping_add(self.bytes + block - 1) & !(block - 1);
+        Access { start, bytes: end.wrapping_sub(start), ..*self }
+    }
     fn is_canonical(&self) -> bool {
         let high = |at: u64| at as i64 >> 47;
         let end = self.start.wrapping_add(self.bytes.max(1) - 1);
@@ -41,12 +47,19 @@ impl Access {
 }
 
 impl Insn {
+    /// Addresses and lengths of what it accesses in state `s`.
+    pub fn touches(&self, s: &CpuState) -> Vec<(Addr, u64)> {
+        self.accesses(s).iter().map(|a| (Addr(a.start), a.bytes)).collect()
+    }
+
     /// The fault that the host reported at `at`, of a write if it says so, in state `s` from before the instruction.
     pub fn fault(&self, at: Addr, write: bool, s: &CpuState) -> MemoryFault {
         let accesses = self.accesses(s);
         let holds = |a: &&Access| a.is_canonical() && a.holds(at.0) && !self.is_masked_move();
         // A host that reads what is then written says that it was a read, but never the other way round.
         let inside = accesses.iter().filter(|a| a.write || !write).find(holds).or_else(|| accesses.iter().find(holds));
+        // LOCK'ed accesses may be made as ones of 16 aligned bytes, and a host may make others so.
+        let inside = inside.or_else(|| accesses.iter().find(|a| a.is_canonical() && a.hull(16).holds(at.0) && !self.is_masked_move()));
         let outside = accesses.iter().find(|a| !a.is_canonical());
         match (inside, outside) {
             // The first byte in the page that is missing.

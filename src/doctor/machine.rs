@@ -2,6 +2,7 @@
 
 use super::selftest::Ran;
 use super::trial::Trial;
+use crate::binfmt::misc::auxiliary;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -36,10 +37,7 @@ impl Machine {
     /// The machine whose kernel's files lie below `root`.
     pub fn new(root: &Path, tried: Tried) -> Machine {
         let auxv = fs::read(root.join("proc/self/auxv")).unwrap_or_default();
-        let aux = |kind: u64| {
-            let word = |at: &[u8]| u64::from_le_bytes(at.try_into().unwrap_or_default());
-            auxv.chunks_exact(16).find(|pair| word(&pair[..8]) == kind).map(|pair| word(&pair[8..]))
-        };
+        let aux = |kind| auxiliary(&auxv, kind);
         let hwcap = (aux(AT_HWCAP).unwrap_or(0), aux(AT_HWCAP2).unwrap_or(0));
         Machine { root: root.into(), tried, page_size: aux(AT_PAGESZ).unwrap_or(4096), hwcap }
     }

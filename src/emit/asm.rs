@@ -349,6 +349,11 @@ impl Asm {
         }
     }
 
+    /// Replaces the 16 bits from bit `lsl` (a multiple of 16) on.
+    pub fn movk(&mut self, d: X, half: u32, lsl: u32) {
+        op!(self, movk X(d.0), half, lsl lsl);
+    }
+
     /// Shift by a constant below the size.
     pub fn shift_imm(&mut self, shift: Shift, size: Size, d: X, n: X, amount: u32) {
         let bits = size.bits();

@@ -11,6 +11,7 @@ mod guards;
 mod heat;
 mod regions;
 mod run;
+mod split;
 mod stop;
 
 pub use exit::{Exception, Exit};
@@ -187,6 +188,7 @@ impl Engine {
         if self.cache().options().ordered {
             return;
         }
+        log::info!("others can see memory: ordered accesses from here on");
         let features = ordered_features(self.cache().options().features);
         self.stopped(|cache| {
             cache.options_mut().ordered = true;

@@ -3,6 +3,7 @@
 use super::asleep::digest;
 use super::guards::Guarded;
 use super::cache::{Cache, Fate, Left, Target, Ways, pages_of};
+use super::split::Alone;
 use super::stop::Seat;
 use super::{Engine, Exception, Exit, GuestCode};
 use crate::decode::{CodeSource, End, Limits, Region, decode_region};
@@ -13,19 +14,21 @@ use crate::host::sys::Errno;
 use crate::host::thread::{Brake, ThreadBlock};
 use crate::optimize;
 use crate::translate::{self, Carry, ExitKind, Held, Step, exception};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A guest thread's processor. Lives on the host thread that runs it.
 pub struct Thread {
-    engine: &'static Engine,
-    block: ThreadBlock,
-    seat: Arc<Seat>,
+    pub(super) engine: &'static Engine,
+    pub(super) block: ThreadBlock,
+    pub(super) seat: Arc<Seat>,
     /// Places where translated code left for a system call, by their return address: looked for here before the cache is asked. Like the inline
     /// table it is emptied when code may have gone.
     places: Box<[Place; PLACES]>,
     /// The last write fault that nobody's protection explained: instruction, address and [`Cache::generation`].
     unexplained: Option<(Addr, Addr, u64)>,
+    /// The last instruction that ran alone, and its code: see [`Thread::split_lock`]. Dropped with every host address.
+    pub(super) alone: Option<Alone>,
 }
 
 /// Entries of [`Thread::places`].
@@ -66,7 +69,7 @@ impl Thread {
         let brake: Brake = block.brake();
         let seat = Arc::new(Seat { brake, running: AtomicBool::new(false), forget: AtomicBool::new(false), interrupt: AtomicBool::new(false) });
         engine.stop.join(seat.clone());
-        Ok(Thread { engine, block, seat, places: Box::new([NOWHERE; PLACES]), unexplained: None })
+        Ok(Thread { engine, block, seat, places: Box::new([NOWHERE; PLACES]), unexplained: None, alone: None })
     }
 
     /// The guest's registers.
@@ -157,10 +160,11 @@ impl Thread {
     }
 
     /// Drops every host address of translated code.
-    fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.block.release();
         self.block.forget_all();
         self.places.fill(NOWHERE);
+        self.alone = None;
     }
 
     /// Brings a carry left in the other polarity into canonical form.
@@ -183,7 +187,13 @@ impl Thread {
             self.block.state().rip = known.guest.0;
             return None;
         }
-        let cache = self.engine.cache();
+        self.place_in(self.engine.cache())
+    }
+
+    /// The same by the records of the cache.
+    pub(super) fn place_in(&mut self, cache: MutexGuard<Cache>) -> Option<Left> {
+        let s = self.block.state();
+        let (exit, at) = (s.exit_kind, s.exit_arg);
         let left = if matches!(exit, kind::FAULT | kind::POLL) { None } else { cache.exit(at) };
         let (guest, carry, held) = match &left {
             Some(left) => (left.site.guest, left.site.carry, Held::default()),
@@ -216,7 +226,7 @@ impl Thread {
     }
 
     /// Interprets how translated code left.
-    fn left(&mut self, place: Option<Left>) -> Option<Exit> {
+    pub(super) fn left(&mut self, place: Option<Left>) -> Option<Exit> {
         let engine = self.engine;
         let s = self.block.state();
         let (exit, first) = (s.exit_kind, s.scratch[0]);
@@ -259,6 +269,7 @@ impl Thread {
                 s.set(Gpr::R11, flags);
                 Some(Exit::Syscall)
             }
+            kind::EXCEPTION if first == exception::SPLIT_LOCK => self.split_lock(),
             kind::EXCEPTION => Some(Exit::Exception(self.exception(first))),
             kind::FAULT => self.fault(),
             kind::NAN => None,

@@ -60,6 +60,14 @@ impl Stop {
     /// Runs `change` while nobody is in translated code or has yet to find out by the cache where it left it: so the caller must not hold
     /// the cache's lock (`change` takes it), and is not running itself.
     pub fn while_stopped<R>(&self, change: impl FnOnce() -> R) -> R {
+        self.standing(|seats| {
+            seats.iter().for_each(|seat| seat.forget.store(true, Ordering::SeqCst));
+            change()
+        })
+    }
+
+    /// The same for what concerns no translation: host addresses stay what they are. The seats are those that stand still.
+    pub fn standing<R>(&self, act: impl FnOnce(&[Arc<Seat>]) -> R) -> R {
         self.wanted.fetch_add(1, Ordering::SeqCst);
         let seats: Vec<Arc<Seat>> = {
             // Under the lock, because a thread's memory, brake included, goes when it has left the list.
@@ -76,9 +84,8 @@ impl Stop {
             while seat.running.load(Ordering::SeqCst) {
                 std::thread::yield_now();
             }
-            seat.forget.store(true, Ordering::SeqCst);
         }
-        let result = change();
+        let result = act(&seats);
         self.wanted.fetch_sub(1, Ordering::SeqCst);
         result
     }

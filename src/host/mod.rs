@@ -8,6 +8,7 @@
 
 pub mod arena;
 pub mod copy;
+pub mod exclusion;
 pub mod fatal;
 pub mod fault;
 pub mod file;

@@ -33,6 +33,12 @@ pub enum Opt {
     LateCarry,
     /// Code on pages that are written all the time compares its own bytes (`translate::guard`).
     Guards,
+    /// A zero that a loop's vector instructions need stays in a host register (`translate::uppers`).
+    HeldZero,
+    /// x87 transfers that round nothing happen in translated code (`translate::x87_quick`).
+    QuickX87,
+    /// Register copies are joined with the instruction that overwrites the copy (`translate::copies`).
+    Copies,
 }
 
 /// Name and meaning of every optimisation.
@@ -48,6 +54,9 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::FloatGroups, "float-groups", "one look for NaNs after several operations, on renamed registers"),
     (Opt::LateCarry, "late-carry", "after returns and indirect jumps only code that reads CF brings the carry into canonical form"),
     (Opt::Guards, "guards", "code on pages that are rewritten all the time compares its own bytes, instead of the engine at each entry"),
+    (Opt::HeldZero, "held-zero", "loops of AES rounds keep the zero that they need in a host register"),
+    (Opt::QuickX87, "quick-x87", "x87 loads, stores and exchanges without a helper's call"),
+    (Opt::Copies, "copies", "a register copied to be overwritten is not copied"),
 ];
 
 /// Which optimisations are on.

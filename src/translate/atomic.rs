@@ -1,8 +1,8 @@
 //! LOCK'ed operations, XCHG, CMPXCHG, CMPXCHG8B/16B and XADD.
 //!
 //! In ordered mode each is one host read-modify-write (a compare-and-swap loop where the host has none of its kind), which is also the
-//! full barrier that x86's LOCK is. In relaxed mode nobody else sees memory: plain accesses. At a site that was seen misaligned, plain accesses
-//! between barriers: not atomic there, a declared gap until split locks have their protocol.
+//! full barrier that x86's LOCK is. In relaxed mode nobody else sees memory: plain accesses. At a site that was seen misaligned the address
+//! decides: see [`misaligned`].
 
 use super::Row;
 use super::context::{Carry, Ctx, exception, size_of};
@@ -10,6 +10,8 @@ use super::integer::{Kind, Source, compute, source, step_flags};
 use crate::decode::{CF, Insn, Mnemonic, OF, Op, SF, ZF};
 use crate::emit::regs::*;
 use crate::emit::{Alu, Mem, Order, Rmw, Shift, Size, Width};
+use crate::guest::CpuState;
+use std::mem::offset_of;
 
 /// Mnemonics of this family.
 pub const ROWS: &[Row] = {
@@ -17,16 +19,93 @@ pub const ROWS: &[Row] = {
     &[(Xchg, xchg), (Xadd, xadd), (Cmpxchg, cmpxchg), (Cmpxchg8b, cmpxchg8b), (Cmpxchg16b, cmpxchg16b)]
 };
 
-/// Replaces the `bytes` at `n` by what `new` computes (arguments: destination, old value), and leaves the old value in T0. `new` may use
-/// T4 to T6 and must read NZCV only. Uses T2, T3.
-fn replace(c: &mut Ctx, bytes: u32, n: X, new: impl Fn(&mut Ctx, X, X)) {
-    let width = Width::bytes_of(bytes);
-    c.load_mem(bytes, T[0], Mem::Off(n, 0));
-    if c.order() != Order::Tso {
-        new(c, T[2], T[0]);
-        c.store_mem(bytes, T[2], Mem::Off(n, 0));
-        return full_barrier(c);
+/// How LOCK'ed accesses of the current instruction are made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Means {
+    /// Plain accesses: nobody else sees memory, or all others stand still.
+    Plain,
+    /// The host's own.
+    Atomic,
+    /// The host's own where the address allows, else [`misaligned`].
+    ByAddress,
+}
+
+fn means(c: &Ctx, bytes: u32) -> Means {
+    match c.order() {
+        Order::Plain => Means::Plain,
+        Order::TsoMisaligned if bytes > 1 => Means::ByAddress,
+        _ => Means::Atomic,
     }
+}
+
+/// Field of the state where the images of 16 bytes lie: before, and as they are to become.
+const IMAGES: usize = offset_of!(CpuState, scratch);
+/// Field for an operand that outlives T2 to T6.
+const KEPT: usize = IMAGES + 32;
+
+/// The same access where the address may be anything: `aligned` for a multiple of `bytes`. What lies within 16 aligned bytes is replaced together
+/// with its neighbours by one compare-and-swap of all of them. What does not leaves for the engine, which runs the instruction alone while all
+/// other threads stand still ([`SPLIT_LOCK`](exception::SPLIT_LOCK)). `new` as for [`replace`]; old value in T0; uses T2 to T6. T1 and T7 stay.
+fn misaligned(c: &mut Ctx, bytes: u32, n: X, aligned: impl Fn(&mut Ctx), new: impl Fn(&mut Ctx, X, X)) {
+    let (again, other, done) = (c.a.label(), c.a.label(), c.a.label());
+    let split = c.cold(|c| c.raise(exception::SPLIT_LOCK));
+    let width = Width::bytes_of(bytes);
+    // S1 = the images, T6 = the operand in the one before.
+    let images = |c: &mut Ctx| {
+        c.a.lea(S1, Mem::Off(STATE, IMAGES as i64));
+        c.a.alu_imm(Alu::And, Size::X, T[6], n, 15);
+        c.a.alu(Alu::Add, Size::X, T[6], S1, T[6]);
+    };
+    c.a.alu_imm(Alu::And, Size::X, T[4], n, bytes as u64 - 1);
+    c.a.cbnz(Size::X, T[4], other);
+    aligned(c);
+    c.a.b(done);
+    c.a.bind(other);
+    c.a.alu_imm(Alu::And, Size::X, T[4], n, 15);
+    c.a.alu_imm(Alu::Add, Size::X, T[4], T[4], bytes as u64 - 1);
+    c.a.tbnz(T[4], 4, split);
+    c.a.bind(again);
+    images(c);
+    c.a.alu_imm(Alu::And, Size::X, T[0], n, !15);
+    // Torn or not: the swap tells whether all of it is there at once.
+    c.a.ldp(T[4], T[5], T[0], 0);
+    c.a.stp(T[4], T[5], S1, 0);
+    c.a.stp(T[4], T[5], S1, 16);
+    c.a.load(width, T[0], Mem::Off(T[6], 0), Order::Plain);
+    new(c, T[2], T[0]);
+    images(c);
+    c.a.store(width, T[2], Mem::Off(T[6], 16), Order::Plain);
+    c.a.ldp(T[2], T[3], S1, 0);
+    c.a.ldp(T[4], T[5], S1, 16);
+    c.a.alu_imm(Alu::And, Size::X, T[0], n, !15);
+    c.a.cas_pair((T[2], T[3]), (T[4], T[5]), T[0], T[6]);
+    images(c);
+    c.a.ldp(T[4], T[5], S1, 0);
+    c.a.alu(Alu::Eor, Size::X, T[4], T[4], T[2]);
+    c.a.alu(Alu::Eor, Size::X, T[5], T[5], T[3]);
+    c.a.alu(Alu::Orr, Size::X, T[4], T[4], T[5]);
+    c.a.cbnz(Size::X, T[4], again);
+    c.a.load(width, T[0], Mem::Off(T[6], 0), Order::Plain);
+    c.a.bind(done);
+}
+
+/// Replaces the `bytes` at `n` by what `new` computes (arguments: destination, old value), and leaves the old value in T0. `new` may use
+/// T3 to T6 and must read NZCV only. Uses T2 to T6.
+fn replace(c: &mut Ctx, bytes: u32, n: X, new: impl Fn(&mut Ctx, X, X) + Copy) {
+    match means(c, bytes) {
+        Means::Plain => {
+            c.load_mem(bytes, T[0], Mem::Off(n, 0));
+            new(c, T[2], T[0]);
+            c.store_mem(bytes, T[2], Mem::Off(n, 0));
+        }
+        Means::Atomic => replace_aligned(c, bytes, n, new),
+        Means::ByAddress => misaligned(c, bytes, n, |c| replace_aligned(c, bytes, n, new), new),
+    }
+}
+
+fn replace_aligned(c: &mut Ctx, bytes: u32, n: X, new: impl Fn(&mut Ctx, X, X)) {
+    let width = Width::bytes_of(bytes);
+    c.a.load(width, T[0], Mem::Off(n, 0), Order::Tso);
     let (again, done) = (c.a.label(), c.a.label());
     c.a.bind(again);
     new(c, T[2], T[0]);
@@ -39,32 +118,35 @@ fn replace(c: &mut Ctx, bytes: u32, n: X, new: impl Fn(&mut Ctx, X, X)) {
     c.a.bind(done);
 }
 
-/// What LOCK means after plain accesses: nothing in relaxed mode.
-fn full_barrier(c: &mut Ctx) {
-    if c.order() != Order::Plain {
-        c.a.dmb_ish();
-    }
-}
-
-/// `[n] = [n] op s` with the old value in T0. Uses T2.
+/// `[n] = [n] op s` with the old value in T0. Uses T2 to T6.
 fn rmw(c: &mut Ctx, rmw: Rmw, bytes: u32, s: X, n: X) {
-    if c.order() == Order::Tso {
-        return c.a.rmw(rmw, Width::bytes_of(bytes), T[0], s, n);
-    }
-    c.load_mem(bytes, T[0], Mem::Off(n, 0));
-    let alu = match rmw {
-        Rmw::Add => Alu::Add,
-        Rmw::Clear => Alu::Bic,
-        Rmw::Xor => Alu::Eor,
-        Rmw::Set => Alu::Orr,
-        Rmw::Swap => {
-            c.store_mem(bytes, s, Mem::Off(n, 0));
-            return full_barrier(c);
-        }
+    let native = |c: &mut Ctx| c.a.rmw(rmw, Width::bytes_of(bytes), T[0], s, n);
+    let new = |c: &mut Ctx, d: X, old: X, s: X| match rmw {
+        Rmw::Add => c.a.alu(Alu::Add, Size::X, d, old, s),
+        Rmw::Clear => c.a.alu(Alu::Bic, Size::X, d, old, s),
+        Rmw::Xor => c.a.alu(Alu::Eor, Size::X, d, old, s),
+        Rmw::Set => c.a.alu(Alu::Orr, Size::X, d, old, s),
+        Rmw::Swap => c.a.mov(Size::X, d, s),
     };
-    c.a.alu(alu, Size::X, T[2], T[0], s);
-    c.store_mem(bytes, T[2], Mem::Off(n, 0));
-    full_barrier(c);
+    match means(c, bytes) {
+        Means::Plain => {
+            c.load_mem(bytes, T[0], Mem::Off(n, 0));
+            if rmw == Rmw::Swap {
+                return c.store_mem(bytes, s, Mem::Off(n, 0));
+            }
+            new(c, T[2], T[0], s);
+            c.store_mem(bytes, T[2], Mem::Off(n, 0));
+        }
+        Means::Atomic => native(c),
+        Means::ByAddress => {
+            // It may lie in T3.
+            c.store_field(s, KEPT);
+            misaligned(c, bytes, n, native, |c, d, old| {
+                c.load_field(T[3], KEPT);
+                new(c, d, old, T[3]);
+            });
+        }
+    }
 }
 
 /// The same for a bit operation of another family.
@@ -213,20 +295,23 @@ fn cmpxchg(c: &mut Ctx, insn: &Insn) {
     let src = c.read(insn, 1, T[1]);
     if insn.op(0) == Op::Mem {
         let n = c.mem_in_register(insn);
-        if c.order() == Order::Tso {
+        let native = |c: &mut Ctx| {
             c.a.mov(Size::X, T[0], acc);
             c.a.cas(Width::bytes_of(bytes), T[0], src, n);
-        } else {
-            // Memory is written in any case, if need be with what it holds: it must be writable.
+        };
+        // Memory is written in any case, if need be with what it holds: it must be writable.
+        let new = |c: &mut Ctx, d: X, old: X| {
             let differs = c.a.label();
-            c.load_mem(bytes, T[0], Mem::Off(n, 0));
-            c.a.mov(Size::X, T[2], T[0]);
-            unequal(c, bytes, T[3], T[0], acc);
+            c.a.mov(Size::X, d, old);
+            unequal(c, bytes, T[3], old, acc);
             c.a.cbnz(size, T[3], differs);
-            c.a.mov(Size::X, T[2], src);
+            c.a.mov(Size::X, d, src);
             c.a.bind(differs);
-            c.store_mem(bytes, T[2], Mem::Off(n, 0));
-            full_barrier(c);
+        };
+        match means(c, bytes) {
+            Means::Plain => replace(c, bytes, n, new),
+            Means::Atomic => native(c),
+            Means::ByAddress => misaligned(c, bytes, n, native, new),
         }
         compare(c, bytes, T[0]);
         return load_accumulator(c, bytes, T[0]);
@@ -285,20 +370,28 @@ fn cmpxchg8b(c: &mut Ctx, insn: &Insn) {
     c.a.bfi(Size::X, T[0], gpr(2), 32, 32);
     c.a.mov(Size::W, T[1], gpr(3));
     c.a.bfi(Size::X, T[1], gpr(1), 32, 32);
-    c.a.mov(Size::X, T[2], T[0]);
-    if c.order() == Order::Tso {
-        c.a.cas(Width::X, T[0], T[1], n);
-        c.a.alu(Alu::Eor, Size::X, T[2], T[2], T[0]);
-    } else {
-        let same = c.a.label();
-        c.load_mem(8, T[0], Mem::Off(n, 0));
-        c.a.alu(Alu::Eor, Size::X, T[2], T[2], T[0]);
-        c.a.cbz(Size::X, T[2], same);
-        c.a.mov(Size::X, T[1], T[0]);
-        c.a.bind(same);
-        c.store_mem(8, T[1], Mem::Off(n, 0));
-        full_barrier(c);
+    let native = |c: &mut Ctx| c.a.cas(Width::X, T[0], T[1], n);
+    match means(c, 8) {
+        Means::Atomic => {
+            c.a.mov(Size::X, T[2], T[0]);
+            native(c);
+        }
+        how => {
+            c.store_field(T[0], KEPT);
+            let new = |c: &mut Ctx, d: X, old: X| {
+                let differs = c.a.label();
+                c.load_field(T[3], KEPT);
+                c.a.alu(Alu::Eor, Size::X, T[3], T[3], old);
+                c.a.mov(Size::X, d, old);
+                c.a.cbnz(Size::X, T[3], differs);
+                c.a.mov(Size::X, d, T[1]);
+                c.a.bind(differs);
+            };
+            if how == Means::Plain { replace(c, 8, n, new) } else { misaligned(c, 8, n, native, new) }
+            c.load_field(T[2], KEPT);
+        }
     }
+    c.a.alu(Alu::Eor, Size::X, T[2], T[2], T[0]);
     write_zf(c, T[2]);
     // The registers are written, and their upper halves cleared, only on failure.
     let same = c.a.label();

@@ -1,5 +1,6 @@
 //! The state of one region's translation: assembler, labels, carry polarity, side tables, exits.
 
+use super::copies::Copy;
 use super::groups::{Groups, Range};
 use super::uppers::{Places, Plan};
 use super::{Emitted, Entry, ExitKind, ExitSite, Options, Origin};
@@ -83,6 +84,8 @@ pub struct Ctx<'a> {
     pub(super) zero_uppers: u16,
     /// XMM registers renamed inside the block.
     pub(super) groups: Groups,
+    /// Copies left out whose readers are still to come.
+    pub(super) copies: Vec<Copy>,
     /// The current instruction works inside a group.
     pub(super) grouped: bool,
     /// Where the guest goes on if a NaN is seen now.
@@ -118,6 +121,7 @@ impl<'a> Ctx<'a> {
             dirty: 0,
             zero_uppers: 0,
             groups: Groups::default(),
+            copies: Vec::new(),
             grouped: false,
             resume: region.blocks[0].addr,
             memory: None,
@@ -151,9 +155,9 @@ impl<'a> Ctx<'a> {
         self.guard();
     }
 
-    /// Binds the block's label, and makes its entry from outside: the same place, or one that loads upper halves before.
+    /// Binds the block's label, and makes its entry from outside: the same place, or one that loads what the region holds before.
     fn enter_block(&mut self, index: usize, label: Label) {
-        if self.uppers.held.numbers().is_empty() {
+        if !self.uppers.has_entries() {
             self.entries.push((index, label));
             self.a.bind(label);
             self.zero_uppers = 0;
@@ -174,7 +178,7 @@ impl<'a> Ctx<'a> {
             self.cold.push(Cold { label: entry, insn: addr, carry: Carry::Inverted, dirty: 0, zero_uppers: 0, steps: (0, 0), live: crate::decode::STATUS, code });
         }
         self.a.bind(label);
-        self.dirty = self.uppers.dirty_in[index];
+        self.dirty = self.uppers.dirty_in.get(index).copied().unwrap_or(0);
         self.zero_uppers = 0;
     }
 

@@ -57,9 +57,9 @@ pub fn round(c: &mut Ctx, sub: u32, mix: Option<u32>, op: crypto::Op, d: V, a: V
         return in_helper(c, op, 0, d, a, b);
     }
     let t = if d == b { V(1) } else { d };
-    c.a.vzero(V(0));
+    let zero = c.zero(V(0));
     c.a.vmov(t, a);
-    c.a.vraw(sub, t, V(0));
+    c.a.vraw(sub, t, zero);
     if let Some(mix) = mix {
         c.a.vraw(mix, t, t);
     }
@@ -114,8 +114,8 @@ fn sha1_rounds(c: &mut Ctx, d: V, a: V, b: V, imm: u32) {
     c.a.mov_imm(T[0], crypto::SHA1_K[imm as usize & 3] as u64);
     c.a.dup_x(Arr::S4, V(2), T[0]);
     c.a.v3(ADD, Arr::S4, V(1), V(1), V(2));
-    c.a.vzero(V(2));
-    c.a.vraw3([SHA1C, SHA1P, SHA1M, SHA1P][imm as usize & 3], V(0), V(2), V(1));
+    let zero = c.zero(V(2));
+    c.a.vraw3([SHA1C, SHA1P, SHA1M, SHA1P][imm as usize & 3], V(0), zero, V(1));
     reverse_words(c, d, V(0));
 }
 
@@ -183,9 +183,9 @@ fn sha256_message2(c: &mut Ctx, d: V, a: V, b: V, _: u32) {
     if !c.a.features.sha256 {
         return in_helper(c, crypto::Op::Sha256Message2, 0, d, a, b);
     }
-    c.a.vzero(V(1));
+    let zero = c.zero(V(1));
     c.a.vzero(V(2));
     c.a.ins(3, V(2), 1, b, 1);
     c.a.vmov(d, a);
-    c.a.vraw3(SHA256SU1, d, V(1), V(2));
+    c.a.vraw3(SHA256SU1, d, zero, V(2));
 }

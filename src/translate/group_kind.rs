@@ -137,6 +137,11 @@ fn kind(insn: &Insn) -> Kind {
     }
 }
 
+/// Does it go on beside a group?
+pub(super) fn is_beside(insn: &Insn) -> bool {
+    kind(insn) == Kind::Beside
+}
+
 fn beside(insn: &Insn) -> Kind {
     let general = |i: u32| matches!(insn.op(i), Op::Gpr { .. } | Op::Mem | Op::Imm(_));
     if !insn.lock() && (0..insn.op_count()).all(general) { Kind::Beside } else { Kind::Other }

@@ -20,7 +20,7 @@ use crate::emit::{Cond, Size};
 use crate::guest::Addr;
 use crate::optimize::Opt;
 
-/// Host registers for values that are not at home: those from here on that hold no upper half, up to v15.
+/// Host registers for values that are not at home: those from here on that the region holds nothing in, up to v15.
 const FIRST_FREE: u8 = 4;
 /// How many a region must have: for 256 bits from memory, a result of 256 bits, and one more.
 const ROOM: u32 = 5;
@@ -200,13 +200,13 @@ impl Ctx<'_> {
     }
 
     fn free_registers(&self) -> u64 {
-        let first = 8 + self.uppers.held.numbers().len() as u8;
+        let first = self.uppers.first_free();
         let all = (FIRST_FREE..8).chain(first..16).fold(0u64, |s, v| s | 1 << v);
         all & !self.groups.kept & !self.groups.busy & !self.groups.used_by_others(COUNT)
     }
     /// Are there enough registers in this region?
     pub(super) fn has_room(&self) -> bool {
-        self.uppers.held.numbers().len() as u32 + ROOM <= u32::from(16 - FIRST_FREE)
+        (8 - FIRST_FREE) as u32 + (16 - self.uppers.first_free()) as u32 >= ROOM
     }
     /// A host register that nothing needs: for one more value.
     pub(super) fn free_register(&mut self) -> V {
@@ -517,7 +517,7 @@ impl Ctx<'_> {
     }
     fn free_register_for_circle(&self) -> V {
         // What repairs read is not needed any more: everything was looked at.
-        let first = 8 + self.uppers.held.numbers().len() as u8;
+        let first = self.uppers.first_free();
         let used = self.groups.used_by_others(COUNT);
         V((1..FIRST_FREE).chain(first..16).find(|v| used >> v & 1 == 0).expect("v1 to v3 hold no value but that of a circle"))
     }

@@ -58,6 +58,14 @@ impl Kind {
             Kind::Xor => Alu::Eor,
         }
     }
+    /// The same of logic with the second operand inverted.
+    fn with_inverted(self) -> Alu {
+        match self {
+            Kind::And => Alu::Bic,
+            Kind::Or => Alu::Orn,
+            _ => Alu::Eon,
+        }
+    }
     fn with_flags(self) -> Alu {
         match self {
             Kind::Add | Kind::Adc => Alu::Adds,
@@ -288,7 +296,11 @@ fn arith(c: &mut Ctx, insn: &Insn, kind: Kind) {
                 return;
             }
             let b = source(c, insn, 1, T[1]);
-            compute(c, kind, bytes, d, d, b);
+            if let (Some(inverted), Source::Reg(b)) = (c.first_inverted(), b) {
+                return c.a.alu(kind.with_inverted(), size_of(bytes), d, b, inverted);
+            }
+            let a = c.first(n);
+            compute(c, kind, bytes, d, a, b);
         }
         op => {
             let a = c.read(insn, 0, T[0]);
@@ -355,7 +367,10 @@ fn step(c: &mut Ctx, insn: &Insn, kind: Kind) {
             c.store_mem(bytes, T[2], mem);
             step_flags(c, kind, bytes, T[2], T[0]);
         }
-        Op::Gpr { n, high: false, .. } if bytes >= 4 => step_flags(c, kind, bytes, gpr(n), gpr(n)),
+        Op::Gpr { n, high: false, .. } if bytes >= 4 => {
+            let a = c.first(n);
+            step_flags(c, kind, bytes, gpr(n), a);
+        }
         op => {
             let a = c.read(insn, 0, T[0]);
             step_flags(c, kind, bytes, T[2], a);
@@ -400,7 +415,10 @@ fn neg(c: &mut Ctx, insn: &Insn) {
             compute(c, Kind::Sub, bytes, T[2], ZR, Source::Reg(T[0]));
             c.store_mem(bytes, T[2], mem);
         }
-        Op::Gpr { n, high: false, .. } if bytes >= 4 => compute(c, Kind::Sub, bytes, gpr(n), ZR, Source::Reg(gpr(n))),
+        Op::Gpr { n, high: false, .. } if bytes >= 4 => {
+            let a = c.first(n);
+            compute(c, Kind::Sub, bytes, gpr(n), ZR, Source::Reg(a));
+        }
         op => {
             let a = c.read(insn, 0, T[0]);
             compute(c, Kind::Sub, bytes, T[2], ZR, Source::Reg(a));
@@ -421,7 +439,12 @@ fn not(c: &mut Ctx, insn: &Insn) {
             c.a.alu(Alu::Orn, Size::X, T[0], ZR, T[0]);
             c.store_mem(bytes, T[0], mem);
         }
-        Op::Gpr { n, high: false, .. } if bytes >= 4 => c.a.alu(Alu::Orn, size_of(bytes), gpr(n), ZR, gpr(n)),
+        Op::Gpr { n, high: false, .. } if bytes >= 4 => {
+            let a = c.first_number(n);
+            if !c.leaves_out_not(n, a, bytes as u8) {
+                c.a.alu(Alu::Orn, size_of(bytes), gpr(n), ZR, gpr(a));
+            }
+        }
         op => {
             let a = c.read(insn, 0, T[0]);
             c.a.alu(Alu::Orn, Size::X, T[0], ZR, a);

@@ -23,6 +23,7 @@ mod avx_shuffle;
 mod bits;
 mod branch;
 mod context;
+mod copies;
 mod crypto;
 mod flags;
 #[cfg(test)]
@@ -54,10 +55,13 @@ mod table;
 mod uppers;
 mod vector;
 mod x87;
+mod x87_quick;
 mod xsave;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod order_tests;
 
 pub use context::{Carry, Ctx, Room, exception};
 pub use groups::Mark;
@@ -222,7 +226,7 @@ fn block(c: &mut Ctx, index: usize) {
         let insn = &region.insns[at];
         c.index = at;
         c.begin_insn(insn);
-        if c.in_group(insn) {
+        if c.leaves_out_copy(insn) || c.in_group(insn) {
             continue;
         }
         match table::handler(insn) {
@@ -232,6 +236,7 @@ fn block(c: &mut Ctx, index: usize) {
             None => c.undefined(insn),
         }
     }
+    debug_assert!(c.copies.is_empty(), "every copy left out has its reader");
     c.end_group();
     let live = if block.count > 0 { c.region.insns[block.first + block.count - 1].live } else { NO_FLAGS };
     match block.end {

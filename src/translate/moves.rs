@@ -180,8 +180,10 @@ fn leave(c: &mut Ctx, insn: &Insn) {
 
 fn bswap(c: &mut Ctx, insn: &Insn) {
     match insn.op(0) {
-        Op::Gpr { n, bytes: 8, .. } => c.a.rev(Size::X, gpr(n), gpr(n)),
-        Op::Gpr { n, bytes: 4, .. } => c.a.rev(Size::W, gpr(n), gpr(n)),
+        Op::Gpr { n, bytes: bytes @ 4.., .. } => {
+            let s = c.first(n);
+            c.a.rev(size_of(bytes as u32), gpr(n), s);
+        }
         // Undefined by the manual; processors clear the word.
         op => c.write_gpr(op, ZR),
     }

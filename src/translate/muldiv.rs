@@ -89,7 +89,10 @@ fn imul(c: &mut Ctx, insn: &Insn) {
     }
     // Two or three operands: the product cut to the operand's size.
     let first = if insn.op_count() == 3 { 1 } else { 0 };
-    let a = c.read(insn, first, T[0]);
+    let a = match insn.op(first) {
+        Op::Gpr { n, bytes: 4.., .. } if first == 0 => c.first(n),
+        _ => c.read(insn, first, T[0]),
+    };
     let b = match insn.op(first + 1) {
         Op::Imm(v) => {
             let v = match bytes {

@@ -52,7 +52,10 @@ fn fetch(c: &mut Ctx, insn: &Insn, kind: Kind) -> Target {
             c.load_mem(bytes, T[0], mem);
             T[0]
         }
-        None => c.read(insn, 0, T[0]),
+        None => match insn.op(0) {
+            Op::Gpr { n, bytes: 4.., .. } => c.first(n),
+            _ => c.read(insn, 0, T[0]),
+        },
     };
     if bytes >= 4 {
         return Target { mem, value: raw };

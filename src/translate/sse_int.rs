@@ -246,17 +246,17 @@ fn shift(c: &mut Ctx, insn: &Insn, kind: Kind, arr: Arr) {
         Op::Mem if matches!(insn.op(0), Op::Xmm(_)) => Some(c.read_aligned(insn, 1, SECOND)),
         _ => Some(c.read_v(insn, 1, 8, SECOND)),
     };
-    let (d, mmx) = match insn.op(0) {
-        Op::Xmm(n) => (xmm(n), None),
+    let (d, a, mmx) = match insn.op(0) {
+        Op::Xmm(n) => (xmm(n), c.first_xmm(n), None),
         Op::Mmx(n) => {
             c.read_mmx(FIRST, n);
-            (FIRST, Some(n))
+            (FIRST, FIRST, Some(n))
         }
         _ => return c.undefined(insn),
     };
     match count {
-        None => shift_constant(c, kind, arr, d, d, immediate(insn)),
-        Some(count) => shift_variable(c, kind, arr, d, d, count),
+        None => shift_constant(c, kind, arr, d, a, immediate(insn)),
+        Some(count) => shift_variable(c, kind, arr, d, a, count),
     }
     if let Some(n) = mmx {
         c.write_mmx(n, d);
@@ -277,7 +277,8 @@ pub fn shift_whole(c: &mut Ctx, left: bool, d: V, a: V, bytes: u32) {
 
 fn shift_bytes(c: &mut Ctx, insn: &Insn, left: bool) {
     let Op::Xmm(n) = insn.op(0) else { return c.undefined(insn) };
-    shift_whole(c, left, xmm(n), xmm(n), immediate(insn));
+    let a = c.first_xmm(n);
+    shift_whole(c, left, xmm(n), a, immediate(insn));
 }
 
 fn mask(c: &mut Ctx, insn: &Insn, f: fn(&mut Ctx, X, V)) {

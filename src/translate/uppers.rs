@@ -3,6 +3,8 @@
 //! One assignment for the whole region: v8 + k holds the upper half of the same register wherever its code runs. Every entry from outside
 //! loads them, every way out stores those that may have changed; a helper call does both. At a fault or a poll nothing is stored: the host's
 //! registers and the region's list ([`Held`]) tell all. Where nothing is held, instructions work on `CpuState::ymm_hi`.
+//!
+//! The register behind them holds zero in regions whose loops need that often, and is made at the same places: entries, and behind calls.
 
 use super::context::Ctx;
 use crate::decode::{Flow, Insn, Mnemonic, Op, Region};
@@ -44,6 +46,19 @@ pub(super) type Places = u8;
 pub(super) struct Plan {
     pub held: Held,
     pub dirty_in: Vec<Places>,
+    /// A host register that is zero wherever the region's code runs.
+    pub zero: Option<V>,
+}
+
+impl Plan {
+    /// Must code do something at entries from outside?
+    pub fn has_entries(&self) -> bool {
+        self.held.count != 0 || self.zero.is_some()
+    }
+    /// The first register from v8 on that is free.
+    pub fn first_free(&self) -> u8 {
+        8 + self.held.count + u8::from(self.zero.is_some())
+    }
 }
 
 /// Registers whose upper half the instruction may write, as a bit set.
@@ -93,7 +108,26 @@ pub(super) fn plan(region: &Region) -> Plan {
     chosen.sort_unstable();
     let mut held = Held { count: chosen.len() as u8, ..Held::default() };
     held.numbers[..chosen.len()].copy_from_slice(&chosen);
-    Plan { dirty_in: dirty_at_heads(region, &held), held }
+    Plan { dirty_in: dirty_at_heads(region, &held), held, zero: None }
+}
+
+/// Is there a loop whose instructions need a zero more often than the region is entered?
+fn wants_zero(region: &Region) -> bool {
+    use Mnemonic::*;
+    let needs_zero = |insn: &Insn| {
+        matches!(insn.mnemonic(), Aesenc | Aesenclast | Aesdec | Aesdeclast | Vaesenc | Vaesenclast | Vaesdec | Vaesdeclast | Sha1rnds4 | Sha256msg2)
+    };
+    if !region.unusual || !region.insns.iter().any(needs_zero) {
+        return false;
+    }
+    let (mut uses, mut borders) = (0, 1);
+    for (block, weight) in region.blocks.iter().zip(block_weights(region)) {
+        for insn in &region.insns[block.first..block.first + block.count] {
+            uses += if needs_zero(insn) { weight } else { 0 };
+            borders += if matches!(insn.flow(), Flow::Call(_) | Flow::CallIndirect | Flow::Syscall) { weight } else { 0 };
+        }
+    }
+    uses > borders
 }
 
 /// How often each block runs, roughly.
@@ -253,13 +287,27 @@ impl Ctx<'_> {
     /// Loads all: at entries, and after whatever may have changed the registers or the state.
     pub fn load_uppers(&mut self) {
         self.by_pairs(Places::MAX, |c, v, at| c.a.load_v(16, v, Mem::Off(STATE, at as i64), Order::Plain), |c, v, w, at| c.a.ldp_q(v, w, STATE, at));
+        if let Some(v) = self.uppers.zero {
+            self.a.vzero(v);
+        }
         self.dirty = 0;
         self.zero_uppers = 0;
+    }
+    /// A register that is zero, which may be `t`. Not to be written.
+    pub fn zero(&mut self, t: V) -> V {
+        self.uppers.zero.unwrap_or_else(|| {
+            self.a.vzero(t);
+            t
+        })
     }
 
     pub(super) fn plan_uppers(&mut self) {
         if self.options.switches.on(Opt::UpperHalves) {
             self.uppers = plan(self.region);
+        }
+        let room = self.uppers.held.count < ROOM as u8;
+        if room && self.options.switches.on(Opt::HeldZero) && wants_zero(self.region) {
+            self.uppers.zero = Some(V(self.uppers.first_free()));
         }
     }
 }

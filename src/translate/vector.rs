@@ -159,7 +159,8 @@ pub fn packed(c: &mut Ctx, insn: &Insn, f: Bin) {
     match insn.op(0) {
         Op::Xmm(n) => {
             let b = c.read_aligned(insn, 1, SECOND);
-            f(c, xmm(n), xmm(n), b);
+            let a = c.first_xmm(n);
+            f(c, xmm(n), a, b);
         }
         Op::Mmx(n) => {
             let b = c.read_v(insn, 1, insn.memory_bytes(), SECOND);
@@ -176,7 +177,8 @@ pub fn shaped(c: &mut Ctx, insn: &Insn, arr: Arr, f: Shaped) {
     match insn.op(0) {
         Op::Xmm(n) => {
             let b = c.read_aligned(insn, 1, SECOND);
-            f(c, arr, xmm(n), xmm(n), b);
+            let a = c.first_xmm(n);
+            f(c, arr, xmm(n), a, b);
         }
         Op::Mmx(n) => {
             let b = c.read_v(insn, 1, insn.memory_bytes(), SECOND);

@@ -1,8 +1,9 @@
-//! x87: memory operands move in translated code, everything else happens in the helper `Fpu`.
+//! x87: memory operands move in translated code, and what is only moved does so altogether (`x87_quick`); everything else happens in the helper `Fpu`.
 
 use super::Row;
 use super::context::Ctx;
 use super::flags::{Test, condition};
+use super::x87_quick::{self as quick, Stack, or_slow};
 use crate::decode::{Code, Insn, Mnemonic, Op};
 use crate::emit::regs::*;
 use crate::emit::{Alu, Mem, Order, Size, Width};
@@ -21,13 +22,13 @@ pub const ROWS: &[Row] = {
             wide_operand(c, i);
             run(c, FpuOp::LdBcd, 0);
         }),
-        (Fld1, |c, _| run(c, FpuOp::LdConst, 0)),
+        (Fld1, |c, i| or_slow(c, i, |c, _| run(c, FpuOp::LdConst, 0), |c, slow| quick::load_constant(c, 1 << 63, 16383, slow))),
         (Fldl2t, |c, _| run(c, FpuOp::LdConst, 1)),
         (Fldl2e, |c, _| run(c, FpuOp::LdConst, 2)),
         (Fldpi, |c, _| run(c, FpuOp::LdConst, 3)),
         (Fldlg2, |c, _| run(c, FpuOp::LdConst, 4)),
         (Fldln2, |c, _| run(c, FpuOp::LdConst, 5)),
-        (Fldz, |c, _| run(c, FpuOp::LdConst, 6)),
+        (Fldz, |c, i| or_slow(c, i, |c, _| run(c, FpuOp::LdConst, 6), |c, slow| quick::load_constant(c, 0, 0, slow))),
         (Fst, |c, i| store(c, i, false)),
         (Fstp, |c, i| store(c, i, true)),
         (Fist, |c, i| store_integer(c, i, false, false)),
@@ -37,7 +38,10 @@ pub const ROWS: &[Row] = {
             run(c, FpuOp::StBcd, 0);
             store_wide(c, i);
         }),
-        (Fxch, |c, i| with_index(c, i, FpuOp::Xch)),
+        (Fxch, |c, i| {
+            let n = other_index(i);
+            or_slow(c, i, |c, i| with_index(c, i, FpuOp::Xch), |c, slow| quick::exchange(c, n, slow));
+        }),
         (Fadd, |c, i| arith(c, i, 0)),
         (Fmul, |c, i| arith(c, i, 1)),
         (Fsub, |c, i| arith(c, i, 4)),
@@ -58,8 +62,8 @@ pub const ROWS: &[Row] = {
         (Fidivr, |c, i| arith_integer(c, i, 7)),
         (Fsqrt, |c, _| run(c, FpuOp::Sqrt, 0)),
         (Frndint, |c, _| run(c, FpuOp::RndInt, 0)),
-        (Fabs, |c, _| run(c, FpuOp::Abs, 0)),
-        (Fchs, |c, _| run(c, FpuOp::Chs, 0)),
+        (Fabs, |c, i| or_slow(c, i, |c, _| run(c, FpuOp::Abs, 0), |c, slow| quick::sign(c, Alu::And, 0x7fff, slow))),
+        (Fchs, |c, i| or_slow(c, i, |c, _| run(c, FpuOp::Chs, 0), |c, slow| quick::sign(c, Alu::Eor, 0x8000, slow))),
         (Fscale, |c, _| run(c, FpuOp::Scale, 0)),
         (Fprem, |c, _| run(c, FpuOp::Prem, 0)),
         (Fprem1, |c, _| run(c, FpuOp::Prem1, 0)),
@@ -160,54 +164,53 @@ fn index(insn: &Insn, i: u32) -> u64 {
 }
 
 /// The stack operand that is not ST(0) where there is a choice.
+fn other_index(insn: &Insn) -> u64 {
+    (0..insn.op_count()).map(|i| index(insn, i)).max().unwrap_or(0)
+}
 fn with_index(c: &mut Ctx, insn: &Insn, op: FpuOp) {
-    let n = (0..insn.op_count()).map(|i| index(insn, i)).max().unwrap_or(0);
-    run(c, op, n);
+    run(c, op, other_index(insn));
 }
 
-/// 80 bits to T2 and T3.
-fn wide_operand(c: &mut Ctx, insn: &Insn) {
+/// 80 bits to T2 and T3; returns where the address is.
+fn wide_operand(c: &mut Ctx, insn: &Insn) -> X {
     let at = c.mem_in_register(insn);
     c.load_mem(8, T[2], Mem::Off(at, 0));
     c.load_mem(2, T[3], Mem::Off(at, 8));
+    at
 }
 
 fn load(c: &mut Ctx, insn: &Insn) {
     if !insn.has_memory() {
-        return with_index(c, insn, FpuOp::LdSt);
+        let i = other_index(insn);
+        return or_slow(c, insn, |c, i| with_index(c, i, FpuOp::LdSt), |c, slow| quick::load_register(c, i, slow));
     }
-    match insn.memory_bytes() {
-        4 => {
-            let mem = c.mem(insn);
-            c.load_mem(4, T[2], mem);
-            run(c, FpuOp::Ld32, 0);
-        }
-        8 => {
-            let mem = c.mem(insn);
-            c.load_mem(8, T[2], mem);
-            run(c, FpuOp::Ld64, 0);
-        }
-        _ => {
-            wide_operand(c, insn);
-            run(c, FpuOp::Ld80, 0);
-        }
+    let bytes = insn.memory_bytes();
+    if bytes != 4 && bytes != 8 {
+        let at = wide_operand(c, insn);
+        return or_slow(c, insn, |c, _| run(c, FpuOp::Ld80, 0), |c, slow| quick::load_wide(c, at, slow));
     }
+    let at = c.mem_in_register(insn);
+    c.load_mem(bytes, T[2], Mem::Off(at, 0));
+    let slow = move |c: &mut Ctx, _: &Insn| run(c, if bytes == 4 { FpuOp::Ld32 } else { FpuOp::Ld64 }, 0);
+    or_slow(c, insn, slow, |c, slow| quick::load_narrow(c, bytes, at, slow));
 }
 
-fn integer_operand(c: &mut Ctx, insn: &Insn) {
-    let mem = c.mem(insn);
+/// An integer, sign-extended, to T2; returns where the address is.
+fn integer_operand(c: &mut Ctx, insn: &Insn) -> X {
+    let at = c.mem_in_register(insn);
     let order = c.order();
     let width = match insn.memory_bytes() {
         2 => Width::Sh(Size::X),
         4 => Width::Sw,
         _ => Width::X,
     };
-    c.a.load(width, T[2], mem, order);
+    c.a.load(width, T[2], Mem::Off(at, 0), order);
+    at
 }
 
 fn load_integer(c: &mut Ctx, insn: &Insn) {
-    integer_operand(c, insn);
-    run(c, FpuOp::LdInt, 0);
+    let at = integer_operand(c, insn);
+    or_slow(c, insn, |c, _| run(c, FpuOp::LdInt, 0), |c, slow| quick::load_integer(c, at, slow));
 }
 
 /// After a storing operation: skips to the label where an unmasked exception forbids the store.
@@ -220,16 +223,22 @@ fn unless_forbidden(c: &mut Ctx) -> crate::emit::Label {
 
 fn store(c: &mut Ctx, insn: &Insn, pop: bool) {
     if !insn.has_memory() {
-        with_index(c, insn, FpuOp::StSt);
-        if pop {
-            pop_if(c, T[0]);
-        }
-        return;
+        let i = other_index(insn);
+        let slow = move |c: &mut Ctx, insn: &Insn| {
+            with_index(c, insn, FpuOp::StSt);
+            if pop {
+                pop_if(c, T[0]);
+            }
+        };
+        return or_slow(c, insn, slow, |c, slow| quick::store_register(c, i, if pop { Stack::Pop } else { Stack::Same }, slow));
     }
     let bytes = insn.memory_bytes();
     if bytes != 4 && bytes != 8 {
-        run(c, FpuOp::St80, 0);
-        return store_wide(c, insn);
+        let slow = |c: &mut Ctx, insn: &Insn| {
+            run(c, FpuOp::St80, 0);
+            store_wide(c, insn);
+        };
+        return or_slow(c, insn, slow, |c, slow| quick::store_wide(c, insn, slow));
     }
     run(c, if bytes == 4 { FpuOp::St32 } else { FpuOp::St64 }, 0);
     store_narrow(c, insn, pop);

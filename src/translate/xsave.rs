@@ -12,7 +12,7 @@ use super::system::{read_mxcsr, set_mxcsr};
 use crate::decode::{Insn, Mnemonic, STATUS};
 use crate::emit::regs::*;
 use crate::emit::simd::ops;
-use crate::emit::{Alu, Label, Mem, Order, Shift, Size, Width};
+use crate::emit::{Alu, Label, Mem, Order, Rmw, Shift, Size, Width};
 use crate::guest::CpuState;
 use crate::guest::cpuid::XCR0_AVX;
 use crate::guest::xsave::{AVX_AT, COMPACTED, END, FX_SIZE, HEADER_AT, MXCSR_AT, MXCSR_MASK, XMM_AT};
@@ -295,9 +295,13 @@ fn probe(c: &mut Ctx, at: X, n: usize) {
     c.a.load(Width::B, ZR, Mem::Off(at, n as i64), Order::Plain);
 }
 
-/// Faults where it can not be written: writes what is there.
+/// Faults where it can not be written: writes what is there. In one piece where others may write: the instruction does not write all of the area.
 fn probe_write(c: &mut Ctx, at: X, n: usize) {
     let mem = Mem::Off(at, n as i64);
+    if c.order() != Order::Plain {
+        c.a.lea(T[2], mem);
+        return c.a.rmw(Rmw::Set, Width::B, T[1], ZR, T[2]);
+    }
     c.a.load(Width::B, T[1], mem, Order::Plain);
     c.a.store(Width::B, T[1], mem, Order::Plain);
 }

@@ -89,8 +89,14 @@ impl Suite {
 
     /// Unpacks packages with everything that they depend on over `dir`; no maintainer script runs. What was fetched is kept under `name`.
     pub fn unpack_closure(&self, name: &str, arch: &str, packages: &[&str], dir: &Path) -> Result<()> {
-        let _guard = LOCK.lock().expect("no panic while fetching");
+        let debs = self.fetch_closure(name, arch, packages)?;
         fs::create_dir_all(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+        unpack(&debs, dir)
+    }
+
+    /// Fetches packages with everything that they depend on; what was fetched is kept under `name`. The files, by name.
+    pub fn fetch_closure(&self, name: &str, arch: &str, packages: &[&str]) -> Result<Vec<PathBuf>> {
+        let _guard = LOCK.lock().expect("no panic while fetching");
         let names: Vec<String> = packages.iter().map(|p| format!("{p}:{arch}")).collect();
         let cache = self.archives.join(format!("closure-{name}"));
         fs::create_dir_all(cache.join("partial")).map_err(|e| format!("{}: {e}", cache.display()))?;
@@ -98,8 +104,8 @@ impl Suite {
         let arch_option = format!("APT::Architecture={arch}");
         let mut args = vec!["install", "-y", "-q", "--download-only", "-o", &option, "-o", &arch_option];
         args.extend(names.iter().map(String::as_str));
-        self.apt(&args, dir)?;
-        unpack(&debs(&cache), dir)
+        self.apt(&args, &cache)?;
+        Ok(debs(&cache))
     }
 }
 

@@ -3,6 +3,8 @@
 //! Packages are only unpacked, no maintainer script runs: it works for any architecture on any host. The few things that
 //! scripts would have made are made here. A root file system is read-only to the programs that run in it.
 
+pub mod installed;
+
 use crate::{Result, apt, project, tools};
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -37,10 +39,22 @@ const SMALL: &[&str] = &[
     "redis-server", "redis-tools", "sed", "tar", "util-linux",
 ];
 
+/// What `workloads` holds: what people run on the nodes of a cluster first, and what containers are entered with.
+const WORKLOADS: &[&str] = &[
+    "base-files", "base-passwd", "bash", "bsdutils", "busybox-static", "coreutils", "crun", "dash", "debianutils", "diffutils", "findutils", "git", "grep", "gzip", "hostname", "iproute2", "iputils-ping", "libc-bin",
+    "libcap2-bin", "mariadb-server", "passwd", "procps", "prometheus-node-exporter", "rsync", "rsyslog", "sed", "sudo", "tar", "tini", "util-linux",
+];
+
+/// What `base` holds: an amd64 Debian that installs packages, because it knows which it has.
+const BASE: &[&str] = &[
+    "apt", "base-files", "base-passwd", "bash", "coreutils", "dash", "debconf", "debianutils", "diffutils", "dpkg", "findutils", "grep", "gzip", "hostname", "init-system-helpers", "libc-bin", "mawk",
+    "passwd", "perl-base", "sed", "sysvinit-utils", "tar", "util-linux",
+];
+
 /// What `node` holds: an arm64 machine that runs containers.
 const NODE: &[&str] = &[
-    "base-files", "base-passwd", "bash", "conmon", "coreutils", "crun", "dash", "diffutils", "dpkg", "findutils", "gawk", "grep", "gzip", "iproute2", "libc-bin", "mount", "netavark", "nftables", "podman",
-    "procps", "sed", "tar", "util-linux",
+    "base-files", "base-passwd", "bash", "conmon", "coreutils", "crun", "dash", "diffutils", "dpkg", "findutils", "gawk", "grep", "gzip", "iproute2", "libc-bin", "mount", "netavark", "nftables", "passwd", "podman",
+    "procps", "prometheus-node-exporter", "sed", "sudo", "tar", "uidmap", "util-linux",
 ];
 
 /// What `extra` holds: numerics and media, whose results depend on the vector instructions that they pick, and tools.
@@ -58,10 +72,10 @@ const FIRST: &str = "base-files";
 /// Folders that enter.sh mounts something over.
 const MOUNT_POINTS: &[&str] = &["proc", "dev", "tmp", ".xemu", ".cases", ".guests"];
 
-/// The root file system `name` (amd64, world, bench, small and extra; arm64 and node), made if it is not there or its package list has changed.
+/// The root file system `name` (amd64, world, bench, small, base, workloads and extra; arm64 and node), made if it is not there or its package list has changed.
 pub fn ensure(name: &str) -> Result<PathBuf> {
     let arch = match name {
-        "world" | "small" | "bench" | "extra" => "amd64",
+        "world" | "small" | "base" | "workloads" | "bench" | "extra" => "amd64",
         "node" => "arm64",
         other => other,
     };
@@ -69,6 +83,8 @@ pub fn ensure(name: &str) -> Result<PathBuf> {
         "amd64" => AMD64.to_vec(),
         "world" => WORLD.to_vec(),
         "small" => SMALL.to_vec(),
+        "base" => BASE.to_vec(),
+        "workloads" => WORKLOADS.to_vec(),
         "extra" => EXTRA.to_vec(),
         "node" => NODE.to_vec(),
         // The Go compiler that makes guests is the native one.
@@ -94,6 +110,9 @@ pub fn ensure(name: &str) -> Result<PathBuf> {
     suite.unpack(&[&format!("{FIRST}:{arch}")], &new)?;
     suite.unpack_closure(name, arch, &packages, &new)?;
     finish(&new).map_err(|e| format!("{}: {e}", new.display()))?;
+    if name == "base" {
+        installed::record(&suite.fetch_closure(name, arch, &packages)?, &new)?;
+    }
     if !wheels.is_empty() {
         unpack_wheels(wheels, &new)?;
     }
@@ -106,6 +125,16 @@ pub fn ensure(name: &str) -> Result<PathBuf> {
     fs::write(new.join(".packages"), wanted).map_err(|e| format!("{}: {e}", new.display()))?;
     fs::rename(&new, &dir).map_err(|e| format!("{}: {e}", dir.display()))?;
     Ok(dir)
+}
+
+/// The packages that `base` lacks of these and of what they depend on.
+pub fn beyond_base(packages: &[&str]) -> Result<Vec<PathBuf>> {
+    let suite = apt::Suite::new("trixie")?;
+    let there = suite.fetch_closure("base", "amd64", BASE)?;
+    let name = |p: &PathBuf| p.file_name().unwrap_or_default().to_os_string();
+    let mut wanted = suite.fetch_closure(&packages.join("+"), "amd64", packages)?;
+    wanted.retain(|p| !there.iter().any(|t| name(t) == name(p)));
+    Ok(wanted)
 }
 
 /// What maintainer scripts would have done.
@@ -121,8 +150,10 @@ fn finish(root: &Path) -> std::io::Result<()> {
     }
     fs::write(root.join("etc/hosts"), "127.0.0.1 localhost\n::1 localhost\n")?;
     fs::write(root.join("etc/hostname"), "xemu\n")?;
-    if root.join("usr/bin/gawk").exists() && !root.join("usr/bin/awk").exists() {
-        symlink("gawk", root.join("usr/bin/awk"))?;
+    for awk in ["gawk", "mawk"] {
+        if root.join("usr/bin").join(awk).exists() && !root.join("usr/bin/awk").exists() {
+            symlink(awk, root.join("usr/bin/awk"))?;
+        }
     }
     let libraries = root.join("usr/lib/x86_64-linux-gnu");
     for name in ["libblas.so.3", "liblapack.so.3", "libopenblas.so.0"] {

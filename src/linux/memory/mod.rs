@@ -218,7 +218,7 @@ impl Mm {
     }
 
     /// Memory is going to be seen by others: accesses must be ordered before it is. (A file on disk opened for reading only is exempt.)
-    fn observed(&self) {
+    pub fn observed(&self) {
         if let Some(engine) = self.engine.get() {
             engine.set_ordered();
         }

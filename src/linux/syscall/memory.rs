@@ -1,5 +1,6 @@
 //! System calls on the address space: arguments in, checks that need no address space, and on to `linux::memory`.
 
+use super::host_call;
 use crate::guest::Addr;
 use crate::guest::addr::PAGE_SIZE;
 use crate::host::memory::flags;
@@ -124,4 +125,10 @@ pub fn shmat(task: &mut Task, [id, addr, how, ..]: [u64; 6]) -> Result {
 /// shmdt(2).
 pub fn shmdt(task: &mut Task, [addr, ..]: [u64; 6]) -> Result {
     task.process.mm.detach(Addr(addr)).map(|()| 0)
+}
+
+/// io_setup(2): its ring of completions lies in the process's memory, and programs read it without a call.
+pub fn io_setup(task: &mut Task, args: [u64; 6]) -> Result {
+    task.process.mm.observed();
+    host_call(task, libc::SYS_io_setup, args)
 }

@@ -291,7 +291,7 @@ pub const ROWS: &[Row] = rows! {
     203 sched_setaffinity pass (Int, Len, Hex)
     204 sched_getaffinity pass (Int, Len, OutBytes(1))
     205 set_thread_area ENOSYS "32-bit programs only" (Hex)
-    206 io_setup pass "the ring is where the host puts it; completions are not seen by the check for changed code" (Int, Out(Long))
+    206 io_setup memory::io_setup "the ring is where the host puts it; completions are not seen by the check for changed code" (Int, Out(Long))
     207 io_destroy pass (Hex)
     208 io_getevents pass (Hex, Signed, Signed, OutArray(Opaque(32), 2), TIMESPEC)
     209 io_submit pass (Hex, Signed, Hex)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Process 1 of the virtual machine, run by busybox, whose applets are all the tools there are. Disks: vda the amd64 root file system, vdb a raw tar
 # archive of what is to run, vdc takes the results, again as a raw tar archive; vdd an arm64
-# Debian with podman. Lines that begin with [e2e] are for the one who watches.
+# Debian with podman, vde the root file system of its containers. Lines that begin with [e2e] are for the one who watches.
 export PATH=/nonexistent
 say() { read -r up _ </proc/uptime; echo "[e2e] $* (at $up s)"; }
 # The shell finds its applets by /proc.
@@ -29,6 +29,7 @@ fi
 if [ -e /dev/vdd ]; then
     mkdir /host && mount -t ext4 /dev/vdd /host && mkdir -p /host/payload /host/sys
     mount -t proc proc /host/proc && mount --rbind /sys /host/sys && mount --rbind /dev /host/dev && mount -t tmpfs tmpfs /host/run && mount --bind /payload /host/payload
+    if [ -e /dev/vde ]; then mkdir /host/workloads && mount -t ext4 /dev/vde /host/workloads; fi
 fi
 mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
 ip link set lo up

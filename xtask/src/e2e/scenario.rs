@@ -6,6 +6,8 @@
 //! `flags`: those of the registration (F if absent). `command`: what runs a guest script (`SCRIPT` is replaced). `expect = differs`: the output must not
 //! be the native one. `needs`: guests of fixtures/guests. `limit`: seconds.
 //! `kernel`: the flavour of the machine's kernel, if it is not the usual one.
+//! `root`: a root file system (xtask/src/rootfs.rs) that the containers of a host script may have as theirs, at /workloads.
+//! `archive`: packages that lie in a repository at /payload/archive, with all that they need beyond the image `base`, which the script finds loadable.
 //! `long-vm`: why it runs in the machine only with `--long`, or rotated.
 
 use crate::directives::Directives;
@@ -67,6 +69,11 @@ impl Scenario {
     /// Flags of the registration.
     pub fn flags(&self) -> &str {
         self.directives.get("flags").unwrap_or("F")
+    }
+
+    /// The root file system that its containers may have.
+    pub fn root(&self) -> Option<&str> {
+        self.directives.get("root")
     }
 
     /// The flavour of Debian's kernel that it wants.

@@ -72,11 +72,16 @@ pub fn run_scripts(flavour: &str, xemu: &Path, scripts: &[Scenario]) -> Result<F
     fs::File::create(&results).and_then(|f| f.set_len(RESULTS_SIZE)).map_err(failed)?;
 
     let mut qemu = machine();
+    // (What it writes there can be watched while it runs, in the machine's folder.)
+    qemu.args(["-chardev", &format!("stdio,id=console,signal=off,logfile={}", dir.join("console").display()), "-serial", "chardev:console"]);
     qemu.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(&ramdisk);
     qemu.args(["-append", "console=ttyAMA0 quiet loglevel=4 panic=-1 mitigations=off random.trust_cpu=1"]);
     let mut disks = vec![(image("amd64")?, "snapshot=on"), (payload, "readonly=on"), (results.clone(), "")];
     if with_host(scripts) {
         disks.push((image("node")?, "snapshot=on"));
+    }
+    if let Some(root) = shared_root(scripts)? {
+        disks.push((image(root)?, "snapshot=on"));
     }
     for (number, (path, options)) in disks.into_iter().enumerate() {
         let drive = format!("if=none,id=d{number},format=raw,cache=unsafe,file={},{options}", path.display());
@@ -104,6 +109,13 @@ fn with_host(scripts: &[Scenario]) -> bool {
     scripts.iter().any(|s| s.kind() == "host")
 }
 
+/// The root file system that containers of host scripts have: one for all that run in a machine.
+fn shared_root(scripts: &[Scenario]) -> Result<Option<&str>> {
+    let mut wanted: Vec<&str> = scripts.iter().filter_map(Scenario::root).collect();
+    wanted.dedup();
+    if wanted.len() > 1 { Err(format!("a machine has one root file system for containers, not {}", wanted.join(", "))) } else { Ok(wanted.pop()) }
+}
+
 /// qemu without anything that the tests do not need; with the processor's own virtualisation where that is to be had.
 fn machine() -> Command {
     let mut qemu = Command::new("qemu-system-aarch64");
@@ -112,7 +124,7 @@ fn machine() -> Command {
     } else {
         qemu.args(["-M", "virt,gic-version=3", "-cpu", crate::emulator::CPU, "-accel", "tcg,thread=multi"]);
     }
-    qemu.args(["-smp", PROCESSORS, "-m", MEMORY, "-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio", "-nic", "none"]);
+    qemu.args(["-smp", PROCESSORS, "-m", MEMORY, "-display", "none", "-no-reboot", "-nodefaults", "-nic", "none"]);
     qemu
 }
 
@@ -139,6 +151,8 @@ fn pack(dir: &Path, archive: &Path, xemu: &Path, scripts: &[Scenario]) -> Result
     if with_host(scripts) {
         let layer = folder_as_layer(&rootfs::ensure("small")?)?;
         fs::write(dir.join("debian.tar"), crate::image::of_layer("debian:latest", "amd64", layer)).map_err(failed)?;
+        pack_archive(dir, scripts)?;
+        fs::copy(project::root().join("README.md"), dir.join("README.md")).map_err(failed)?;
         fs::write(dir.join("Dockerfile"), include_str!("../../../deploy/Dockerfile")).map_err(failed)?;
         fs::write(dir.join("xemu.deb"), crate::deb::package(&binary, "{}\n")).map_err(failed)?;
     }
@@ -154,14 +168,28 @@ fn pack(dir: &Path, archive: &Path, xemu: &Path, scripts: &[Scenario]) -> Result
     tar(Command::new("tar").arg("-cf").arg(archive).arg("-C").arg(dir).arg("."))
 }
 
+/// The repository of packages that scripts want, and the image that can install them.
+fn pack_archive(dir: &Path, scripts: &[Scenario]) -> Result<()> {
+    let mut wanted: Vec<&str> = scripts.iter().flat_map(|s| s.directives.words("archive")).collect();
+    wanted.sort();
+    wanted.dedup();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let layer = folder_as_layer(&rootfs::ensure("base")?)?;
+    let to = dir.join("base.tar");
+    fs::write(&to, crate::image::of_layer("base:latest", "amd64", layer)).map_err(|e| format!("{}: {e}", to.display()))?;
+    rootfs::installed::repository(&rootfs::beyond_base(&wanted)?, &dir.join("archive"))
+}
+
 /// A root file system as the layer of an image, without what only people read: everything in it is hashed by an emulated processor.
 fn folder_as_layer(root: &Path) -> Result<Vec<u8>> {
     let mut command = Command::new("tar");
     command.args(["-c", "--numeric-owner"]);
-    for folder in ["doc", "info", "locale", "man", "perl5"] {
+    for folder in ["doc", "info", "locale", "man"] {
         command.arg(format!("--exclude=./usr/share/{folder}"));
     }
-    command.args(["--exclude=gconv", "--exclude=perl-base", "--exclude=./.packages", "-C"]).arg(root).arg(".");
+    command.args(["--exclude=gconv", "--exclude=./.packages", "-C"]).arg(root).arg(".");
     let output = command.output().map_err(|e| format!("tar: {e}"))?;
     if output.status.success() { Ok(output.stdout) } else { Err(format!("tar: {}", String::from_utf8_lossy(&output.stderr))) }
 }

@@ -25,12 +25,17 @@ enum When {
     Long,
     /// When the case faults with its memory operand on both sides of a page's end.
     Crossing,
+    /// When this machine's processor is Intel's, not of the maker whose ways xemu has.
+    Intel,
+    /// There, in cases that end with a signal.
+    IntelFault,
 }
 
 /// The table, for one host.
 pub struct Table {
     rows: Vec<(When, Regex, Vec<String>)>,
     afp: bool,
+    intel: bool,
 }
 
 /// Whether the ARM64 processor that xemu runs on (QEMU's model `cpu` on an x86_64 host) has FEAT_AFP.
@@ -42,7 +47,12 @@ fn has_afp(cpu: &str) -> bool {
 }
 
 impl Table {
-    /// Reads it.
+    /// For comparison with this machine's processor.
+    pub fn live(cpu: &str) -> Result<Self> {
+        Ok(Table { intel: project::processor_is_made_by("GenuineIntel"), ..Table::load(cpu)? })
+    }
+
+    /// For comparison with what the processor of the right maker did.
     pub fn load(cpu: &str) -> Result<Self> {
         let path = project::root().join("fixtures/semantics/declared.txt");
         let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
@@ -51,11 +61,11 @@ impl Table {
             let row = row(line).ok_or_else(|| format!("{}: not `WHEN FORMS FIELDS REASON`: {line}", path.display()))?;
             rows.push(row);
         }
-        Ok(Table { rows, afp: has_afp(cpu) })
+        Ok(Table { rows, afp: has_afp(cpu), intel: false })
     }
 
-    /// Whether this difference of `case`, whose form is called `form`, is declared.
-    pub fn allows(&self, case: &Case, form: &str, difference: &Difference) -> bool {
+    /// Whether this difference of `case`, whose form is called `form` and which ended with a signal or not, is declared.
+    pub fn allows(&self, case: &Case, form: &str, signalled: bool, difference: &Difference) -> bool {
         let mxcsr = case.record.get32(at::MXCSR);
         let holds = |when| match when {
             When::Always => true,
@@ -64,6 +74,8 @@ impl Table {
             When::Tagged => tagged(case),
             When::Long => case.len - case.start >= 12,
             When::Crossing => crosses(case),
+            When::Intel => self.intel,
+            When::IntelFault => self.intel && signalled,
             When::NoAfpMixed => !self.afp && (mxcsr >> 15 & 1) != (mxcsr >> 6 & 1),
         };
         let field = &difference.field;
@@ -87,6 +99,8 @@ fn row(line: &str) -> Option<(When, Regex, Vec<String>)> {
         "long" => When::Long,
         "crossing" => When::Crossing,
         "no-afp-mixed" => When::NoAfpMixed,
+        "intel" => When::Intel,
+        "intel-fault" => When::IntelFault,
         _ => return None,
     };
     let forms = Regex::new(&format!("(?i)^(?:{})$", words.next()?)).ok()?;

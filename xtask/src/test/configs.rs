@@ -32,6 +32,9 @@ pub const CONFIGS: &[Config] = &[
     config("no-float-groups", &[("XEMU_NO_OPT", "float-groups")], true),
     config("no-late-carry", &[("XEMU_NO_OPT", "late-carry")], true),
     config("no-guards", &[("XEMU_NO_OPT", "guards")], true),
+    config("no-held-zero", &[("XEMU_NO_OPT", "held-zero")], true),
+    config("no-quick-x87", &[("XEMU_NO_OPT", "quick-x87")], true),
+    config("no-copies", &[("XEMU_NO_OPT", "copies")], true),
 ];
 
 impl Config {

@@ -1,0 +1,73 @@
+//! LOCK'ed accesses that cross 16 bytes, which no instruction of the host makes in one piece: while all other threads of the process stand still the
+//! instruction runs alone, by plain accesses. In memory that other processes see, these exclude one another by a [lock](Exclusion).
+
+use super::cache::Cache;
+use super::run::Thread;
+use super::{Exit, GuestCode};
+use crate::decode::{Insn, Limits, decode_region};
+use crate::emit::stubs::kind;
+use crate::guest::Addr;
+use crate::host::exclusion::Exclusion;
+use crate::translate::{Options, translate};
+use std::sync::atomic::Ordering;
+
+/// An instruction as it is run alone.
+#[derive(Clone, Copy)]
+pub(super) struct Alone {
+    insn: Insn,
+    host: u64,
+}
+
+impl Thread {
+    /// Runs the instruction at RIP while nobody else runs.
+    pub(super) fn split_lock(&mut self) -> Option<Exit> {
+        let engine = self.engine;
+        let rip = Addr(self.block.state().rip);
+        let place = loop {
+            let Some(alone) = self.alone(rip) else { return Some(Exit::FetchFault) };
+            let state = self.block.state();
+            let pages = alone.insn.touches(state).into_iter().flat_map(|(at, bytes)| [at, at.plus(bytes - 1)]);
+            let shared = pages.filter_map(|at| engine.pages.page(at)).any(|p| p.shared);
+            let ran = engine.stop.standing(|_| {
+                // One at a time; the code stays until it is known what came of it; and no fork meanwhile, whose child would hold the lock too.
+                let one = engine.cache();
+                if self.seat.forget.load(Ordering::SeqCst) {
+                    return None;
+                }
+                let others = if shared { Exclusion::hold() } else { None };
+                self.block.enter(engine.enter, alone.host);
+                drop(others);
+                Some(self.place_in(one))
+            });
+            if let Some(place) = ran {
+                break place;
+            }
+            self.seat.forget.store(false, Ordering::SeqCst);
+            self.forget();
+        };
+        // Its exit is never linked: what follows would run while others stand still.
+        if self.block.state().exit_kind == kind::LINK { None } else { self.left(place) }
+    }
+
+    /// The instruction at `rip`, translated for a process of one thread; `None`: it can not be fetched. It is read anew each time, since what it
+    /// was translated from is not protected, and all flags are live, whatever follows.
+    fn alone(&mut self, rip: Addr) -> Option<Alone> {
+        let engine = self.engine;
+        loop {
+            let mut cache = engine.cache();
+            let source = GuestCode::new(engine.pages, &cache);
+            let region = decode_region(&source, rip, Limits { insns: 1, segments: 1, short: true });
+            let insn = *region.insns.first()?;
+            if let Some(known) = self.alone.filter(|a| a.insn.addr() == rip && a.insn.raw.eq_all_bits(&insn.raw)) {
+                return Some(known);
+            }
+            let options = Options { ordered: false, ..cache.options().clone() };
+            if let Some(target) = cache.insert_once(&region, translate(&region, &options)) {
+                self.alone = Some(Alone { insn, host: target.host });
+                return self.alone;
+            }
+            drop(cache);
+            engine.stopped(Cache::flush);
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Every instruction that accesses memory orders its accesses in one of the few ways that `cargo xtask litmus` proves with a model checker: whatever
+//! that can not express (x87, 256 bits, XSAVE, gathers) makes the same sequences.
+
+use super::tests::{BASE, Random, encodings};
+use super::{Options, table, translate};
+use crate::decode::{CodeAt, Limits, decode_one, decode_region};
+use crate::emit::Features;
+use crate::guest::{Addr, CpuState};
+use crate::optimize::liveness;
+use std::collections::BTreeMap;
+use std::mem::offset_of;
+
+/// What a word of emitted code does to guest memory, or to its order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Act {
+    /// A load; ordered before everything behind it by itself, or not.
+    Load { ordered: bool },
+    /// A store; ordered behind everything before it by itself, or not.
+    Store { ordered: bool },
+    /// Both, ordered by itself.
+    Atomic,
+    /// DMB ISHLD.
+    LoadBarrier,
+    /// DMB ISH.
+    Barrier,
+    /// Leaves translated code.
+    Leave,
+    Nothing,
+}
+
+/// Reads emitted code, and knows which registers hold addresses of xemu's own memory.
+struct Reader {
+    own: [bool; 32],
+}
+
+impl Reader {
+    fn new() -> Reader {
+        let mut own = [false; 32];
+        // The shadow stack, the state, the stack.
+        (own[27], own[28], own[31]) = (true, true, true);
+        Reader { own }
+    }
+
+    fn act(&mut self, w: u32) -> Act {
+        let (d, n, m) = ((w & 31) as usize, (w >> 5 & 31) as usize, (w >> 16 & 31) as usize);
+        match w {
+            0xd503_39bf => return Act::LoadBarrier,
+            0xd503_3bbf => return Act::Barrier,
+            _ if w & 0xffff_fc1f == 0xd63f_0000 => return Act::Leave,
+            _ => {}
+        }
+        // Arm ARM C4.1: bits 28 to 25 of loads and stores are x1x0.
+        if w & 0x0a00_0000 != 0x0800_0000 {
+            let immediate = w & 0x1c00_0000 == 0x1000_0000;
+            let register = w & 0x0e00_0000 == 0x0a00_0000;
+            if w & 0xff00_0000 == 0x9100_0000 {
+                self.own[d] = self.own[n] && d != 31;
+            } else if w & 0xff20_0000 == 0x8b00_0000 {
+                self.own[d] = self.own[n] || self.own[m] && m != 31;
+            } else if w & 0x7f80_0000 == 0x3300_0000 {
+                // BFI: a place in a table.
+            } else if (immediate || register) && !matches!(d, 27 | 28 | 31) {
+                self.own[d] = false;
+            }
+            return Act::Nothing;
+        }
+        if w & 0x3b00_0000 == 0x1800_0000 {
+            return Act::Nothing; // a literal
+        }
+        let act = if w & 0x3f00_0000 == 0x0800_0000 {
+            let (exclusive, pair, load, acquire) = (w >> 23 & 1 == 0, w >> 21 & 1 == 1, w >> 22 & 1 == 1, w >> 15 & 1 == 1);
+            match (exclusive, pair) {
+                (false, true) | (true, true) if w >> 31 == 0 || !exclusive => Act::Atomic, // CAS, CASP
+                _ if load => Act::Load { ordered: acquire },
+                _ => Act::Store { ordered: acquire },
+            }
+        } else if w & 0x3f20_0c00 == 0x3820_0000 {
+            // LDAPR is among the atomics.
+            if w & 0x3fff_fc00 == 0x38bf_c000 { Act::Load { ordered: true } } else { Act::Atomic }
+        } else if w & 0x3b20_0c00 == 0x1900_0000 || w & 0x3f20_0c00 == 0x1d00_0800 {
+            if w >> 22 & 3 == 0 || w & 0x0400_0000 != 0 && w >> 22 & 1 == 0 { Act::Store { ordered: true } } else { Act::Load { ordered: true } }
+        } else if w & 0x3a00_0000 == 0x2800_0000 || w & 0xbe00_0000 == 0x0c00_0000 {
+            if w >> 22 & 1 == 1 { Act::Load { ordered: false } } else { Act::Store { ordered: false } }
+        } else {
+            let vector = w & 0x0400_0000 != 0;
+            if w >> 22 & if vector { 1 } else { 3 } == 0 { Act::Store { ordered: false } } else { Act::Load { ordered: false } }
+        };
+        let own = self.own[n];
+        let general = w & 0x0400_0000 == 0;
+        if matches!(act, Act::Load { .. }) && general && !matches!(d, 27 | 28 | 31) {
+            // The table where indirect jumps look up their targets is our own too.
+            let table = 0xf940_0000 | (offset_of!(CpuState, lookup) as u32 / 8) << 10 | 28 << 5;
+            self.own[d] = w & !31 == table;
+        }
+        // What is loaded into the zero register nobody sees: it asks whether there is a fault.
+        let unseen = act == Act::Load { ordered: false } && general && d == 31;
+        if own || unseen { Act::Nothing } else { act }
+    }
+}
+
+/// What is wrong with the order of these acts, each with the guest instruction that it is of. Others' accesses stand before and behind them.
+fn disorder(acts: &[(Addr, Act)]) -> Option<&'static str> {
+    // A plain load waits for its barrier; a plain store needs one since what other instructions did. Parts of one instruction share them.
+    let (mut waits, mut fenced, mut of) = (false, false, Addr(0));
+    for &(at, act) in acts {
+        if matches!(act, Act::Load { .. } | Act::Store { .. } | Act::Atomic) && at != of {
+            if waits {
+                return Some("a plain load before another instruction's access");
+            }
+            // A barrier right before counts for the instruction that it is of.
+            fenced &= of == Addr(0);
+            of = at;
+        }
+        match act {
+            Act::Load { ordered } => waits |= !ordered,
+            Act::Store { ordered: true } if waits => return Some("a plain load before a release store"),
+            Act::Store { ordered: true } | Act::Atomic => {}
+            Act::Store { ordered: false } if waits => return Some("a plain load before a plain store"),
+            Act::Store { ordered: false } if !fenced => return Some("a plain store without DMB ISH"),
+            Act::Store { ordered: false } => {}
+            Act::LoadBarrier => waits = false,
+            Act::Barrier => (waits, fenced, of) = (false, true, Addr(0)),
+            Act::Leave if waits => return Some("a plain load before the end"),
+            Act::Leave | Act::Nothing => {}
+        }
+    }
+    waits.then_some("a plain load at the end")
+}
+
+fn acts(bytes: &[u8], insns: usize, options: &Options) -> Vec<(Addr, Act)> {
+    let source = CodeAt(Addr(BASE), bytes);
+    let mut region = decode_region(&source, Addr(BASE), Limits { insns, segments: 1, short: true });
+    liveness(&mut region, &source);
+    let emitted = translate(&region, options);
+    let mut reader = Reader::new();
+    let end = emitted.origins.last().map_or(emitted.code.len(), |o| o.host as usize);
+    let words = emitted.code[..end].chunks_exact(4).enumerate();
+    let of = |k: usize| emitted.origins[emitted.origins.partition_point(|o| o.host as usize <= 4 * k).saturating_sub(1)].guest;
+    words.map(|(k, w)| (of(k), reader.act(u32::from_le_bytes(w.try_into().unwrap())))).filter(|a| a.1 != Act::Nothing).collect()
+}
+
+fn tiers() -> Vec<(&'static str, Options)> {
+    let of = |names: &str| Options { features: Features::parse(names).expect("features"), ordered: true, ..Options::default() };
+    let mut misaligned = of("lse,lrcpc");
+    misaligned.misaligned.insert(BASE);
+    vec![("v8.0", Options { features: Features::NONE, ordered: true, ..Options::default() }), ("lrcpc", of("lse,lrcpc")), ("lrcpc2", of("lse,lse2,lrcpc,lrcpc2")), ("lrcpc3", of("lse,lse2,lrcpc,lrcpc2,lrcpc3")), ("misaligned", misaligned)]
+}
+
+/// All encodings of instructions with a memory operand that a family handles.
+fn accessing() -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    encodings(|bytes| {
+        if let Some(insn) = decode_one(bytes, Addr(BASE)).filter(|i| i.has_memory() && table::handler(i).is_some()) {
+            all.push(bytes[..insn.raw.len()].to_vec());
+        }
+    });
+    all
+}
+
+fn accesses(acts: &[(Addr, Act)]) -> bool {
+    acts.iter().any(|a| matches!(a.1, Act::Load { .. } | Act::Store { .. } | Act::Atomic))
+}
+
+#[test]
+fn every_access_is_ordered() {
+    let all = accessing();
+    for (tier, options) in tiers() {
+        let (mut accessed, mut wrong) = (0, BTreeMap::new());
+        for bytes in &all {
+            let acts = acts(bytes, 1, &options);
+            accessed += accesses(&acts) as usize;
+            if let Some(why) = disorder(&acts) {
+                let name = decode_one(bytes, Addr(BASE)).map(|i| i.raw.mnemonic());
+                wrong.entry(format!("{name:?}: {why}")).or_insert(format!("{bytes:02x?} {acts:?}"));
+            }
+        }
+        // NOP, LEA, PREFETCH and the like access nothing.
+        assert!(accessed > 60_000 && all.len() - accessed < 2_500, "{tier}: of {} instructions {accessed} access memory", all.len());
+        assert!(wrong.is_empty(), "{tier}:\n{wrong:#?}");
+    }
+    // Relaxed code shows that disorder is found.
+    let relaxed = Options { features: Features::NEOVERSE_N1, ..Options::default() };
+    let found = all.iter().filter(|bytes| disorder(&acts(bytes, 1, &relaxed)).is_some()).count();
+    assert!(found > 59_000, "{found} of {}", all.len());
+}
+
+/// Instructions that stand together, also those that are translated as a group, keep the order among one another.
+#[test]
+fn neighbours_are_ordered() {
+    let all = accessing();
+    let mut random = Random(0x1234_5678_9abc_def1);
+    for (tier, options) in tiers() {
+        for _ in 0..20_000 {
+            let bytes = (0..4).flat_map(|_| all[random.next() as usize % all.len()].clone()).collect::<Vec<u8>>();
+            let acts = acts(&bytes, 4, &options);
+            assert_eq!(disorder(&acts), None, "{tier}: {bytes:02x?} {acts:?}");
+        }
+    }
+}
