@@ -4,6 +4,7 @@
 #@ long-vm = dozens of containers take minutes in the machine
 #@ run = host
 #@ root = workloads
+#@ limit = 1800
 installed
 run() { podman run --rm "$@"; }
 words() { tr -s ' \n' ' '; }
