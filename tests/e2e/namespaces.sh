@@ -20,3 +20,6 @@ same "enter" "$(whole 0 unshare -uf sh -c 'echo other >/proc/sys/kernel/hostname
 # Root of its own without /proc: xemu is still found for the next program.
 mkdir -p "$ROOT/tmp/bare"; cp "$ROOT/usr/bin/busybox" "$ROOT/tmp/bare/busybox"
 same "no /proc" "$(guest /usr/sbin/chroot /tmp/bare /busybox sh -c '/busybox echo one; /busybox sh -c "/busybox echo two"' 2>&1 | tr '\n' ' ')" "one two "
+# A program's own file is the program, also where it is bound elsewhere (crun protects itself so).
+same "its own file, bound" "$(whole 0 unshare -m busybox sh -c 'busybox touch /tmp/own && busybox mount --bind /proc/self/exe /tmp/own && busybox cmp /tmp/own /usr/bin/busybox && echo same' 2>&1)" same
+same "its own file, as a tree" "$(whole 0 perl -e 'my $path = "/proc/self/exe"; my $fd = syscall(428, -100, $path, 0); print((stat "/proc/self/fd/$fd")[1] == (stat "/usr/bin/perl")[1] ? "same" : "other $fd $!")' 2>&1)" same

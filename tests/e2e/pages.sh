@@ -22,7 +22,10 @@ has "QEMU's entry is as it was" "$(cat $mount/qemu-x86_64)" enabled
 echo -1 >$mount/qemu-x86_64
 # Registered all the same, by hand or by binfmt.d.
 printf '%s' ":xemu-x86_64$magic$NODE/xemu:POCF" >$mount/register
-for round in 1 2 3; do said="$(guest /.guests/c/hello-static 2>&1) $?"; same "by the kernel, $round" "$said" "$line 126"; done
+for round in 1 2 3; do
+    said=$(guest /.guests/c/hello-static 2>&1); same "by the kernel, $round: exit" $? 126
+    same "by the kernel, $round" "$said" "$line"
+done
 has "what is linked dynamically" "$(guest /bin/true 2>&1)" "$line"
 said=$($NODE/xemu agent --check); same "agent: exit" $? 1
 has "agent" "$said" "not ready: an x86_64 program does not run"

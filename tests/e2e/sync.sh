@@ -3,6 +3,7 @@
 #@ long-vm = whole programs in containers take minutes in the machine
 #@ run = host
 #@ root = workloads
+#@ limit = 1800
 installed
 mkdir srv copy
 cat >srv/rsyncd.conf <<'C'

@@ -42,7 +42,7 @@ const SMALL: &[&str] = &[
 /// What `workloads` holds: what people run on the nodes of a cluster first, and what containers are entered with.
 const WORKLOADS: &[&str] = &[
     "base-files", "base-passwd", "bash", "bsdutils", "busybox-static", "coreutils", "crun", "dash", "debianutils", "diffutils", "findutils", "git", "grep", "gzip", "hostname", "iproute2", "iputils-ping", "libc-bin",
-    "libcap2-bin", "mariadb-server", "passwd", "procps", "prometheus-node-exporter", "rsync", "rsyslog", "sed", "sudo", "tar", "tini", "util-linux",
+    "libcap2-bin", "mariadb-server", "mount", "passwd", "procps", "prometheus-node-exporter", "rsync", "rsyslog", "sed", "sudo", "tar", "tini", "util-linux",
 ];
 
 /// What `base` holds: an amd64 Debian that installs packages, because it knows which it has.

@@ -1,6 +1,7 @@
 //! System calls after which the guest may see another file system than we do: xemu's executable is opened before, so that the guest's
 //! next execve finds it (`linux::process::Own`). Otherwise they are the host's.
 
+use super::path::{Last, call_on_path};
 use crate::host::process as host;
 use crate::host::sys::Errno;
 use crate::linux::task::Task;
@@ -22,9 +23,16 @@ pub fn pivot_root(task: &mut Task, args: [u64; 6]) -> Result {
     leave(task, libc::SYS_pivot_root, args)
 }
 
-/// mount(2): may cover /proc.
+/// mount(2): may cover /proc. What is bound elsewhere may be the guest's own file (crun protects itself so).
 pub fn mount(task: &mut Task, args: [u64; 6]) -> Result {
-    leave(task, libc::SYS_mount, args)
+    task.process.own.pin();
+    call_on_path(task, libc::SYS_mount, args, 0, Last::Follow, &mut [])
+}
+
+/// open_tree(2): likewise.
+pub fn open_tree(task: &mut Task, args: [u64; 6]) -> Result {
+    let last = if args[2] & libc::AT_SYMLINK_NOFOLLOW as u64 != 0 { Last::Link } else { Last::Follow };
+    call_on_path(task, libc::SYS_open_tree, args, 1, last, &mut [])
 }
 
 /// move_mount(2): likewise.

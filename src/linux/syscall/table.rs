@@ -426,7 +426,7 @@ pub const ROWS: &[Row] = rows! {
     425 io_uring_setup ENOSYS "shared rings need ordered memory and checks of what completions write" (Int, Hex)
     426 io_uring_enter ENOSYS "see io_uring_setup" (Fd, Int, Int, Hex, Hex, Len)
     427 io_uring_register ENOSYS "see io_uring_setup" (Fd, Int, Hex, Int)
-    428 open_tree pass (DirFd, Path, AT_FLAGS)
+    428 open_tree namespace::open_tree (DirFd, Path, AT_FLAGS)
     429 move_mount namespace::move_mount (DirFd, Path, DirFd, Path, Hex)
     430 fsopen pass (Str, Hex)
     431 fsconfig pass (Fd, Int, Str, Hex, Int)

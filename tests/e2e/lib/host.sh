@@ -1,7 +1,7 @@
 # What host scripts are written with, beside node.sh: podman on a machine without systemd and without networks of its own.
 . /payload/scripts/lib/node.sh
 # (Without a name of its own the machine is called "(none)", which no protocol of logs can carry.)
-echo node >/proc/sys/kernel/hostname
+echo node >/proc/sys/kernel/hostname; grep -q " node$" /etc/hosts || echo "127.0.0.1 node" >>/etc/hosts
 mount -t tmpfs tmpfs /tmp; mkdir -p /root /run/lock /etc/containers
 [ -e /proc/sys/fs/binfmt_misc/status ] || mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
 cat >/etc/containers/containers.conf <<'C'
