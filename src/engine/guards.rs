@@ -132,10 +132,10 @@ impl Cache {
         }
         let (replaces, soft) = (soft.is_some(), soft.unwrap_or_default());
         soften(&mut region, |at| soft.iter().any(|s| s.start == at.0));
+        region.guards = guards(rip, &bytes[..len], &soft);
         liveness(&mut region, &Unknown);
         region.sources.truncate(1);
         region.ahead.clear();
-        region.guards = guards(rip, &bytes[..len], &soft);
         let emitted = self.translate(&region);
         let pages = pages_of(&region.sources);
         let first = replaces || versions_of(self, rip).is_empty();

@@ -110,6 +110,7 @@ pub fn liveness(region: &mut Region, source: &dyn CodeSource) {
     for b in &mut region.blocks {
         b.live_in = NO_FLAGS;
     }
+    let guarded = !region.guards.is_empty();
     // Without a way back one pass from the end to the start sees every successor before its predecessors.
     let loops = all.iter().enumerate().any(|(b, w)| w.inside.iter().any(|t| *t <= b));
     loop {
@@ -118,10 +119,17 @@ pub fn liveness(region: &mut Region, source: &dyn CodeSource) {
             let block = region.blocks[b];
             let inside = ways.inside.iter().filter(|t| **t != OUTSIDE);
             let mut live = inside.fold(ways.outside, |live, t| live | region.blocks[*t].live_in);
+            // Behind a guard there may be other code than this, which reads anything.
+            if guarded {
+                live = STATUS;
+            }
             for insn in region.insns[block.first..block.first + block.count].iter_mut().rev() {
                 insn.live = live;
                 let FlagEffects { reads, kills } = insn.flags;
                 live = live & !kills | reads;
+            }
+            if guarded {
+                live = STATUS;
             }
             changed |= live != block.live_in;
             region.blocks[b].live_in = live;

@@ -4,7 +4,7 @@
 #@ long-vm = two database servers in containers take minutes in the machine
 #@ run = host
 #@ root = workloads
-#@ limit = 3000
+#@ limit = 1500
 installed
 mkdir -p db/one
 server() { # NAME PORT ID: what is in /tmp/db/NAME

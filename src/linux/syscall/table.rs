@@ -93,7 +93,7 @@ pub const ROWS: &[Row] = rows! {
     5 fstat stat::fstat (Fd, Out(Stat))
     6 lstat stat::lstat (Path, Out(Stat))
     7 poll poll::poll (InOutArray(Pollfd, 1), Len, Int)
-    8 lseek direct (Fd, Signed, Choice(n::SEEK))
+    8 lseek pass (Fd, Signed, Choice(n::SEEK))
     9 mmap memory::mmap (Hex, Len, Flags(n::PROT), Flags(n::MAP), Fd, Len)
     10 mprotect memory::mprotect (Hex, Len, Flags(n::PROT))
     11 munmap memory::munmap (Hex, Len)
