@@ -9,8 +9,11 @@ use std::process::{Command, Stdio};
 
 /// Tests of one process.
 const BATCH: usize = 12;
-/// Seconds for one test.
+/// Seconds for one test, and for one that needed more.
 const LIMIT: &str = "5";
+const LONG_LIMIT: &str = "300";
+/// What is said where herd7 gave up.
+const SILENCE: &str = "herd7 says nothing";
 
 /// The unpacked package.
 pub struct Herd {
@@ -86,9 +89,16 @@ impl Herd {
         let mut kinds: BTreeMap<Kind, Vec<usize>> = BTreeMap::new();
         questions.iter().enumerate().for_each(|(n, q)| kinds.entry((q.mixed, q.vectors, q.model.clone())).or_default().push(n));
         let batches: Vec<(&Kind, &[usize])> = kinds.iter().flat_map(|(kind, numbers)| numbers.chunks(BATCH).map(move |c| (kind, c))).collect();
-        let answers = parallel::map(&batches, jobs, |(kind, numbers)| self.batch(dir, kind, numbers, questions));
         let mut all: Vec<Result<Outcomes>> = questions.iter().map(|_| Err("not asked".into())).collect();
-        for answer in answers {
+        for answer in parallel::map(&batches, jobs, |(kind, numbers)| self.batch(dir, kind, numbers, questions, LIMIT)) {
+            for (n, outcomes) in answer? {
+                all[n] = outcomes;
+            }
+        }
+        // Few need longer: those, one by one.
+        let kind_of = |n: usize| (questions[n].mixed, questions[n].vectors, questions[n].model.clone());
+        let left: Vec<(Kind, [usize; 1])> = (0..all.len()).filter(|n| all[*n].as_ref().is_err_and(|e| e == SILENCE)).map(|n| (kind_of(n), [n])).collect();
+        for answer in parallel::map(&left, jobs, |(kind, n)| self.batch(dir, kind, n, questions, LONG_LIMIT)) {
             for (n, outcomes) in answer? {
                 all[n] = outcomes;
             }
@@ -96,9 +106,9 @@ impl Herd {
         Ok(all)
     }
 
-    fn batch(&self, dir: &Path, (mixed, vectors, model): &Kind, numbers: &[usize], questions: &[Question]) -> Result<Vec<(usize, Result<Outcomes>)>> {
+    fn batch(&self, dir: &Path, (mixed, vectors, model): &Kind, numbers: &[usize], questions: &[Question], limit: &str) -> Result<Vec<(usize, Result<Outcomes>)>> {
         let mut herd = self.program("herd7");
-        herd.arg("-set-libdir").arg(self.root.join("usr/share/herdtools7/herd")).args(["-timeout", LIMIT]);
+        herd.arg("-set-libdir").arg(self.root.join("usr/share/herdtools7/herd")).args(["-timeout", limit]);
         if *mixed {
             herd.args(["-variant", "mixed"]);
         }
@@ -122,7 +132,7 @@ impl Herd {
             let answer = match blocks.get(q.name.as_str()) {
                 Some(block) => read(block, q),
                 None => {
-                    let complaint = errors.lines().find(|l| l.contains(&format!("\"{n}.litmus\""))).unwrap_or("herd7 says nothing");
+                    let complaint = errors.lines().find(|l| l.contains(&format!("\"{n}.litmus\""))).unwrap_or(SILENCE);
                     Err(complaint.to_string())
                 }
             };

@@ -26,7 +26,7 @@ const STATE: u64 = 0x5000_0000;
 const STATE_SIZE: u64 = 0x1_0000;
 
 /// Registers that code never holds a guest value in: addresses of variables, a sum, a mask, the mark of a way that was given up.
-const ADDRESSES: [u8; 5] = [27, 28, 29, 26, 23];
+const ADDRESSES: [u8; 7] = [27, 28, 29, 26, 23, 18, 12];
 const SUM: u8 = 25;
 const MASK: u8 = 24;
 /// The register that is 1 where a thread gave up.
