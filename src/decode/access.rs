@@ -52,6 +52,17 @@ impl Insn {
         self.accesses(s).iter().map(|a| (Addr(a.start), a.bytes)).collect()
     }
 
+    /// Registers that it uses, named or not: whether a general one, its number, whether it is written.
+    #[cfg(test)]
+    pub fn used_registers(&self) -> Vec<(bool, u8, bool)> {
+        let mut factory = InstructionInfoFactory::new();
+        let used = factory.info(&self.raw).used_registers().iter().map(|u| {
+            let full = u.register().full_register();
+            (full, full.is_gpr64(), full.number() as u8, !matches!(u.access(), OpAccess::Read | OpAccess::CondRead))
+        });
+        used.filter(|u| u.0 != Register::RIP).map(|(_, general, n, writes)| (general, n, writes)).collect()
+    }
+
     /// The fault that the host reported at `at`, of a write if it says so, in state `s` from before the instruction.
     pub fn fault(&self, at: Addr, write: bool, s: &CpuState) -> MemoryFault {
         let accesses = self.accesses(s);
