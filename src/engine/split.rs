@@ -9,6 +9,7 @@ use crate::emit::stubs::kind;
 use crate::guest::Addr;
 use crate::host::exclusion::Exclusion;
 use crate::translate::{Options, translate};
+use std::sync::Once;
 use std::sync::atomic::Ordering;
 
 /// An instruction as it is run alone.
@@ -17,6 +18,9 @@ pub(super) struct Alone {
     insn: Insn,
     host: u64,
 }
+
+/// It is said once.
+static UNLOCKED: Once = Once::new();
 
 impl Thread {
     /// Runs the instruction at RIP while nobody else runs.
@@ -35,6 +39,9 @@ impl Thread {
                     return None;
                 }
                 let others = if shared { Exclusion::hold() } else { None };
+                if shared && others.is_none() {
+                    UNLOCKED.call_once(|| log::warn!("a LOCK'ed access across 16 bytes of shared memory was made without excluding other processes: no socket, or its holder does not go on"));
+                }
                 self.block.enter(engine.enter, alone.host);
                 drop(others);
                 Some(self.place_in(one))
