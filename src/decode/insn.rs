@@ -173,6 +173,11 @@ impl Insn {
         (0..self.raw.op_count()).any(|i| self.raw.op_kind(i) == OpKind::Memory)
     }
 
+    /// Are its first two operands registers?
+    pub fn has_two_registers(&self) -> bool {
+        self.raw.op0_kind() == OpKind::Register && self.raw.op1_kind() == OpKind::Register
+    }
+
     /// The explicit memory operand.
     pub fn memory(&self) -> MemOperand {
         let base = self.raw.memory_base();

@@ -91,7 +91,6 @@ fn names(insn: &Insn, r: u8) -> Option<bool> {
 
 /// The copy that an instruction is: to, from, and how many bytes count (of which a general register's rest becomes zero).
 fn copy(insn: &Insn) -> Option<(u8, u8, u8)> {
-    // Most moves end here.
     let from = register(insn.op(1))?;
     match insn.op(0) {
         Op::Gpr { n, bytes: bytes @ 4.., .. } if n != from => Some((n, from, bytes)),
@@ -119,7 +118,8 @@ fn reads_first(insn: &Insn, r: u8, bytes: u8) -> bool {
 impl Ctx<'_> {
     /// If the current instruction is a copy that another one can do without, notes that and emits nothing.
     pub(super) fn leaves_out_copy(&mut self, insn: &Insn) -> bool {
-        if ROLES[insn.mnemonic() as usize & 2047] & COPY == 0 || !self.options.switches.on(Opt::Copies) {
+        // Most moves are loads, stores or constants.
+        if ROLES[insn.mnemonic() as usize & 2047] & COPY == 0 || !insn.has_two_registers() || !self.options.switches.on(Opt::Copies) {
             return false;
         }
         let Some((r, from, bytes)) = copy(insn) else { return false };
