@@ -4,7 +4,7 @@ use super::asleep::digest;
 use super::guards::Guarded;
 use super::cache::{Cache, Fate, Left, Target, Ways, pages_of};
 use super::split::Alone;
-use super::stop::Seat;
+use super::stop::{Seat, Stop};
 use super::{Engine, Exception, Exit, GuestCode};
 use crate::decode::{CodeSource, End, Limits, Region, decode_region};
 use crate::emit::stubs::kind;
@@ -142,7 +142,7 @@ impl Thread {
             self.engine.stop.wait();
             return None;
         }
-        if self.seat.forget.load(Ordering::SeqCst) && self.seat.forget.swap(false, Ordering::SeqCst) {
+        if Stop::ordered(&self.seat) {
             // What `host` leads to may be gone too.
             self.seat.running.store(false, Ordering::SeqCst);
             self.forget();
@@ -165,6 +165,15 @@ impl Thread {
         self.block.forget_all();
         self.places.fill(NOWHERE);
         self.alone = None;
+    }
+
+    /// Does what [`Seat::forget`] says, of a thread that is not running.
+    pub(super) fn obey(&mut self) {
+        let ordered = self.engine.stop.enter(&self.seat);
+        self.seat.running.store(false, Ordering::SeqCst);
+        if ordered {
+            self.forget();
+        }
     }
 
     /// Brings a carry left in the other polarity into canonical form.
@@ -202,7 +211,7 @@ impl Thread {
                 let (guest, carry, _) = cache.origin(at - 4).expect("a helper's call belongs to a region");
                 (guest, carry, Held::default())
             }
-            None => cache.origin(at).expect("host code belongs to a region"),
+            None => cache.origin(at).unwrap_or_else(|| panic!("left translated code for reason {exit} at {at:#x}, which belongs to no region")),
         };
         let steps = match exit {
             kind::FAULT => cache.repair(at),
@@ -383,7 +392,7 @@ impl Thread {
                 engine.stop.wait();
                 continue;
             }
-            if self.seat.forget.swap(false, Ordering::SeqCst) {
+            if Stop::ordered(&self.seat) {
                 self.seat.running.store(false, Ordering::SeqCst);
                 self.forget();
                 continue;
@@ -415,9 +424,7 @@ impl Thread {
     fn step(&mut self, rip: Addr) -> Option<Exit> {
         let engine = self.engine;
         // The invalidation that led here concerns this thread too; obeyed now, so that `enter` does not send us back to the start.
-        if self.seat.forget.swap(false, Ordering::SeqCst) {
-            self.forget();
-        }
+        self.obey();
         let target = loop {
             let mut cache = engine.cache();
             let source = GuestCode::new(engine.pages, &cache);
@@ -430,8 +437,7 @@ impl Thread {
                 None => {
                     drop(cache);
                     engine.stopped(Cache::flush);
-                    self.seat.forget.store(false, Ordering::SeqCst);
-                    self.forget();
+                    self.obey();
                 }
             }
         };

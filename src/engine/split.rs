@@ -49,8 +49,7 @@ impl Thread {
             if let Some(place) = ran {
                 break place;
             }
-            self.seat.forget.store(false, Ordering::SeqCst);
-            self.forget();
+            self.obey();
         };
         // Its exit is never linked: what follows would run while others stand still.
         if self.block.state().exit_kind == kind::LINK { None } else { self.left(place) }

@@ -57,6 +57,22 @@ impl Stop {
         }
     }
 
+    /// Marks the thread as running, when nobody wants threads to stand still; true if it must forget host addresses before it goes on.
+    ///
+    /// The order is taken back here alone, by a thread that runs: at another time it may be of one who has yet to make the change that it is for.
+    pub fn enter(&self, seat: &Seat) -> bool {
+        while !self.try_enter(seat) {
+            self.wait();
+        }
+        Stop::ordered(seat)
+    }
+
+    /// The same for a thread that is marked already.
+    pub fn ordered(seat: &Seat) -> bool {
+        debug_assert!(seat.running.load(Ordering::SeqCst));
+        seat.forget.load(Ordering::SeqCst) && seat.forget.swap(false, Ordering::SeqCst)
+    }
+
     /// Runs `change` while nobody is in translated code or has yet to find out by the cache where it left it: so the caller must not hold
     /// the cache's lock (`change` takes it), and is not running itself.
     pub fn while_stopped<R>(&self, change: impl FnOnce() -> R) -> R {
@@ -88,5 +104,35 @@ impl Stop {
         let result = act(&seats);
         self.wanted.fetch_sub(1, Ordering::SeqCst);
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::thread::ThreadBlock;
+    use std::time::Duration;
+
+    #[test]
+    fn an_order_to_forget_is_not_taken_back_before_its_change() {
+        let block = ThreadBlock::new(0).expect("memory");
+        let stop = Stop::default();
+        let seat = Arc::new(Seat { brake: block.brake(), running: false.into(), forget: false.into(), interrupt: false.into() });
+        stop.join(seat.clone());
+        let changed = AtomicBool::new(false);
+        std::thread::scope(|threads| {
+            stop.while_stopped(|| {
+                // It finds the order, and the change not made.
+                threads.spawn(|| {
+                    assert!(stop.enter(&seat));
+                    assert!(changed.load(Ordering::SeqCst));
+                    seat.running.store(false, Ordering::SeqCst);
+                });
+                std::thread::sleep(Duration::from_millis(50));
+                assert!(seat.forget.load(Ordering::SeqCst));
+                changed.store(true, Ordering::SeqCst);
+            });
+        });
+        assert!(!stop.enter(&seat));
     }
 }
