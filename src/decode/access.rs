@@ -223,9 +223,12 @@ impl Insn {
         matches!(self.raw.mnemonic(), Mnemonic::Vmaskmovps | Mnemonic::Vmaskmovpd | Mnemonic::Vpmaskmovd | Mnemonic::Vpmaskmovq)
     }
 
-    /// How far from its operand a bit string instruction accesses.
+    /// How far from its operand's address by the registers a bit string instruction accesses, and POP, which counts RSP up before (Intel SDM, POP).
     fn further(&self, i: u32, s: &CpuState) -> u64 {
         use Mnemonic::*;
+        if self.raw.mnemonic() == Pop && matches!(self.raw.memory_base(), Register::RSP | Register::ESP) {
+            return self.raw.memory_size().size() as u64;
+        }
         let number = self.raw.op_register(1);
         if i != 0 || !matches!(self.raw.mnemonic(), Bt | Bts | Btr | Btc) || !number.is_gpr() {
             return 0;
@@ -304,6 +307,9 @@ mod tests {
         // pop [rdi]: both ways.
         assert_eq!(fault(&[0x8f, 0x07], 0x10_0000, 0, 0x5000), (0x10_0000, false, true));
         assert_eq!(fault(&[0x8f, 0x07], 0x5000, 0, 0x5000), (0x5000, true, false));
+        // pop [rsp]: where the stack then is.
+        assert_eq!(reported(&[0x8f, 0x04, 0x24], 0x10_0008, true, 0, 0), (0x10_0008, true, true));
+        assert_eq!(fault(&[0x8f, 0x04, 0x24], 0x10_0000, 0, 0), (0x10_0000, false, true));
         // movsq into a page that may only be read.
         assert_eq!(reported(&[0x48, 0xa5], 0x2003, true, 0x2000, 0x2003), (0x2003, true, false));
         // movsd, whose source is read first; cmpsq, whose second operand is read first; repe cmpsb, whose first is; enter 3, 0, which stores the pointer before it looks at the end.

@@ -45,8 +45,8 @@ pub(super) struct Placed {
     incoming: Vec<Patched>,
 }
 
-/// So many translations for one use are kept at most: some 400 bytes each.
-const MOST_ONCE: usize = 1 << 16;
+/// For so many bytes of the arena one translation for one use is kept at most: what is known of each takes some 400 bytes beside it.
+const BYTES_FOR_ONE: u64 = 1 << 10;
 
 impl Placed {
     /// Gives back the room that vectors have grown beyond what they hold.
@@ -129,7 +129,7 @@ pub(super) struct Cache {
     /// All of them that threads may still know, by page.
     guarded_by_page: FxHashMap<u64, FxHashSet<u64>>,
     /// Translations that [`Cache::insert_once`] and [`Cache::insert_guarded`] have placed since the last flush.
-    once: usize,
+    once: u64,
     /// Pages that are not protected although there is code on them.
     pub heat: Heat,
 }
@@ -242,13 +242,15 @@ impl Cache {
         target(&first)
     }
 
+    fn count_once(&mut self) -> Option<()> {
+        self.once += 1;
+        (self.once * BYTES_FOR_ONE <= self.arena.size()).then_some(())
+    }
+
     /// Places a translation that nothing finds; `None` if it is time to forget everything.
     pub fn insert_once(&mut self, region: &Region, emitted: Emitted) -> Option<Target> {
         // Nobody takes such a one away before the next flush, and what is known of it is more than its code.
-        if self.once == MOST_ONCE {
-            return None;
-        }
-        self.once += 1;
+        self.count_once()?;
         let (host, mut placed) = self.place(emitted, region.sources.clone())?;
         let first = placed.entries[0];
         placed.entries = Vec::new();
@@ -259,10 +261,7 @@ impl Cache {
 
     /// Places a translation that compares itself; `first`: it is the one to be entered. `None` if it is time to forget everything.
     pub fn insert_guarded(&mut self, region: Region, emitted: Emitted, pages: &[Addr], first: bool) -> Option<Target> {
-        if self.once == MOST_ONCE {
-            return None;
-        }
-        self.once += 1;
+        self.count_once()?;
         let (host, mut placed) = self.place(emitted, region.sources)?;
         placed.entries.truncate(1);
         placed.shrink();

@@ -64,6 +64,10 @@ impl Arena {
     pub fn enter_stub(&self) -> u64 {
         self.enter
     }
+    /// Bytes for code.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
     /// Bytes in use.
     pub fn used(&self) -> u64 {
         self.used

@@ -78,7 +78,7 @@ fn find(task: &Task, dir: i32, path: Vec<u8>, flags: i32) -> Result<Target, Errn
         let file = file::open(&proc_path, libc::O_RDONLY | libc::O_NONBLOCK).ok();
         return Ok(Target { file, name: format!("/dev/fd/{dir}").into_bytes(), path: proc_path, by_descriptor: true, vanishes });
     }
-    if let Some(exe) = proc::intercept_readlink(task, &path) {
+    if let Some(exe) = proc::follow(task, &path) {
         // /proc/self/exe: the guest's own program. The next xemu would find itself there.
         let file = file::open(&exe, libc::O_RDONLY)?;
         return Ok(Target { file: Some(file), name: path, path: exe, by_descriptor: true, vanishes: false });

@@ -58,9 +58,14 @@ pub fn intercept_open(task: &Task, path: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// Where a link that the guest reads leads, if it is one of those that xemu answers.
+/// What a link that the guest reads says, if it is one of those that xemu answers.
 pub fn intercept_readlink(task: &Task, path: &[u8]) -> Option<Vec<u8>> {
-    (own_entry(path, task.process.pid())? == b"exe").then(|| task.process.exe.clone())
+    (own_entry(path, task.process.pid())? == b"exe").then(|| task.process.program.path.clone())
+}
+
+/// Where such a link leads.
+pub fn follow(task: &Task, path: &[u8]) -> Option<Vec<u8>> {
+    (own_entry(path, task.process.pid())? == b"exe").then(|| task.process.program.place())
 }
 
 /// Strings as they are in the guest's memory now (a program may rewrite them to change its title).

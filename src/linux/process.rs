@@ -1,5 +1,6 @@
 //! What all threads of a guest process share.
 
+use super::fds::Reserved;
 use super::loader::Loaded;
 use super::memory::Mm;
 use crate::engine::Engine;
@@ -7,7 +8,6 @@ use crate::host::file::{self, Fd};
 use crate::host::process as host;
 use crate::options::Options;
 use std::sync::{Mutex, MutexGuard};
-use std::sync::atomic::{AtomicI32, Ordering};
 
 /// A resource limit, soft and hard, in bytes.
 pub type Limit = (u64, u64);
@@ -57,15 +57,13 @@ pub struct Own {
     pub path: Vec<u8>,
     /// Device and inode at the start.
     identity: Option<(u64, u64)>,
-    /// Our executable, opened by [`Own::pin`], close-on-exec, with a high number; -1: not open.
-    fd: AtomicI32,
+    /// Our executable, once [`Own::pin`] has opened it.
+    fd: Reserved,
 }
 
 impl Own {
     /// The link to our executable.
     pub const LINK: &[u8] = b"/proc/self/exe";
-    /// Numbers tried for the descriptor: out of the way of what guests expect to be given, if the limit allows.
-    const HIGH: [i32; 3] = [1000, 200, 3];
 
     /// Finds our executable. `exec_name` is used where /proc is not mounted; `fd` is what the xemu before us passed on.
     pub fn find(exec_name: Option<&[u8]>, fd: Option<i32>) -> Own {
@@ -74,7 +72,7 @@ impl Own {
         if let Some(fd) = fd {
             let _ = file::set_cloexec(fd, true);
         }
-        Own { path, identity, fd: AtomicI32::new(fd.unwrap_or(-1)) }
+        Own { path, identity, fd: Reserved::new(fd) }
     }
 
     /// Opens our executable and keeps it open: to be called before the guest changes its root or mounts.
@@ -83,8 +81,9 @@ impl Own {
             return;
         }
         let opened = file::open(Self::LINK, libc::O_RDONLY).ok().or_else(|| self.unchanged().then(|| file::open(&self.path, libc::O_RDONLY).ok())?);
-        let high = opened.and_then(|fd| Self::HIGH.iter().find_map(|min| file::raise(&fd, *min).ok()));
-        self.fd.store(high.map_or(-1, Fd::leak), Ordering::Relaxed);
+        if let Some(file) = opened {
+            self.fd.keep(&file);
+        }
     }
 
     /// Does our path still lead to our executable?
@@ -94,15 +93,61 @@ impl Own {
 
     /// The descriptor, if there is one: the guest must neither see nor close it.
     pub fn fd(&self) -> Option<i32> {
-        Some(self.fd.load(Ordering::Relaxed)).filter(|fd| *fd >= 0)
+        self.fd.get()
     }
 
-    /// Makes room for the guest, that wants descriptor `number` (dup2 and the like): moves ours away if it is that one.
+    /// See [`Reserved::yield_fd`].
     pub fn yield_fd(&self, number: i32) {
-        if self.fd() == Some(number) {
-            let ours = Fd(number);
-            self.fd.store(file::raise(&ours, number + 1).map_or(-1, Fd::leak), Ordering::Relaxed);
+        self.fd.yield_fd(number);
+    }
+}
+
+/// The file that the guest runs: what its /proc/self/exe is. Such a link leads to the file itself, whatever has become of its path.
+#[derive(Clone, Debug)]
+pub struct Executable {
+    /// Its absolute path at the start, as the link reads; for a file without one (of memfd_create(2), on a mount of open_tree(2)) what the kernel says instead.
+    pub path: Vec<u8>,
+    /// Open, where the path does not lead to it, or may cease to.
+    fd: Reserved,
+}
+
+impl Executable {
+    /// The program of `path`, which is open as `file`.
+    pub fn new(path: Vec<u8>, file: &Fd) -> Executable {
+        let identity = |st: libc::stat| (st.st_dev, st.st_ino);
+        let (there, here) = (file::stat(&path).ok().map(identity), file::fstat(file.0).ok().map(identity));
+        let program = Executable { path, fd: Reserved::new(None) };
+        if there != here {
+            program.fd.keep(file);
         }
+        program
+    }
+
+    /// A path that leads to the file.
+    pub fn place(&self) -> Vec<u8> {
+        match self.fd() {
+            Some(fd) => format!("/proc/self/fd/{fd}").into_bytes(),
+            None => self.path.clone(),
+        }
+    }
+
+    /// Opens it and keeps it open: to be called before the guest changes its root or mounts.
+    fn pin(&self) {
+        if self.fd().is_none()
+            && let Ok(file) = file::open(&self.path, libc::O_RDONLY | libc::O_NONBLOCK)
+        {
+            self.fd.keep(&file);
+        }
+    }
+
+    /// Its descriptor, if there is one: the guest must neither see nor close it.
+    pub fn fd(&self) -> Option<i32> {
+        self.fd.get()
+    }
+
+    /// See [`Reserved::yield_fd`].
+    pub fn yield_fd(&self, number: i32) {
+        self.fd.yield_fd(number);
     }
 }
 
@@ -127,8 +172,8 @@ pub struct Process {
     pub engine: &'static Engine,
     /// How xemu was asked to run it.
     pub options: Options,
-    /// Absolute path of the program (/proc/self/exe).
-    pub exe: Vec<u8>,
+    /// What it runs.
+    pub program: Executable,
     /// The auxiliary vector (/proc/self/auxv).
     pub auxv: Vec<u8>,
     /// Where things lie.
@@ -145,6 +190,12 @@ impl Process {
         *self.limits.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert_with(Limits::of_host)
     }
 
+    /// Opens what has to be found later too: to be called before the guest changes its root or mounts.
+    pub fn pin(&self) {
+        self.own.pin();
+        self.program.pin();
+    }
+
     /// The limits for another xemu to go on with, if it is not the host that knows them.
     pub fn own_limits(&self) -> Option<String> {
         self.limits.lock().unwrap_or_else(|e| e.into_inner()).filter(|l| *l != Limits::of_host()).map(Limits::to_text)
@@ -156,10 +207,10 @@ impl Process {
             mm: self.mm,
             engine: self.engine,
             options: self.options.clone(),
-            exe: self.exe.clone(),
+            program: self.program.clone(),
             auxv: self.auxv.clone(),
             places: self.places.clone(),
-            own: Own { path: self.own.path.clone(), identity: self.own.identity, fd: AtomicI32::new(self.own.fd.load(Ordering::Relaxed)) },
+            own: Own { path: self.own.path.clone(), identity: self.own.identity, fd: self.own.fd.clone() },
             limits: Mutex::new(*self.limits.lock().unwrap_or_else(|e| e.into_inner())),
         }
     }

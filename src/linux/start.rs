@@ -3,7 +3,7 @@
 use super::loader::{self, LoadError, Loaded, Program};
 use super::memory::{Layout, Mm, Place, Prot, Request, vma::Kind};
 use super::signal::SigHand;
-use super::process::{Limits, Own, Places, Process};
+use super::process::{Executable, Limits, Own, Places, Process};
 use super::stack::{self, Contents, at};
 use super::syscall::table::DIRECT;
 use super::task::Task;
@@ -119,6 +119,7 @@ fn prepare(start: &Start, job: Job) -> Result<Task, LoadError> {
     copy::write_bytes(Addr(image.sp), &image.bytes).map_err(|f| failed(f.0)(crate::host::sys::Errno(libc::EFAULT)))?;
     let exe = absolute(&program);
     host::set_name(short_name(&exec_name, &exe));
+    let running = Executable::new(exe, &program.file);
     // An open descriptor passed on for the program is not the guest's.
     drop(program.file);
 
@@ -128,7 +129,7 @@ fn prepare(start: &Start, job: Job) -> Result<Task, LoadError> {
     let places = Places { args: image.args, env: image.env, stack: image.sp, loaded };
     let (rip, rsp) = (places.loaded.start.0, image.sp);
     let limits = Mutex::new(limits);
-    let process = Arc::new(Process { mm, engine, options, exe, auxv: image.aux, places, own, limits });
+    let process = Arc::new(Process { mm, engine, options, program: running, auxv: image.aux, places, own, limits });
     let mut task = Task::first(engine.thread().map_err(LoadError::Engine)?, process, sighand, host::tid());
     let state = task.thread.state();
     state.rip = rip;

@@ -1,5 +1,5 @@
-//! System calls after which the guest may see another file system than we do: xemu's executable is opened before, so that the guest's
-//! next execve finds it (`linux::process::Own`). Otherwise they are the host's.
+//! System calls after which the guest may see another file system than we do: xemu's executable and the guest's program are opened before, so that the
+//! guest's next execve and /proc/self/exe find them (`linux::process`). Otherwise they are the host's.
 
 use super::path::{Last, call_on_path};
 use crate::host::process as host;
@@ -9,7 +9,7 @@ use crate::linux::task::Task;
 type Result = std::result::Result<u64, Errno>;
 
 fn leave(task: &mut Task, number: i64, args: [u64; 6]) -> Result {
-    task.process.own.pin();
+    task.process.pin();
     host::forward(number, args)
 }
 
@@ -25,7 +25,7 @@ pub fn pivot_root(task: &mut Task, args: [u64; 6]) -> Result {
 
 /// mount(2): may cover /proc. What is bound elsewhere may be the guest's own file (crun protects itself so).
 pub fn mount(task: &mut Task, args: [u64; 6]) -> Result {
-    task.process.own.pin();
+    task.process.pin();
     call_on_path(task, libc::SYS_mount, args, 0, Last::Follow, &mut [])
 }
 

@@ -30,7 +30,7 @@ pub(super) fn proc_path(at: u64) -> Option<Vec<u8>> {
 /// Where the path at `at` really leads, with its NUL, if not there.
 fn redirected(task: &Task, at: u64, last: Last) -> Option<Vec<u8>> {
     let mut path = match proc_path(at) {
-        Some(path) if last == Last::Follow => proc::intercept_readlink(task, &path),
+        Some(path) if last == Last::Follow => proc::follow(task, &path),
         _ => None,
     };
     if let (None, Some(prefix)) = (&path, &task.process.options.prefix)
