@@ -170,7 +170,7 @@ impl Insn {
             let narrow = self.raw.memory_base().is_gpr32() || self.raw.memory_index().is_gpr32();
             let (start, further) = (self.raw.virtual_address(i, 0, |r, _, _| register(s, r))?, self.further(i, s));
             let start = if narrow && further != 0 { start.wrapping_add(further) & 0xffff_ffff } else { start.wrapping_add(further) };
-            let bytes = self.raw.memory_size().size() as u64;
+            let bytes = u64::from(self.memory_bytes());
             let write = !matches!(info.op_access(i), OpAccess::Read | OpAccess::CondRead);
             Some(Access { start, bytes, write, stack: stack && self.raw.op_kind(i) == OpKind::Memory })
         });
@@ -307,6 +307,8 @@ mod tests {
         // pop [rdi]: both ways.
         assert_eq!(fault(&[0x8f, 0x07], 0x10_0000, 0, 0x5000), (0x10_0000, false, true));
         assert_eq!(fault(&[0x8f, 0x07], 0x5000, 0, 0x5000), (0x5000, true, false));
+        // movsxd ax, [rdi]: four bytes.
+        assert_eq!(fault(&[0x66, 0x63, 0x07], 0x3000, 0, 0x2ffe), (0x3000, false, false));
         // pop [rsp]: where the stack then is.
         assert_eq!(reported(&[0x8f, 0x04, 0x24], 0x10_0008, true, 0, 0), (0x10_0008, true, true));
         assert_eq!(fault(&[0x8f, 0x04, 0x24], 0x10_0000, 0, 0), (0x10_0000, false, true));

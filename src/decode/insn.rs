@@ -157,7 +157,7 @@ impl Insn {
     pub fn bytes(&self, i: u32) -> u32 {
         match self.raw.op_kind(i) {
             OpKind::Register => self.raw.op_register(i).size() as u32,
-            OpKind::Memory => self.raw.memory_size().size() as u32,
+            OpKind::Memory => self.memory_bytes(),
             _ if i != 0 => self.bytes(0),
             _ => self.raw.memory_size().size() as u32,
         }
@@ -165,7 +165,11 @@ impl Insn {
 
     /// Bytes of the memory operand.
     pub fn memory_bytes(&self) -> u32 {
-        self.raw.memory_size().size() as u32
+        match self.raw.code() {
+            // AMD's read what MOVSXD always reads, whatever becomes of it (Intel's two bytes).
+            Code::Movsxd_r16_rm16 => 4,
+            _ => self.raw.memory_size().size() as u32,
+        }
     }
 
     /// Is there an explicit memory operand?

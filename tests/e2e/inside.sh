@@ -25,17 +25,17 @@ echo "0 2147483647" >/proc/sys/net/ipv4/ping_group_range
 has "ping by its group" "$(inside 'as ping -c 1 127.0.0.1' 2>&1)" "1 received"
 # Namespaces and a container in a container: Debian's amd64 runtime starts an amd64 program from a root file system of one file.
 same "a user namespace without privileges" "$(run $workloads unshare -r id -u)" 0
-same "namespaces" "$(run --privileged $workloads unshare -Urmpf --mount-proc sh -c 'id -u; echo $$; mount -t tmpfs none /mnt && ls -A /mnt | wc -l; uname -m' 2>&1 | words)" "0 1 0 x86_64 "
+same "namespaces" "$(run --privileged $workloads unshare -Urmpf --mount-proc sh -c 'id -u; echo $$; mkdir -p /mnt; mount -t tmpfs none /mnt && ls -A /mnt | wc -l; uname -m' 2>&1 | words)" "0 1 0 x86_64 "
 cat >nested <<'S'
 mkdir -p /tmp/bundle/rootfs/bin; cp /usr/bin/busybox /tmp/bundle/rootfs/bin/sh; cd /tmp/bundle; crun spec
-sed -i 's/"terminal": true/"terminal": false/; s|^\( *\)"sh"$|\1"/bin/sh", "-c", "echo $$ $(uname -m) $(hostname) $(ls / \| wc -l); exit 3"|' config.json
+sed -i 's/"terminal": true/"terminal": false/; s|^\([[:space:]]*\)"sh"$|\1"/bin/sh", "-c", "echo $$ $(uname -m) $(hostname) $(ls / \| wc -l); exit 3"|' config.json
 crun --cgroup-manager=disabled run inner; echo "exit $?"
 S
 mkdir -p mnt; mount -t tmpfs tmpfs mnt
 same "a container in a container" "$(run --privileged -v /tmp/mnt:/tmp -v /tmp/nested:/nested:ro $workloads sh /nested 2>&1 | words)" "1 x86_64 crun 4 exit 3 "
 # An init that takes in orphans and hands signals on.
 podman run -d --name init $workloads tini -- sh -c 'trap "exit 5" TERM; (sleep 0.2 &); while :; do sleep 0.1; done' >/dev/null; sleep 4
-same "orphans are taken in" "$(podman exec init sh -c 'grep -h "^State.*zombie" /proc/[0-9]*/status | wc -l')" 0
+same "orphans are taken in" "$(podman exec init sh -c 'grep -hs "^State.*zombie" /proc/[0-9]*/status | wc -l')" 0
 podman stop -t 30 init >/dev/null; same "signals are handed on" "$(podman inspect -f '{{.State.ExitCode}}' init)" 5
 # Limits.
 same "a read-only root" "$(run --read-only --read-only-tmpfs=false $workloads sh -c 'touch /etc/x /tmp/x 2>&1 | grep -c "Read-only file system"')" 2
