@@ -4,7 +4,7 @@
 #@ long-vm = installing sixty packages and compiling takes many minutes in the machine
 #@ run = host
 #@ archive = build-essential
-#@ limit = 1500
+#@ limit = 2400
 installed
 podman load -q -i /payload/base.tar >/dev/null; same "load" $? 0
 mkdir build

@@ -18,8 +18,8 @@ const MEMORY: &str = "2048";
 const PROCESSORS: &str = "2";
 /// Room for results, in bytes.
 const RESULTS_SIZE: u64 = 64 << 20;
-/// Room in the root file system's image beyond what it holds.
-const IMAGE_SPARE: u64 = 512 << 20;
+/// Room in the root file system's image beyond what it holds, in bytes: for a compiler's packages and two copies of their layer. It costs nothing until it is used.
+const IMAGE_SPARE: u64 = 4 << 30;
 /// Time for the boot and the end.
 const BOOT_LIMIT: Duration = Duration::from_secs(180);
 /// What init.sh says last.
@@ -204,7 +204,7 @@ fn image(name: &str) -> Result<PathBuf> {
     tools::need_program("mke2fs", "e2fsprogs")?;
     let root = rootfs::ensure(name)?;
     let (image, stamp) = (project::target(&format!("e2e/rootfs-{name}.img")), project::target(&format!("e2e/rootfs-{name}.packages")));
-    let wanted = fs::read_to_string(root.join(".packages")).unwrap_or_default();
+    let wanted = format!("spare {IMAGE_SPARE}\n{}", fs::read_to_string(root.join(".packages")).unwrap_or_default());
     if image.is_file() && fs::read_to_string(&stamp).is_ok_and(|t| t == wanted) {
         return Ok(image);
     }
