@@ -139,6 +139,50 @@ fn shifts(i: &Instruction) -> bool {
     i.op_kind(last) == OpKind::Immediate8 && i.immediate8() & if wide { 63 } else { 31 } != 0
 }
 
+/// Mnemonics after which control may go elsewhere than to the next instruction.
+const TURNS: &[Mnemonic] = &[
+    Jo, Jno, Jb, Jae, Je, Jne, Jbe, Ja, Js, Jns, Jp, Jnp, Jl, Jge, Jle, Jg, Jcxz, Jecxz, Jrcxz, Loop, Loope, Loopne, Jmp, Call, Ret,
+    // To the kernel, to others, and by exceptions.
+    Syscall, Altinst, Db, Dd, Dmint, Dq, Dw, Erets, Eretu, INVALID, Int, Int1, Int3, Into, Iret, Iretd, Iretq, Jknzd, Jkzd, Jmpe, Rdm, Retf, Rsm, Seamcall,
+    Seamret, Skinit, Smint, Sysenter, Sysexit, Sysexitq, Sysret, Sysretq, Tdcall, Ud0, Ud1, Ud2, Uiret, Vmcall, Vmgexit, Vmlaunch, Vmmcall, Vmresume, Vmrun,
+    Xbegin,
+];
+
+/// By mnemonic: effects, and whether [`flag_effects`] or the flow say more.
+static KNOWN: [(FlagEffects, bool); COUNT] = {
+    let mut table = [(fx(0, 0), false); COUNT];
+    let mut m = 0;
+    while m < COUNT {
+        table[m] = (TABLE[m].0, !matches!(TABLE[m].1, Rule::Fixed));
+        m += 1;
+    }
+    m = 0;
+    while m < TURNS.len() {
+        table[TURNS[m] as usize].1 = true;
+        m += 1;
+    }
+    table
+};
+
+/// Effects of one instruction; true: only if it is an ordinary one, see [`flag_effects`] and the flow.
+#[inline]
+pub(super) fn known_effects(i: &Instruction) -> (FlagEffects, bool) {
+    KNOWN[i.mnemonic() as usize & (COUNT - 1)]
+}
+
+/// Of what [`KNOWN`] calls ordinary, control goes to the next instruction.
+#[test]
+fn what_is_known_is_all() {
+    let mut missing = std::collections::BTreeSet::new();
+    for code in Code::values() {
+        let m = code.mnemonic();
+        if code.flow_control() != iced_x86::FlowControl::Next && !KNOWN[m as usize].1 {
+            missing.insert(format!("{m:?}"));
+        }
+    }
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 /// Effects of one instruction.
 pub fn flag_effects(i: &Instruction) -> FlagEffects {
     let (effects, rule) = TABLE[i.mnemonic() as usize];

@@ -1,6 +1,6 @@
 //! One decoded instruction, in the terms that translation needs.
 
-use super::effects::{FlagEffects, Flags, flag_effects};
+use super::effects::{FlagEffects, Flags, flag_effects, known_effects};
 use crate::guest::Addr;
 use iced_x86::{Code, EncodingKind, FlowControl, Instruction, Mnemonic, OpKind, Register};
 
@@ -96,8 +96,17 @@ impl Insn {
     pub(super) fn empty() -> Insn {
         Insn { raw: Instruction::default(), flags: FlagEffects::default(), live: super::STATUS, flow: Flow::Next }
     }
-    /// Works out what follows from `raw`, which was just decoded.
+    /// Works out what follows from `raw`, which was just decoded, of an empty one.
+    #[inline]
     pub(super) fn annotate(&mut self) {
+        let (flags, special) = known_effects(&self.raw);
+        self.flags = flags;
+        if special {
+            self.annotate_special();
+        }
+    }
+    #[inline(never)]
+    fn annotate_special(&mut self) {
         self.flags = flag_effects(&self.raw);
         self.flow = flow(&self.raw);
     }
@@ -135,10 +144,18 @@ impl Insn {
     }
 
     /// Operand `i`.
+    #[inline(always)]
     pub fn op(&self, i: u32) -> Op {
+        // Mostly a register, and `i` known.
         match self.raw.op_kind(i) {
             OpKind::Register => register(self.raw.op_register(i)),
             OpKind::Memory => Op::Mem,
+            kind => self.other_op(i, kind),
+        }
+    }
+    #[inline(never)]
+    fn other_op(&self, i: u32, kind: OpKind) -> Op {
+        match kind {
             OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64 => Op::Near(Addr(self.raw.near_branch_target())),
             OpKind::FarBranch16 | OpKind::FarBranch32 => Op::Other,
             OpKind::Immediate8 => Op::Imm(self.raw.immediate8() as u64),
@@ -184,21 +201,25 @@ impl Insn {
 
     /// The explicit memory operand.
     pub fn memory(&self) -> MemOperand {
-        let base = self.raw.memory_base();
-        let index = self.raw.memory_index();
+        let (base, index) = (self.raw.memory_base(), self.raw.memory_index());
         let rip = base == Register::RIP || base == Register::EIP;
-        let general = |r: Register| (r != Register::None && !rip && (r.is_gpr64() || r.is_gpr32())).then(|| r.number() as u8);
+        // The number of a general register, and its bytes; none for the instruction pointer and vectors.
+        let general = |r: Register| match register(r) {
+            Op::Gpr { n, bytes, .. } => (Some(n), bytes),
+            _ => (None, 0),
+        };
+        let ((base_number, base_bytes), (index_number, index_bytes)) = (general(base), general(index));
         let segment = match self.raw.memory_segment() {
             Register::FS => Some(4),
             Register::GS => Some(5),
             _ => None,
         };
         // An address without 64-bit registers is 32 bits wide if the displacement is.
-        let no_general = base == Register::None && (index == Register::None || self.vector_index().is_some());
-        let addr32 = base.is_gpr32() || index.is_gpr32() || base == Register::EIP || self.raw.memory_displ_size() == 4 && no_general;
+        let no_general = base == Register::None && index_number.is_none();
+        let addr32 = base_bytes == 4 || index_bytes == 4 || base == Register::EIP || no_general && self.raw.memory_displ_size() == 4;
         MemOperand {
-            base: general(base),
-            index: general(index),
+            base: base_number,
+            index: index_number,
             scale: self.raw.memory_index_scale().trailing_zeros() as u8,
             disp: self.raw.memory_displacement64() as i64,
             rip,

@@ -6,7 +6,9 @@ mod access;
 mod effects;
 mod insn;
 mod quick;
+mod quick_groups;
 mod quick_rows;
+mod quick_vex;
 mod region;
 mod soft;
 
@@ -14,5 +16,5 @@ pub use access::MemoryFault;
 pub use effects::{AF, CF, condition_reads, FlagEffects, Flags, NO_FLAGS, OF, PF, SF, STATUS, ZF};
 pub use iced_x86::{Code, CpuidFeature, Mnemonic, Register};
 pub use insn::{Flow, Insn, MemOperand, Op};
-pub use region::{Ahead, Block, CodeAt, CodeSource, End, Guard, Limits, Region, decode_each, decode_one, decode_region};
+pub use region::{Ahead, Block, CodeAt, CodeSource, End, Guard, Limits, Region, decode_each, decode_one, decode_region, decode_region_in};
 pub use soft::{soft_fields, soften};

@@ -1,25 +1,26 @@
 //! The encodings that programs mostly consist of, decoded by table in a third of the instructions that iced takes; and a small program never pays for the tables
-//! that iced builds at its first use. Whatever is not here (segment, operand size and LOCK prefixes, x87, VEX, rare instructions) is iced's. What comes
-//! out is the same in every bit: a test compares all encodings that are accepted here.
+//! that iced builds at its first use. Whatever is not here (x87, most of VEX, rare instructions) is iced's. What comes
+//! out is the same in every bit: a test compares all encodings that are accepted here. VEX forms are `quick_vex`'s.
 
 use super::quick_rows::{FORMS, GROUPS};
+use super::quick_vex;
 use iced_x86::{Code, CodeSize, Instruction, OpKind, Register};
 
-/// Where an operand's register number comes from.
+/// Where an operand's register number comes from: its first bit in [`decode`]'s numbers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum From {
-    /// There is no such operand, or it is the constant.
-    Nothing,
     /// ModRM.reg and REX.R.
-    Reg,
+    Reg = 0,
     /// ModRM.rm and REX.B, or memory.
-    Rm,
+    Rm = 4,
     /// The opcode and REX.B.
-    Opcode,
+    Opcode = 8,
     /// Register 0, register 1.
-    Zero,
-    One,
+    Zero = 12,
+    One = 16,
+    /// There is no such operand, or it is the constant.
+    Nothing = 20,
 }
 
 /// What a register number means.
@@ -32,6 +33,8 @@ pub(super) enum Class {
     Long,
     Quad,
     Sized,
+    /// The same with an operand size prefix: 16 or 64.
+    WordSized,
     /// XMM register.
     Xmm,
 }
@@ -58,13 +61,17 @@ pub(super) enum Constant {
     Long,
     StackLong,
     Full,
+    /// A byte, sign-extended to 16 or 64 bits; 16 bits, or 32 that are sign-extended to 64; 16 bits.
+    WordByte,
+    WordLong,
+    Word,
     /// Branch target, 8 or 32 bits from the next instruction.
     Near8,
     Near32,
 }
 
 /// What ModRM.rm may be.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd)]
 #[repr(u8)]
 pub(super) enum ModRm {
     /// There is no ModRM byte.
@@ -74,27 +81,49 @@ pub(super) enum ModRm {
     /// Memory only, register only.
     Memory,
     Register,
-    /// ModRM.reg tells the instruction: [`Form::group`].
+    /// ModRM.reg tells the instruction: [`Form::group`]; or whether ModRM.rm is memory.
     Group,
+    Pair,
+    /// Just this byte: [`Form::group`].
+    Only,
+    /// There is no ModRM byte, and no REX prefix may stand before.
+    Bare,
+    /// MOVS and STOS.
+    Move,
+    Fill,
 }
 
-/// What follows an opcode, and its code without and with REX.W.
+/// What follows an opcode, and its code without and with REX.W. Its size is a power of two, so that it is found by a shift.
 #[derive(Clone, Copy)]
+#[repr(align(16))]
 pub(super) struct Form {
     pub modrm: ModRm,
-    /// Index in [`GROUPS`].
+    /// Index in [`GROUPS`], or the byte that ModRM must be.
     pub group: u8,
     pub operands: [Operand; 2],
     pub constant: Constant,
     /// Which operand the constant is.
     pub constant_at: u8,
+    /// May have a LOCK prefix, with an operand in memory.
+    pub lock: bool,
     pub codes: [Code; 2],
 }
 
 /// Rows of [`REGISTERS`] by class, and by REX: none, without W, with W.
-const ROWS: [[u8; 3]; 6] = [[2, 3, 3], [4, 4, 4], [0, 0, 0], [1, 1, 1], [0, 0, 1], [5, 5, 5]];
+const ROWS: [[u8; 3]; 7] = [[2, 3, 3], [4, 4, 4], [0, 0, 0], [1, 1, 1], [0, 0, 1], [4, 4, 1], [5, 5, 5]];
 
-const REGISTERS: [[Register; 16]; 6] = {
+/// Registers by class, REX and number: `(3 * class + REX) * 16 + number`.
+static BY_CLASS: [Register; 512] = {
+    let mut table = [Register::None; 512];
+    let mut k = 0;
+    while k < 3 * 7 * 16 {
+        table[k] = REGISTERS[ROWS[k / 48][k / 16 % 3] as usize][k % 16];
+        k += 1;
+    }
+    table
+};
+
+pub(super) const REGISTERS: [[Register; 16]; 7] = {
     use Register::*;
     [
         [EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI, R8D, R9D, R10D, R11D, R12D, R13D, R14D, R15D],
@@ -103,6 +132,7 @@ const REGISTERS: [[Register; 16]; 6] = {
         [AL, CL, DL, BL, SPL, BPL, SIL, DIL, R8L, R9L, R10L, R11L, R12L, R13L, R14L, R15L],
         [AX, CX, DX, BX, SP, BP, SI, DI, R8W, R9W, R10W, R11W, R12W, R13W, R14W, R15W],
         [XMM0, XMM1, XMM2, XMM3, XMM4, XMM5, XMM6, XMM7, XMM8, XMM9, XMM10, XMM11, XMM12, XMM13, XMM14, XMM15],
+        [YMM0, YMM1, YMM2, YMM3, YMM4, YMM5, YMM6, YMM7, YMM8, YMM9, YMM10, YMM11, YMM12, YMM13, YMM14, YMM15],
     ]
 };
 const QUAD: [Register; 16] = REGISTERS[1];
@@ -110,14 +140,14 @@ const QUAD: [Register; 16] = REGISTERS[1];
 /// Bytes that must be at hand: no encoding here reads further.
 pub(super) const WINDOW: usize = 16;
 
-struct Cursor<'a> {
-    bytes: &'a [u8; WINDOW],
-    at: usize,
+pub(super) struct Cursor<'a> {
+    pub bytes: &'a [u8; WINDOW],
+    pub at: usize,
 }
 
 impl Cursor<'_> {
     #[inline(always)]
-    fn byte(&mut self) -> u8 {
+    pub fn byte(&mut self) -> u8 {
         let b = self.bytes[self.at & (WINDOW - 1)];
         self.at += 1;
         b
@@ -131,55 +161,132 @@ impl Cursor<'_> {
     }
 }
 
-/// Decodes the instruction at `ip` into `i`, which is an empty one; false: ask iced.
+/// What prefixes say, as bits: operand size, F3, F2, LOCK.
+const OPERAND_SIZE: u8 = 1;
+const REPEAT: u8 = 2;
+const REPEAT_NOT: u8 = 4;
+const LOCK: u8 = 8;
+
+/// Rows of [`FORMS`] without and with 0F, by the first three of those bits; none behind the last.
+static ONE_BYTE: [u8; 8] = [0, 5, 6, 7, 7, 7, 7, 7];
+static TWO_BYTES: [u8; 8] = [1, 2, 3, 7, 4, 7, 7, 7];
+
+/// Bytes that stand before an opcode, REX not among them; and VEX.
+static BEFORE: [bool; 256] = {
+    let mut table = [false; 256];
+    let all = [0x66, 0xf2, 0xf3, 0xf0, 0x2e, 0x3e, 0x64, 0x65, 0xc4, 0xc5];
+    let mut k = 0;
+    while k < all.len() {
+        table[all[k]] = true;
+        k += 1;
+    }
+    table
+};
+
+/// What stands before an opcode.
+struct Before {
+    /// See [`OPERAND_SIZE`] and the others.
+    said: u8,
+    /// The byte behind it, and where the next one is.
+    op: u8,
+    at: usize,
+}
+
+/// Reads prefixes from `op`, the first byte, on. More than four are iced's.
 #[inline]
-pub(super) fn decode(bytes: &[u8; WINDOW], ip: u64, i: &mut Instruction) -> bool {
+fn prefixes(i: &mut Instruction, bytes: &[u8; WINDOW], mut op: u8) -> Option<Before> {
+    let (mut said, mut at) = (0, 1);
+    loop {
+        match op {
+            0x66 => said |= OPERAND_SIZE,
+            0xf3 if said & REPEAT_NOT == 0 => said |= REPEAT,
+            0xf2 if said & REPEAT == 0 => said |= REPEAT_NOT,
+            0xf0 => said |= LOCK,
+            // CS and DS mean nothing, or "not taken" and "not tracked"; behind FS or GS they are iced's to weigh.
+            0x2e | 0x3e if i.segment_prefix() == Register::None => i.set_segment_prefix(if op == 0x2e { Register::CS } else { Register::DS }),
+            0x64 | 0x65 if i.segment_prefix() == Register::None => i.set_segment_prefix(if op == 0x64 { Register::FS } else { Register::GS }),
+            _ => return (!BEFORE[usize::from(op)]).then_some(Before { said, op, at }),
+        }
+        if at > 4 {
+            return None;
+        }
+        op = bytes[at];
+        at += 1;
+    }
+}
+
+/// What became of an instruction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Decoded {
+    /// Iced is to be asked.
+    Unknown,
+    Plain,
+    Vex,
+}
+
+/// Decodes the instruction at `ip` into `i`, which is an empty one.
+#[inline(always)]
+pub(super) fn decode(bytes: &[u8; WINDOW], ip: u64, i: &mut Instruction) -> Decoded {
     let mut c = Cursor { bytes, at: 0 };
     let mut op = c.byte();
-    let mut map = 0;
-    if matches!(op, 0x66 | 0xf2 | 0xf3) {
-        map = if op == 0x66 { 2 } else { usize::from(0xf3 - op) + 3 };
-        op = c.byte();
+    let mut before = 0;
+    if BEFORE[usize::from(op)] {
+        if op & 0xfe == 0xc4 {
+            return if quick_vex::decode(bytes, ip, i) { Decoded::Vex } else { Decoded::Unknown };
+        }
+        let Some(found) = prefixes(i, bytes, op) else { return Decoded::Unknown };
+        (before, op, c.at) = (found.said, found.op, found.at);
     }
     let mut rex = 0;
     if op & 0xf0 == 0x40 {
         rex = op;
         op = c.byte();
     }
+    let mut map = usize::from(ONE_BYTE[usize::from(before & 7)]);
     if op == 0x0f {
-        map = map.max(1);
+        map = usize::from(TWO_BYTES[usize::from(before & 7)]);
         op = c.byte();
-    } else if map != 0 {
-        // Operand size and repeat prefixes of the one-byte map.
-        return false;
     }
-    let mut form = &FORMS[map][usize::from(op)];
+    let mut form = &FORMS[(map & 7) << 8 | usize::from(op)];
     let wide = usize::from(rex >> 3 & 1);
-    let mut numbers = [0, 0, 0, op & 7 | (rex & 1) << 3, 0, 1];
+    let mut numbers = u32::from(op & 7 | (rex & 1) << 3) << From::Opcode as u32 | 1 << From::One as u32;
     let mut in_memory = false;
     let mut relative = 0;
     if form.modrm != ModRm::Absent {
+        if form.modrm >= ModRm::Bare {
+            return if bare(i, form, c.at, before, rex, ip) { Decoded::Plain } else { Decoded::Unknown };
+        }
         let modrm = c.byte();
         if form.modrm == ModRm::Group {
-            form = &GROUPS[usize::from(form.group)][usize::from(modrm >> 3 & 7)];
+            form = &GROUPS[usize::from(form.group & 31) << 3 | usize::from(modrm >> 3 & 7)];
+        } else if form.modrm == ModRm::Pair {
+            form = &GROUPS[usize::from(form.group & 31) << 3 | usize::from(modrm >= 0xc0)];
+        } else if form.modrm == ModRm::Only && modrm != form.group {
+            return Decoded::Unknown;
         }
         in_memory = modrm < 0xc0;
         if form.modrm == ModRm::Memory && !in_memory || form.modrm == ModRm::Register && in_memory {
-            return false;
+            return Decoded::Unknown;
         }
-        numbers[From::Reg as usize] = modrm >> 3 & 7 | (rex & 4) << 1;
-        numbers[From::Rm as usize] = modrm & 7 | (rex & 1) << 3;
+        numbers |= u32::from(modrm >> 3 & 7 | (rex & 4) << 1) | u32::from(modrm & 7 | (rex & 1) << 3) << From::Rm as u32;
         if in_memory {
             relative = memory(i, &mut c, modrm, rex);
         }
     }
     let code = form.codes[wide];
     if code == Code::INVALID {
-        return false;
+        return Decoded::Unknown;
     }
     i.set_code(code);
+    if before & LOCK != 0 {
+        if !form.lock || !in_memory {
+            return Decoded::Unknown;
+        }
+        i.set_has_lock_prefix(true);
+    }
     let size = usize::from(rex != 0) + wide;
-    let register = |o: Operand| REGISTERS[usize::from(ROWS[o.class as usize][size])][usize::from(numbers[o.from as usize] & 15)];
+    let register = |o: Operand| BY_CLASS[((3 * o.class as usize + size) << 4 | (numbers >> (o.from as u32 & 31) & 15) as usize) & 511];
     let [first, second] = form.operands;
     if first.from == From::Rm && in_memory {
         i.set_op0_kind(OpKind::Memory);
@@ -199,19 +306,46 @@ pub(super) fn decode(bytes: &[u8; WINDOW], ip: u64, i: &mut Instruction) -> bool
             _ => i.set_op2_kind(kind),
         }
     }
-    let next = ip.wrapping_add(c.at as u64);
-    i.set_len(c.at);
+    end(i, c.at, ip, relative);
+    Decoded::Plain
+}
+
+/// What all have at their end.
+#[inline(always)]
+pub(super) fn end(i: &mut Instruction, len: usize, ip: u64, relative: u32) {
+    let next = ip.wrapping_add(len as u64);
+    i.set_len(len);
     i.set_next_ip(next);
     i.set_code_size(CodeSize::Code64);
     if relative != 0 {
         i.set_memory_displacement64(next.wrapping_add(i.memory_displacement64()));
     }
+}
+
+/// The forms without ModRM that the others' way does not fit.
+#[inline(never)]
+fn bare(i: &mut Instruction, form: &Form, len: usize, before: u8, rex: u8, ip: u64) -> bool {
+    let wide = rex >> 3 & 1;
+    let code = form.codes[usize::from(wide)];
+    if before & LOCK != 0 || form.modrm == ModRm::Bare && rex != 0 || code == Code::INVALID {
+        return false;
+    }
+    i.set_code(code);
+    if form.modrm != ModRm::Bare {
+        i.set_has_rep_prefix(before & REPEAT != 0);
+        i.set_op0_kind(OpKind::MemoryESRDI);
+        match form.modrm {
+            ModRm::Move => i.set_op1_kind(OpKind::MemorySegRSI),
+            _ => i.set_op1_register([Register::EAX, Register::RAX, Register::AL][usize::from(if form.operands[1].class as u8 == Class::Byte as u8 { 2 } else { wide })]),
+        }
+    }
+    end(i, len, ip, 0);
     true
 }
 
 /// The memory operand that ModRM names; not 0: relative to the next instruction.
 #[inline(always)]
-fn memory(i: &mut Instruction, c: &mut Cursor, modrm: u8, rex: u8) -> u32 {
+pub(super) fn memory(i: &mut Instruction, c: &mut Cursor, modrm: u8, rex: u8) -> u32 {
     let (mode, mut base) = (modrm >> 6, modrm & 7);
     if base == 4 {
         let sib = c.byte();
@@ -248,13 +382,19 @@ fn memory(i: &mut Instruction, c: &mut Cursor, modrm: u8, rex: u8) -> u32 {
 fn constant(i: &mut Instruction, c: &mut Cursor, constant: Constant, wide: bool, ip: u64) -> OpKind {
     match constant {
         Constant::Unit => i.set_immediate8(1),
-        Constant::Byte | Constant::SignedByte | Constant::StackByte => i.set_immediate8(c.byte()),
+        Constant::Byte | Constant::SignedByte | Constant::StackByte | Constant::WordByte => i.set_immediate8(c.byte()),
         Constant::Full if wide => {
             let low = c.word() as u32;
             i.set_immediate64(u64::from(c.word() as u32) << 32 | u64::from(low));
             return OpKind::Immediate64;
         }
         Constant::Long | Constant::StackLong | Constant::Full => i.set_immediate32(c.word() as u32),
+        Constant::WordLong if wide => i.set_immediate32(c.word() as u32),
+        Constant::WordLong | Constant::Word => {
+            let low = c.byte();
+            i.set_immediate16(u16::from_le_bytes([low, c.byte()]));
+            return OpKind::Immediate16;
+        }
         Constant::Near8 | Constant::Near32 | Constant::None => {
             let delta = if constant == Constant::Near8 { i64::from(c.byte() as i8) } else { i64::from(c.word()) };
             i.set_near_branch64(ip.wrapping_add(c.at as u64).wrapping_add_signed(delta));
@@ -265,8 +405,10 @@ fn constant(i: &mut Instruction, c: &mut Cursor, constant: Constant, wide: bool,
         Constant::SignedByte if wide => OpKind::Immediate8to64,
         Constant::SignedByte => OpKind::Immediate8to32,
         Constant::StackByte => OpKind::Immediate8to64,
+        Constant::WordByte if wide => OpKind::Immediate8to64,
+        Constant::WordByte => OpKind::Immediate8to16,
         Constant::Long if wide => OpKind::Immediate32to64,
-        Constant::StackLong => OpKind::Immediate32to64,
+        Constant::StackLong | Constant::WordLong => OpKind::Immediate32to64,
         Constant::Long | Constant::Full => OpKind::Immediate32,
         _ => OpKind::Immediate8,
     }
@@ -277,31 +419,72 @@ mod tests {
     use super::*;
     use iced_x86::{Decoder, DecoderOptions};
 
-    /// Every opcode of every map, with each REX prefix and ModRM byte, several SIB bytes, and constants of either sign.
+    /// What iced makes of it.
+    fn compare(bytes: &[u8; WINDOW], accepted: &mut u32) -> bool {
+        let mut quick = Instruction::default();
+        if decode(bytes, 0x1_2345_6789, &mut quick) == Decoded::Unknown {
+            return false;
+        }
+        let iced = Decoder::with_ip(64, bytes, 0x1_2345_6789, DecoderOptions::AMD).decode();
+        assert!(quick.eq_all_bits(&iced), "{bytes:02x?}:\n{quick:?}\n{iced:?}");
+        *accepted += 1;
+        true
+    }
+    fn filled(head: &[u8]) -> [u8; WINDOW] {
+        let mut bytes = [0x81, 0x92, 0xa3, 0xb4, 0x45, 0x56, 0x67, 0x78, 0x89, 0x9a, 0xab, 0xbc, 0xcd, 0xde, 0xef, 0xf1];
+        bytes[..head.len()].copy_from_slice(head);
+        bytes
+    }
+
+    /// Every opcode of every map, with each REX prefix and ModRM byte, several SIB bytes, and constants of either sign; with rarer prefixes fewer of them.
     #[test]
     fn what_is_accepted_is_what_iced_decodes() {
         let mut accepted = 0u32;
-        for prefix in [None, Some(0x66), Some(0xf3), Some(0xf2)] {
-            for rex in std::iter::once(None).chain((0x40..0x50).map(Some)) {
+        let common: &[&[u8]] = &[&[], &[0x66], &[0xf3], &[0xf2]];
+        let rare: &[&[u8]] = &[
+            &[0x64], &[0x65], &[0x2e], &[0x3e], &[0xf0], &[0x64, 0x66], &[0x66, 0x64], &[0x66, 0x2e], &[0x66, 0x66, 0x2e], &[0xf0, 0x66], &[0x66, 0xf0],
+            &[0x66, 0xf3], &[0xf3, 0x66], &[0xf2, 0xf3], &[0xf3, 0xf2], &[0x64, 0xf0], &[0xf3, 0xf0], &[0xf3, 0x64], &[0x64, 0x2e], &[0x2e, 0x64], &[0x66, 0x66, 0x66, 0x66, 0x2e],
+        ];
+        let all = common.iter().map(|p| (p, true)).chain(rare.iter().map(|p| (p, false)));
+        for (prefix, every) in all {
+            let rexes: Vec<Option<u8>> = std::iter::once(None).chain((0x40..0x50).map(Some)).filter(|r| every || matches!(r, None | Some(0x40 | 0x41 | 0x48 | 0x4d))).collect();
+            for rex in rexes {
                 for map in [None, Some(0x0f)] {
                     for op in 0..=255u8 {
                         for modrm in 0..=255u8 {
                             for sib in [0x24, 0x65, 0xe3, 0x8d, 0x10] {
-                                let head: Vec<u8> = [prefix, rex, map, Some(op), Some(modrm), Some(sib)].into_iter().flatten().collect();
-                                let mut bytes = [0x81, 0x92, 0xa3, 0xb4, 0x45, 0x56, 0x67, 0x78, 0x89, 0x9a, 0xab, 0xbc, 0xcd, 0xde, 0xef, 0xf1];
-                                bytes[..head.len()].copy_from_slice(&head);
-                                let mut quick = Instruction::default();
-                                if !decode(&bytes, 0x1_2345_6789, &mut quick) {
-                                    break;
-                                }
-                                let iced = Decoder::with_ip(64, &bytes, 0x1_2345_6789, DecoderOptions::AMD).decode();
-                                assert!(quick.eq_all_bits(&iced), "{bytes:02x?}:\n{quick:?}\n{iced:?}");
-                                accepted += 1;
+                                let head: Vec<u8> = prefix.iter().copied().chain([rex, map, Some(op), Some(modrm), Some(sib)].into_iter().flatten()).collect();
                                 // Other SIB bytes only where there is one.
-                                if modrm & 7 != 4 || modrm >= 0xc0 {
+                                if !compare(&filled(&head), &mut accepted) || modrm & 7 != 4 || modrm >= 0xc0 {
                                     break;
                                 }
                             }
+                        }
+                    }
+                }
+            }
+        }
+        assert!(accepted > 1_000_000, "only {accepted} encodings are decoded here");
+    }
+
+    /// The same with VEX of two and three bytes.
+    #[test]
+    fn what_is_accepted_of_vex_is_what_iced_decodes() {
+        let mut accepted = 0u32;
+        let thirds: Vec<u8> = (0..=255u8).filter(|b| matches!(b >> 3 & 15, 0 | 5 | 15)).collect();
+        let three = (0..=255u8).filter(|b| b & 31 < 4).flat_map(|b| thirds.iter().map(move |&c| vec![0xc4, b, c]));
+        let two = (0..=255u8).map(|b| vec![0xc5, b]);
+        for vex in two.chain(three) {
+            for op in 0..=255u8 {
+                for modrm in 0..=255u8 {
+                    for sib in [0x24, 0x65, 0xe3] {
+                        let head: Vec<u8> = vex.iter().copied().chain([op, modrm, sib]).collect();
+                        if !compare(&filled(&head), &mut accepted) {
+                            // Whether the opcode is known two kinds of ModRM tell.
+                            break;
+                        }
+                        if modrm & 7 != 4 || modrm >= 0xc0 {
+                            break;
                         }
                     }
                 }

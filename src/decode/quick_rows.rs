@@ -1,28 +1,34 @@
 //! The table behind [`quick`](super::quick): one row an opcode. Opcodes: SDM vol. 2, appendix A.
 
+use super::quick_groups::{GROUP_ROWS, PAIRS};
 use super::quick::{Class, Constant, Form, From, ModRm, Operand};
 use iced_x86::Code::{self, *};
 
 /// The opcode map: without a prefix, behind 0F, and behind 0F with a mandatory prefix.
 #[derive(Clone, Copy)]
-enum Map {
+pub(super) enum Map {
     Plain,
     Two,
     P66,
     F3,
     F2,
+    /// One byte with an operand size prefix, with F3.
+    Word,
+    Rep,
 }
 use Map::*;
 
 /// A part of a form, by the names of the SDM's opcode map (vol. 2, appendix A.2) where it has one.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
     /// ModRM.rm: general register or memory, of 8, 16, 32, 64 bits, or as REX.W says.
     Eb,
     Ew,
     Ed,
     Eq,
     Ev,
+    /// The same with an operand size prefix: 16 or 64 bits.
+    Wv,
     /// ModRM.rm: memory.
     M,
     /// ModRM.rm: XMM register or memory.
@@ -32,15 +38,18 @@ enum Part {
     /// ModRM.reg: general register of 8 bits, or as REX.W says.
     Gb,
     Gv,
+    Gw,
     /// ModRM.reg: XMM register.
     V,
     /// General register in the opcode, of 8, 64 bits, or as REX.W says.
     Zb,
     Zq,
     Zv,
-    /// AL; EAX or RAX; CL; the constant 1.
+    Zw,
+    /// AL; EAX or RAX; AX or RAX; CL; the constant 1.
     Al,
     Ax,
+    Aw,
     Cl,
     One,
     /// Immediate byte; sign-extended to the operand's size; the same on the stack.
@@ -51,6 +60,10 @@ enum Part {
     Iz,
     IzStack,
     Iv,
+    /// The first two and 16 bits, with an operand size prefix.
+    Ibw,
+    Izw,
+    Iw,
     /// Branch target, 8 or 32 bits from the next instruction.
     Jb,
     Jz,
@@ -58,7 +71,7 @@ enum Part {
 use Part::*;
 
 const NOTHING: Operand = Operand { from: From::Nothing, class: Class::Long };
-const NONE: Form = Form { modrm: ModRm::Absent, group: 0, operands: [NOTHING; 2], constant: Constant::None, constant_at: 0, codes: [INVALID; 2] };
+pub(super) const NONE: Form = Form { modrm: ModRm::Absent, group: 0, operands: [NOTHING; 2], constant: Constant::None, constant_at: 0, lock: false, codes: [INVALID; 2] };
 
 const fn operand(part: Part) -> Operand {
     let (from, class) = match part {
@@ -68,7 +81,11 @@ const fn operand(part: Part) -> Operand {
         Eq | M => (From::Rm, Class::Quad),
         Ev => (From::Rm, Class::Sized),
         W | U => (From::Rm, Class::Xmm),
+        Wv => (From::Rm, Class::WordSized),
         Gb => (From::Reg, Class::Byte),
+        Gw => (From::Reg, Class::WordSized),
+        Zw => (From::Opcode, Class::WordSized),
+        Aw => (From::Zero, Class::WordSized),
         Gv => (From::Reg, Class::Sized),
         V => (From::Reg, Class::Xmm),
         Zb => (From::Opcode, Class::Byte),
@@ -77,7 +94,7 @@ const fn operand(part: Part) -> Operand {
         Al => (From::Zero, Class::Byte),
         Ax => (From::Zero, Class::Sized),
         Cl => (From::One, Class::Byte),
-        One | Ib | Ibs | IbStack | Iz | IzStack | Iv | Jb | Jz => (From::Nothing, Class::Long),
+        One | Ib | Ibs | IbStack | Iz | IzStack | Iv | Ibw | Izw | Iw | Jb | Jz => (From::Nothing, Class::Long),
     };
     Operand { from, class }
 }
@@ -91,6 +108,9 @@ const fn constant(part: Part) -> Constant {
         Iz => Constant::Long,
         IzStack => Constant::StackLong,
         Iv => Constant::Full,
+        Ibw => Constant::WordByte,
+        Izw => Constant::WordLong,
+        Iw => Constant::Word,
         Jb => Constant::Near8,
         Jz => Constant::Near32,
         _ => Constant::None,
@@ -98,7 +118,7 @@ const fn constant(part: Part) -> Constant {
 }
 
 /// The form of these operands, the third of which can only be a constant.
-const fn form(parts: &[Part], narrow: Code, wide: Code) -> Form {
+pub(super) const fn form(parts: &[Part], narrow: Code, wide: Code) -> Form {
     let mut f = Form { codes: [narrow, wide], ..NONE };
     let mut k = 0;
     while k < parts.len() {
@@ -112,7 +132,7 @@ const fn form(parts: &[Part], narrow: Code, wide: Code) -> Form {
         match part {
             M => f.modrm = ModRm::Memory,
             U => f.modrm = ModRm::Register,
-            Eb | Ew | Ed | Eq | Ev | W | Gb | Gv | V if matches!(f.modrm, ModRm::Absent) => f.modrm = ModRm::Any,
+            Eb | Ew | Ed | Eq | Ev | Wv | W | Gb | Gv | Gw | V if matches!(f.modrm, ModRm::Absent) => f.modrm = ModRm::Any,
             _ => {}
         }
         k += 1;
@@ -120,46 +140,61 @@ const fn form(parts: &[Part], narrow: Code, wide: Code) -> Form {
     f
 }
 
+/// The same for which LOCK is allowed.
+pub(super) const fn locked(parts: &[Part], narrow: Code, wide: Code) -> Form {
+    Form { lock: true, ..form(parts, narrow, wide) }
+}
+
+/// One whose ModRM byte can only be this.
+const fn only(modrm: u8, code: Code) -> Form {
+    Form { modrm: ModRm::Only, group: modrm, ..form(&[], code, INVALID) }
+}
+
+/// One without ModRM that is not like the others.
+const fn bare(modrm: ModRm, parts: &[Part], narrow: Code, wide: Code) -> Form {
+    Form { modrm, ..form(parts, narrow, wide) }
+}
+
 /// Map, first opcode, number of opcodes that hold a register, form.
 const ROWS: &[(Map, u8, u8, Form)] = &[
-    (Plain, 0x00, 1, form(&[Eb, Gb], Add_rm8_r8, Add_rm8_r8)),
-    (Plain, 0x01, 1, form(&[Ev, Gv], Add_rm32_r32, Add_rm64_r64)),
+    (Plain, 0x00, 1, locked(&[Eb, Gb], Add_rm8_r8, Add_rm8_r8)),
+    (Plain, 0x01, 1, locked(&[Ev, Gv], Add_rm32_r32, Add_rm64_r64)),
     (Plain, 0x02, 1, form(&[Gb, Eb], Add_r8_rm8, Add_r8_rm8)),
     (Plain, 0x03, 1, form(&[Gv, Ev], Add_r32_rm32, Add_r64_rm64)),
     (Plain, 0x04, 1, form(&[Al, Ib], Add_AL_imm8, Add_AL_imm8)),
     (Plain, 0x05, 1, form(&[Ax, Iz], Add_EAX_imm32, Add_RAX_imm32)),
-    (Plain, 0x08, 1, form(&[Eb, Gb], Or_rm8_r8, Or_rm8_r8)),
-    (Plain, 0x09, 1, form(&[Ev, Gv], Or_rm32_r32, Or_rm64_r64)),
+    (Plain, 0x08, 1, locked(&[Eb, Gb], Or_rm8_r8, Or_rm8_r8)),
+    (Plain, 0x09, 1, locked(&[Ev, Gv], Or_rm32_r32, Or_rm64_r64)),
     (Plain, 0x0a, 1, form(&[Gb, Eb], Or_r8_rm8, Or_r8_rm8)),
     (Plain, 0x0b, 1, form(&[Gv, Ev], Or_r32_rm32, Or_r64_rm64)),
     (Plain, 0x0c, 1, form(&[Al, Ib], Or_AL_imm8, Or_AL_imm8)),
     (Plain, 0x0d, 1, form(&[Ax, Iz], Or_EAX_imm32, Or_RAX_imm32)),
-    (Plain, 0x10, 1, form(&[Eb, Gb], Adc_rm8_r8, Adc_rm8_r8)),
-    (Plain, 0x11, 1, form(&[Ev, Gv], Adc_rm32_r32, Adc_rm64_r64)),
+    (Plain, 0x10, 1, locked(&[Eb, Gb], Adc_rm8_r8, Adc_rm8_r8)),
+    (Plain, 0x11, 1, locked(&[Ev, Gv], Adc_rm32_r32, Adc_rm64_r64)),
     (Plain, 0x12, 1, form(&[Gb, Eb], Adc_r8_rm8, Adc_r8_rm8)),
     (Plain, 0x13, 1, form(&[Gv, Ev], Adc_r32_rm32, Adc_r64_rm64)),
     (Plain, 0x14, 1, form(&[Al, Ib], Adc_AL_imm8, Adc_AL_imm8)),
     (Plain, 0x15, 1, form(&[Ax, Iz], Adc_EAX_imm32, Adc_RAX_imm32)),
-    (Plain, 0x18, 1, form(&[Eb, Gb], Sbb_rm8_r8, Sbb_rm8_r8)),
-    (Plain, 0x19, 1, form(&[Ev, Gv], Sbb_rm32_r32, Sbb_rm64_r64)),
+    (Plain, 0x18, 1, locked(&[Eb, Gb], Sbb_rm8_r8, Sbb_rm8_r8)),
+    (Plain, 0x19, 1, locked(&[Ev, Gv], Sbb_rm32_r32, Sbb_rm64_r64)),
     (Plain, 0x1a, 1, form(&[Gb, Eb], Sbb_r8_rm8, Sbb_r8_rm8)),
     (Plain, 0x1b, 1, form(&[Gv, Ev], Sbb_r32_rm32, Sbb_r64_rm64)),
     (Plain, 0x1c, 1, form(&[Al, Ib], Sbb_AL_imm8, Sbb_AL_imm8)),
     (Plain, 0x1d, 1, form(&[Ax, Iz], Sbb_EAX_imm32, Sbb_RAX_imm32)),
-    (Plain, 0x20, 1, form(&[Eb, Gb], And_rm8_r8, And_rm8_r8)),
-    (Plain, 0x21, 1, form(&[Ev, Gv], And_rm32_r32, And_rm64_r64)),
+    (Plain, 0x20, 1, locked(&[Eb, Gb], And_rm8_r8, And_rm8_r8)),
+    (Plain, 0x21, 1, locked(&[Ev, Gv], And_rm32_r32, And_rm64_r64)),
     (Plain, 0x22, 1, form(&[Gb, Eb], And_r8_rm8, And_r8_rm8)),
     (Plain, 0x23, 1, form(&[Gv, Ev], And_r32_rm32, And_r64_rm64)),
     (Plain, 0x24, 1, form(&[Al, Ib], And_AL_imm8, And_AL_imm8)),
     (Plain, 0x25, 1, form(&[Ax, Iz], And_EAX_imm32, And_RAX_imm32)),
-    (Plain, 0x28, 1, form(&[Eb, Gb], Sub_rm8_r8, Sub_rm8_r8)),
-    (Plain, 0x29, 1, form(&[Ev, Gv], Sub_rm32_r32, Sub_rm64_r64)),
+    (Plain, 0x28, 1, locked(&[Eb, Gb], Sub_rm8_r8, Sub_rm8_r8)),
+    (Plain, 0x29, 1, locked(&[Ev, Gv], Sub_rm32_r32, Sub_rm64_r64)),
     (Plain, 0x2a, 1, form(&[Gb, Eb], Sub_r8_rm8, Sub_r8_rm8)),
     (Plain, 0x2b, 1, form(&[Gv, Ev], Sub_r32_rm32, Sub_r64_rm64)),
     (Plain, 0x2c, 1, form(&[Al, Ib], Sub_AL_imm8, Sub_AL_imm8)),
     (Plain, 0x2d, 1, form(&[Ax, Iz], Sub_EAX_imm32, Sub_RAX_imm32)),
-    (Plain, 0x30, 1, form(&[Eb, Gb], Xor_rm8_r8, Xor_rm8_r8)),
-    (Plain, 0x31, 1, form(&[Ev, Gv], Xor_rm32_r32, Xor_rm64_r64)),
+    (Plain, 0x30, 1, locked(&[Eb, Gb], Xor_rm8_r8, Xor_rm8_r8)),
+    (Plain, 0x31, 1, locked(&[Ev, Gv], Xor_rm32_r32, Xor_rm64_r64)),
     (Plain, 0x32, 1, form(&[Gb, Eb], Xor_r8_rm8, Xor_r8_rm8)),
     (Plain, 0x33, 1, form(&[Gv, Ev], Xor_r32_rm32, Xor_r64_rm64)),
     (Plain, 0x34, 1, form(&[Al, Ib], Xor_AL_imm8, Xor_AL_imm8)),
@@ -195,15 +230,23 @@ const ROWS: &[(Map, u8, u8, Form)] = &[
     (Plain, 0x7f, 1, form(&[Jb], Jg_rel8_64, Jg_rel8_64)),
     (Plain, 0x84, 1, form(&[Eb, Gb], Test_rm8_r8, Test_rm8_r8)),
     (Plain, 0x85, 1, form(&[Ev, Gv], Test_rm32_r32, Test_rm64_r64)),
+    (Plain, 0x86, 1, locked(&[Eb, Gb], Xchg_rm8_r8, Xchg_rm8_r8)),
+    (Plain, 0x87, 1, locked(&[Ev, Gv], Xchg_rm32_r32, Xchg_rm64_r64)),
     (Plain, 0x88, 1, form(&[Eb, Gb], Mov_rm8_r8, Mov_rm8_r8)),
     (Plain, 0x89, 1, form(&[Ev, Gv], Mov_rm32_r32, Mov_rm64_r64)),
     (Plain, 0x8a, 1, form(&[Gb, Eb], Mov_r8_rm8, Mov_r8_rm8)),
     (Plain, 0x8b, 1, form(&[Gv, Ev], Mov_r32_rm32, Mov_r64_rm64)),
     (Plain, 0x8d, 1, form(&[Gv, M], Lea_r32_m, Lea_r64_m)),
+    (Plain, 0x90, 1, bare(ModRm::Bare, &[], Nopd, INVALID)),
+    (Plain, 0x91, 7, form(&[Zv, Ax], Xchg_r32_EAX, Xchg_r64_RAX)),
     (Plain, 0x98, 1, form(&[], Cwde, Cdqe)),
     (Plain, 0x99, 1, form(&[], Cdq, Cqo)),
+    (Plain, 0xa4, 1, bare(ModRm::Move, &[], Movsb_m8_m8, Movsb_m8_m8)),
+    (Plain, 0xa5, 1, bare(ModRm::Move, &[], Movsd_m32_m32, Movsq_m64_m64)),
     (Plain, 0xa8, 1, form(&[Al, Ib], Test_AL_imm8, Test_AL_imm8)),
     (Plain, 0xa9, 1, form(&[Ax, Iz], Test_EAX_imm32, Test_RAX_imm32)),
+    (Plain, 0xaa, 1, bare(ModRm::Fill, &[Eb, Gb], Stosb_m8_AL, Stosb_m8_AL)),
+    (Plain, 0xab, 1, bare(ModRm::Fill, &[Ev, Gv], Stosd_m32_EAX, Stosq_m64_RAX)),
     (Plain, 0xb0, 8, form(&[Zb, Ib], Mov_r8_imm8, Mov_r8_imm8)),
     (Plain, 0xb8, 8, form(&[Zv, Iv], Mov_r32_imm32, Mov_r64_imm64)),
     (Plain, 0xc3, 1, form(&[], Retnq, Retnq)),
@@ -211,17 +254,18 @@ const ROWS: &[(Map, u8, u8, Form)] = &[
     (Plain, 0xe8, 1, form(&[Jz], Call_rel32_64, Call_rel32_64)),
     (Plain, 0xe9, 1, form(&[Jz], Jmp_rel32_64, Jmp_rel32_64)),
     (Plain, 0xeb, 1, form(&[Jb], Jmp_rel8_64, Jmp_rel8_64)),
+    (Plain, 0xf4, 1, form(&[], Hlt, Hlt)),
+    (Two, 0x01, 1, only(0xd0, Xgetbv)),
     (Two, 0x05, 1, form(&[], Syscall, Syscall)),
     (Two, 0x10, 1, form(&[V, W], Movups_xmm_xmmm128, Movups_xmm_xmmm128)),
     (Two, 0x11, 1, form(&[W, V], Movups_xmmm128_xmm, Movups_xmmm128_xmm)),
-    (Two, 0x12, 1, form(&[V, M], Movlps_xmm_m64, Movlps_xmm_m64)),
     (Two, 0x13, 1, form(&[M, V], Movlps_m64_xmm, Movlps_m64_xmm)),
-    (Two, 0x16, 1, form(&[V, M], Movhps_xmm_m64, Movhps_xmm_m64)),
     (Two, 0x17, 1, form(&[M, V], Movhps_m64_xmm, Movhps_m64_xmm)),
     (Two, 0x28, 1, form(&[V, W], Movaps_xmm_xmmm128, Movaps_xmm_xmmm128)),
     (Two, 0x29, 1, form(&[W, V], Movaps_xmmm128_xmm, Movaps_xmmm128_xmm)),
     (Two, 0x2e, 1, form(&[V, W], Ucomiss_xmm_xmmm32, Ucomiss_xmm_xmmm32)),
     (Two, 0x2f, 1, form(&[V, W], Comiss_xmm_xmmm32, Comiss_xmm_xmmm32)),
+    (Two, 0x31, 1, form(&[], Rdtsc, Rdtsc)),
     (Two, 0x40, 1, form(&[Gv, Ev], Cmovo_r32_rm32, Cmovo_r64_rm64)),
     (Two, 0x41, 1, form(&[Gv, Ev], Cmovno_r32_rm32, Cmovno_r64_rm64)),
     (Two, 0x42, 1, form(&[Gv, Ev], Cmovb_r32_rm32, Cmovb_r64_rm64)),
@@ -283,17 +327,26 @@ const ROWS: &[(Map, u8, u8, Form)] = &[
     (Two, 0x9f, 1, form(&[Eb], Setg_rm8, Setg_rm8)),
     (Two, 0xa2, 1, form(&[], Cpuid, Cpuid)),
     (Two, 0xa3, 1, form(&[Ev, Gv], Bt_rm32_r32, Bt_rm64_r64)),
+    (Two, 0xab, 1, locked(&[Ev, Gv], Bts_rm32_r32, Bts_rm64_r64)),
     (Two, 0xaf, 1, form(&[Gv, Ev], Imul_r32_rm32, Imul_r64_rm64)),
+    (Two, 0xb0, 1, locked(&[Eb, Gb], Cmpxchg_rm8_r8, Cmpxchg_rm8_r8)),
+    (Two, 0xb1, 1, locked(&[Ev, Gv], Cmpxchg_rm32_r32, Cmpxchg_rm64_r64)),
+    (Two, 0xb3, 1, locked(&[Ev, Gv], Btr_rm32_r32, Btr_rm64_r64)),
     (Two, 0xb6, 1, form(&[Gv, Eb], Movzx_r32_rm8, Movzx_r64_rm8)),
     (Two, 0xb7, 1, form(&[Gv, Ew], Movzx_r32_rm16, Movzx_r64_rm16)),
     (Two, 0xbc, 1, form(&[Gv, Ev], Bsf_r32_rm32, Bsf_r64_rm64)),
     (Two, 0xbd, 1, form(&[Gv, Ev], Bsr_r32_rm32, Bsr_r64_rm64)),
     (Two, 0xbe, 1, form(&[Gv, Eb], Movsx_r32_rm8, Movsx_r64_rm8)),
     (Two, 0xbf, 1, form(&[Gv, Ew], Movsx_r32_rm16, Movsx_r64_rm16)),
+    (Two, 0xbb, 1, locked(&[Ev, Gv], Btc_rm32_r32, Btc_rm64_r64)),
+    (Two, 0xc0, 1, locked(&[Eb, Gb], Xadd_rm8_r8, Xadd_rm8_r8)),
+    (Two, 0xc1, 1, locked(&[Ev, Gv], Xadd_rm32_r32, Xadd_rm64_r64)),
     (Two, 0xc6, 1, form(&[V, W, Ib], Shufps_xmm_xmmm128_imm8, Shufps_xmm_xmmm128_imm8)),
     (Two, 0xc8, 8, form(&[Zv], Bswap_r32, Bswap_r64)),
     (P66, 0x10, 1, form(&[V, W], Movupd_xmm_xmmm128, Movupd_xmm_xmmm128)),
     (P66, 0x11, 1, form(&[W, V], Movupd_xmmm128_xmm, Movupd_xmmm128_xmm)),
+    (P66, 0x12, 1, form(&[V, M], Movlpd_xmm_m64, Movlpd_xmm_m64)),
+    (P66, 0x13, 1, form(&[M, V], Movlpd_m64_xmm, Movlpd_m64_xmm)),
     (P66, 0x14, 1, form(&[V, W], Unpcklpd_xmm_xmmm128, Unpcklpd_xmm_xmmm128)),
     (P66, 0x15, 1, form(&[V, W], Unpckhpd_xmm_xmmm128, Unpckhpd_xmm_xmmm128)),
     (P66, 0x16, 1, form(&[V, M], Movhpd_xmm_m64, Movhpd_xmm_m64)),
@@ -316,6 +369,10 @@ const ROWS: &[(Map, u8, u8, Form)] = &[
     (P66, 0x60, 1, form(&[V, W], Punpcklbw_xmm_xmmm128, Punpcklbw_xmm_xmmm128)),
     (P66, 0x61, 1, form(&[V, W], Punpcklwd_xmm_xmmm128, Punpcklwd_xmm_xmmm128)),
     (P66, 0x62, 1, form(&[V, W], Punpckldq_xmm_xmmm128, Punpckldq_xmm_xmmm128)),
+    (P66, 0x64, 1, form(&[V, W], Pcmpgtb_xmm_xmmm128, Pcmpgtb_xmm_xmmm128)),
+    (P66, 0x65, 1, form(&[V, W], Pcmpgtw_xmm_xmmm128, Pcmpgtw_xmm_xmmm128)),
+    (P66, 0x66, 1, form(&[V, W], Pcmpgtd_xmm_xmmm128, Pcmpgtd_xmm_xmmm128)),
+    (P66, 0x67, 1, form(&[V, W], Packuswb_xmm_xmmm128, Packuswb_xmm_xmmm128)),
     (P66, 0x68, 1, form(&[V, W], Punpckhbw_xmm_xmmm128, Punpckhbw_xmm_xmmm128)),
     (P66, 0x69, 1, form(&[V, W], Punpckhwd_xmm_xmmm128, Punpckhwd_xmm_xmmm128)),
     (P66, 0x6a, 1, form(&[V, W], Punpckhdq_xmm_xmmm128, Punpckhdq_xmm_xmmm128)),
@@ -345,8 +402,44 @@ const ROWS: &[(Map, u8, u8, Form)] = &[
     (P66, 0xfc, 1, form(&[V, W], Paddb_xmm_xmmm128, Paddb_xmm_xmmm128)),
     (P66, 0xfd, 1, form(&[V, W], Paddw_xmm_xmmm128, Paddw_xmm_xmmm128)),
     (P66, 0xfe, 1, form(&[V, W], Paddd_xmm_xmmm128, Paddd_xmm_xmmm128)),
+    (Word, 0x01, 1, locked(&[Wv, Gw], Add_rm16_r16, Add_rm64_r64)),
+    (Word, 0x03, 1, form(&[Gw, Wv], Add_r16_rm16, Add_r64_rm64)),
+    (Word, 0x05, 1, form(&[Aw, Izw], Add_AX_imm16, Add_RAX_imm32)),
+    (Word, 0x09, 1, locked(&[Wv, Gw], Or_rm16_r16, Or_rm64_r64)),
+    (Word, 0x0b, 1, form(&[Gw, Wv], Or_r16_rm16, Or_r64_rm64)),
+    (Word, 0x0d, 1, form(&[Aw, Izw], Or_AX_imm16, Or_RAX_imm32)),
+    (Word, 0x11, 1, locked(&[Wv, Gw], Adc_rm16_r16, Adc_rm64_r64)),
+    (Word, 0x13, 1, form(&[Gw, Wv], Adc_r16_rm16, Adc_r64_rm64)),
+    (Word, 0x15, 1, form(&[Aw, Izw], Adc_AX_imm16, Adc_RAX_imm32)),
+    (Word, 0x19, 1, locked(&[Wv, Gw], Sbb_rm16_r16, Sbb_rm64_r64)),
+    (Word, 0x1b, 1, form(&[Gw, Wv], Sbb_r16_rm16, Sbb_r64_rm64)),
+    (Word, 0x1d, 1, form(&[Aw, Izw], Sbb_AX_imm16, Sbb_RAX_imm32)),
+    (Word, 0x21, 1, locked(&[Wv, Gw], And_rm16_r16, And_rm64_r64)),
+    (Word, 0x23, 1, form(&[Gw, Wv], And_r16_rm16, And_r64_rm64)),
+    (Word, 0x25, 1, form(&[Aw, Izw], And_AX_imm16, And_RAX_imm32)),
+    (Word, 0x29, 1, locked(&[Wv, Gw], Sub_rm16_r16, Sub_rm64_r64)),
+    (Word, 0x2b, 1, form(&[Gw, Wv], Sub_r16_rm16, Sub_r64_rm64)),
+    (Word, 0x2d, 1, form(&[Aw, Izw], Sub_AX_imm16, Sub_RAX_imm32)),
+    (Word, 0x31, 1, locked(&[Wv, Gw], Xor_rm16_r16, Xor_rm64_r64)),
+    (Word, 0x33, 1, form(&[Gw, Wv], Xor_r16_rm16, Xor_r64_rm64)),
+    (Word, 0x35, 1, form(&[Aw, Izw], Xor_AX_imm16, Xor_RAX_imm32)),
+    (Word, 0x39, 1, form(&[Wv, Gw], Cmp_rm16_r16, Cmp_rm64_r64)),
+    (Word, 0x3b, 1, form(&[Gw, Wv], Cmp_r16_rm16, Cmp_r64_rm64)),
+    (Word, 0x3d, 1, form(&[Aw, Izw], Cmp_AX_imm16, Cmp_RAX_imm32)),
+    (Word, 0x85, 1, form(&[Wv, Gw], Test_rm16_r16, Test_rm64_r64)),
+    (Word, 0x89, 1, form(&[Wv, Gw], Mov_rm16_r16, Mov_rm64_r64)),
+    (Word, 0x8b, 1, form(&[Gw, Wv], Mov_r16_rm16, Mov_r64_rm64)),
+    (Word, 0x90, 1, bare(ModRm::Bare, &[], Nopw, INVALID)),
+    (Word, 0xa9, 1, form(&[Aw, Izw], Test_AX_imm16, Test_RAX_imm32)),
+    (Word, 0xb8, 8, form(&[Zw, Iw], Mov_r16_imm16, INVALID)),
+    (Rep, 0x90, 1, bare(ModRm::Bare, &[], Pause, INVALID)),
+    (Rep, 0xa4, 1, bare(ModRm::Move, &[], Movsb_m8_m8, Movsb_m8_m8)),
+    (Rep, 0xa5, 1, bare(ModRm::Move, &[], Movsd_m32_m32, Movsq_m64_m64)),
+    (Rep, 0xaa, 1, bare(ModRm::Fill, &[Eb, Gb], Stosb_m8_AL, Stosb_m8_AL)),
+    (Rep, 0xab, 1, bare(ModRm::Fill, &[Ev, Gv], Stosd_m32_EAX, Stosq_m64_RAX)),
     (F3, 0x10, 1, form(&[V, W], Movss_xmm_xmmm32, Movss_xmm_xmmm32)),
     (F3, 0x11, 1, form(&[W, V], Movss_xmmm32_xmm, Movss_xmmm32_xmm)),
+    (F3, 0x1e, 1, only(0xfa, Endbr64)),
     (F3, 0x2a, 1, form(&[V, Ev], Cvtsi2ss_xmm_rm32, Cvtsi2ss_xmm_rm64)),
     (F3, 0x2c, 1, form(&[Gv, W], Cvttss2si_r32_xmmm32, Cvttss2si_r64_xmmm32)),
     (F3, 0x51, 1, form(&[V, W], Sqrtss_xmm_xmmm32, Sqrtss_xmm_xmmm32)),
@@ -377,103 +470,15 @@ const ROWS: &[(Map, u8, u8, Form)] = &[
     (F2, 0x5f, 1, form(&[V, W], Maxsd_xmm_xmmm64, Maxsd_xmm_xmmm64)),
 ];
 
-/// Opcodes whose instruction ModRM.reg tells.
-const GROUP_ROWS: &[(Map, u8, [Form; 8])] = &[
-    (Plain, 0x80, [form(&[Eb, Ib], Add_rm8_imm8, Add_rm8_imm8),
-        form(&[Eb, Ib], Or_rm8_imm8, Or_rm8_imm8),
-        form(&[Eb, Ib], Adc_rm8_imm8, Adc_rm8_imm8),
-        form(&[Eb, Ib], Sbb_rm8_imm8, Sbb_rm8_imm8),
-        form(&[Eb, Ib], And_rm8_imm8, And_rm8_imm8),
-        form(&[Eb, Ib], Sub_rm8_imm8, Sub_rm8_imm8),
-        form(&[Eb, Ib], Xor_rm8_imm8, Xor_rm8_imm8),
-        form(&[Eb, Ib], Cmp_rm8_imm8, Cmp_rm8_imm8)]),
-    (Plain, 0x81, [form(&[Ev, Iz], Add_rm32_imm32, Add_rm64_imm32),
-        form(&[Ev, Iz], Or_rm32_imm32, Or_rm64_imm32),
-        form(&[Ev, Iz], Adc_rm32_imm32, Adc_rm64_imm32),
-        form(&[Ev, Iz], Sbb_rm32_imm32, Sbb_rm64_imm32),
-        form(&[Ev, Iz], And_rm32_imm32, And_rm64_imm32),
-        form(&[Ev, Iz], Sub_rm32_imm32, Sub_rm64_imm32),
-        form(&[Ev, Iz], Xor_rm32_imm32, Xor_rm64_imm32),
-        form(&[Ev, Iz], Cmp_rm32_imm32, Cmp_rm64_imm32)]),
-    (Plain, 0x83, [form(&[Ev, Ibs], Add_rm32_imm8, Add_rm64_imm8),
-        form(&[Ev, Ibs], Or_rm32_imm8, Or_rm64_imm8),
-        form(&[Ev, Ibs], Adc_rm32_imm8, Adc_rm64_imm8),
-        form(&[Ev, Ibs], Sbb_rm32_imm8, Sbb_rm64_imm8),
-        form(&[Ev, Ibs], And_rm32_imm8, And_rm64_imm8),
-        form(&[Ev, Ibs], Sub_rm32_imm8, Sub_rm64_imm8),
-        form(&[Ev, Ibs], Xor_rm32_imm8, Xor_rm64_imm8),
-        form(&[Ev, Ibs], Cmp_rm32_imm8, Cmp_rm64_imm8)]),
-    (Plain, 0xc0, [form(&[Eb, Ib], Rol_rm8_imm8, Rol_rm8_imm8),
-        form(&[Eb, Ib], Ror_rm8_imm8, Ror_rm8_imm8),
-        form(&[Eb, Ib], Rcl_rm8_imm8, Rcl_rm8_imm8),
-        form(&[Eb, Ib], Rcr_rm8_imm8, Rcr_rm8_imm8),
-        form(&[Eb, Ib], Shl_rm8_imm8, Shl_rm8_imm8),
-        form(&[Eb, Ib], Shr_rm8_imm8, Shr_rm8_imm8), NONE, form(&[Eb, Ib], Sar_rm8_imm8, Sar_rm8_imm8)]),
-    (Plain, 0xc1, [form(&[Ev, Ib], Rol_rm32_imm8, Rol_rm64_imm8),
-        form(&[Ev, Ib], Ror_rm32_imm8, Ror_rm64_imm8),
-        form(&[Ev, Ib], Rcl_rm32_imm8, Rcl_rm64_imm8),
-        form(&[Ev, Ib], Rcr_rm32_imm8, Rcr_rm64_imm8),
-        form(&[Ev, Ib], Shl_rm32_imm8, Shl_rm64_imm8),
-        form(&[Ev, Ib], Shr_rm32_imm8, Shr_rm64_imm8), NONE, form(&[Ev, Ib], Sar_rm32_imm8, Sar_rm64_imm8)]),
-    (Plain, 0xd0, [form(&[Eb, One], Rol_rm8_1, Rol_rm8_1),
-        form(&[Eb, One], Ror_rm8_1, Ror_rm8_1),
-        form(&[Eb, One], Rcl_rm8_1, Rcl_rm8_1),
-        form(&[Eb, One], Rcr_rm8_1, Rcr_rm8_1),
-        form(&[Eb, One], Shl_rm8_1, Shl_rm8_1),
-        form(&[Eb, One], Shr_rm8_1, Shr_rm8_1), NONE, form(&[Eb, One], Sar_rm8_1, Sar_rm8_1)]),
-    (Plain, 0xd1, [form(&[Ev, One], Rol_rm32_1, Rol_rm64_1),
-        form(&[Ev, One], Ror_rm32_1, Ror_rm64_1),
-        form(&[Ev, One], Rcl_rm32_1, Rcl_rm64_1),
-        form(&[Ev, One], Rcr_rm32_1, Rcr_rm64_1),
-        form(&[Ev, One], Shl_rm32_1, Shl_rm64_1),
-        form(&[Ev, One], Shr_rm32_1, Shr_rm64_1), NONE, form(&[Ev, One], Sar_rm32_1, Sar_rm64_1)]),
-    (Plain, 0xd2, [form(&[Eb, Cl], Rol_rm8_CL, Rol_rm8_CL),
-        form(&[Eb, Cl], Ror_rm8_CL, Ror_rm8_CL),
-        form(&[Eb, Cl], Rcl_rm8_CL, Rcl_rm8_CL),
-        form(&[Eb, Cl], Rcr_rm8_CL, Rcr_rm8_CL),
-        form(&[Eb, Cl], Shl_rm8_CL, Shl_rm8_CL),
-        form(&[Eb, Cl], Shr_rm8_CL, Shr_rm8_CL), NONE, form(&[Eb, Cl], Sar_rm8_CL, Sar_rm8_CL)]),
-    (Plain, 0xd3, [form(&[Ev, Cl], Rol_rm32_CL, Rol_rm64_CL),
-        form(&[Ev, Cl], Ror_rm32_CL, Ror_rm64_CL),
-        form(&[Ev, Cl], Rcl_rm32_CL, Rcl_rm64_CL),
-        form(&[Ev, Cl], Rcr_rm32_CL, Rcr_rm64_CL),
-        form(&[Ev, Cl], Shl_rm32_CL, Shl_rm64_CL),
-        form(&[Ev, Cl], Shr_rm32_CL, Shr_rm64_CL), NONE, form(&[Ev, Cl], Sar_rm32_CL, Sar_rm64_CL)]),
-    (Plain, 0xc6, [form(&[Eb, Ib], Mov_rm8_imm8, Mov_rm8_imm8), NONE, NONE, NONE, NONE, NONE, NONE, NONE]),
-    (Plain, 0xc7, [form(&[Ev, Iz], Mov_rm32_imm32, Mov_rm64_imm32), NONE, NONE, NONE, NONE, NONE, NONE, NONE]),
-    (Plain, 0xf6, [form(&[Eb, Ib], Test_rm8_imm8, Test_rm8_imm8), NONE, form(&[Eb], Not_rm8, Not_rm8),
-        form(&[Eb], Neg_rm8, Neg_rm8),
-        form(&[Eb], Mul_rm8, Mul_rm8),
-        form(&[Eb], Imul_rm8, Imul_rm8),
-        form(&[Eb], Div_rm8, Div_rm8),
-        form(&[Eb], Idiv_rm8, Idiv_rm8)]),
-    (Plain, 0xf7, [form(&[Ev, Iz], Test_rm32_imm32, Test_rm64_imm32), NONE, form(&[Ev], Not_rm32, Not_rm64),
-        form(&[Ev], Neg_rm32, Neg_rm64),
-        form(&[Ev], Mul_rm32, Mul_rm64),
-        form(&[Ev], Imul_rm32, Imul_rm64),
-        form(&[Ev], Div_rm32, Div_rm64),
-        form(&[Ev], Idiv_rm32, Idiv_rm64)]),
-    (Plain, 0xfe, [form(&[Eb], Inc_rm8, Inc_rm8),
-        form(&[Eb], Dec_rm8, Dec_rm8), NONE, NONE, NONE, NONE, NONE, NONE]),
-    (Plain, 0xff, [form(&[Ev], Inc_rm32, Inc_rm64),
-        form(&[Ev], Dec_rm32, Dec_rm64),
-        form(&[Eq], Call_rm64, Call_rm64), NONE, form(&[Eq], Jmp_rm64, Jmp_rm64), NONE, form(&[Eq], Push_rm64, Push_rm64), NONE]),
-    (Two, 0x1f, [form(&[Ev], Nop_rm32, Nop_rm64), NONE, NONE, NONE, NONE, NONE, NONE, NONE]),
-    (Two, 0xba, [NONE, NONE, NONE, NONE, form(&[Ev, Ib], Bt_rm32_imm8, Bt_rm64_imm8),
-        form(&[Ev, Ib], Bts_rm32_imm8, Bts_rm64_imm8),
-        form(&[Ev, Ib], Btr_rm32_imm8, Btr_rm64_imm8),
-        form(&[Ev, Ib], Btc_rm32_imm8, Btc_rm64_imm8)]),
-];
-
-/// Forms by map and opcode.
-pub(super) static FORMS: [[Form; 256]; 5] = {
-    let mut forms = [[NONE; 256]; 5];
+/// Forms by map, 256 each, and opcode; the last map is that of prefixes that are not known together.
+pub(super) static FORMS: [Form; 8 * 256] = {
+    let mut forms = [NONE; 8 * 256];
     let mut r = 0;
     while r < ROWS.len() {
         let (map, first, count, form) = ROWS[r];
         let mut op = first as usize;
         while op < first as usize + count as usize {
-            forms[map as usize][op] = form;
+            forms[map as usize * 256 + op] = form;
             op += 1;
         }
         r += 1;
@@ -481,17 +486,19 @@ pub(super) static FORMS: [[Form; 256]; 5] = {
     r = 0;
     while r < GROUP_ROWS.len() {
         let (map, op, _) = GROUP_ROWS[r];
-        forms[map as usize][op as usize] = Form { modrm: ModRm::Group, group: r as u8, ..NONE };
+        let modrm = if r < GROUP_ROWS.len() - PAIRS { ModRm::Group } else { ModRm::Pair };
+        forms[map as usize * 256 + op as usize] = Form { modrm, group: r as u8, ..NONE };
         r += 1;
     }
     forms
 };
 
-pub(super) static GROUPS: [[Form; 8]; GROUP_ROWS.len()] = {
-    let mut groups = [[NONE; 8]; GROUP_ROWS.len()];
+/// Forms by group, 8 each, and ModRM.reg.
+pub(super) static GROUPS: [Form; 8 * 32] = {
+    let mut groups = [NONE; 8 * 32];
     let mut r = 0;
-    while r < GROUP_ROWS.len() {
-        groups[r] = GROUP_ROWS[r].2;
+    while r < 8 * GROUP_ROWS.len() {
+        groups[r] = GROUP_ROWS[r / 8].2[r % 8];
         r += 1;
     }
     groups

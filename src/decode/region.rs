@@ -2,7 +2,8 @@
 //! forward branch targets are left to be translated when they run.
 
 use super::insn::{Flow, Insn};
-use super::{Flags, STATUS, quick};
+use super::quick::{self, Decoded};
+use super::{Flags, STATUS};
 use crate::guest::Addr;
 use iced_x86::{Decoder, DecoderError, DecoderOptions, Instruction};
 
@@ -87,8 +88,32 @@ pub struct Block {
     pub end: End,
     /// Target of a backward branch inside the region: a loop head.
     pub loop_head: bool,
+    /// Indices of the blocks that its last instruction's branch or call goes to, and that follows it or is returned to; [`OUTSIDE`] where there is none.
+    to: u32,
+    next: u32,
     /// Flags that may be read before they are overwritten (set by `optimize::liveness`).
     pub live_in: Flags,
+}
+
+/// No block of the region.
+const OUTSIDE: u32 = u32::MAX;
+
+fn inside(block: u32) -> Option<usize> {
+    (block != OUTSIDE).then_some(block as usize)
+}
+
+impl Block {
+    fn new(first: usize, count: usize, addr: Addr, end: End) -> Block {
+        Block { first, count, addr, end, loop_head: false, to: OUTSIDE, next: OUTSIDE, live_in: STATUS }
+    }
+    /// Index of the block that its last instruction's branch or call goes to, if the region has it.
+    pub fn target(&self) -> Option<usize> {
+        inside(self.to)
+    }
+    /// Index of the block that follows it, or that its call returns to, if the region has it.
+    pub fn behind(&self) -> Option<usize> {
+        inside(self.next)
+    }
 }
 
 /// A straight piece of a region.
@@ -127,21 +152,34 @@ pub struct Region {
     pub blocks: Vec<Block>,
     /// Guest byte ranges that the translation depends on: start and length.
     pub sources: Vec<(Addr, u64)>,
-    /// Holds instructions that [`quick`] does not know: all with VEX are among them.
+    /// Holds instructions with VEX, or that [`quick`] does not know.
     pub unusual: bool,
     /// What was looked at behind exits, by address.
     pub ahead: Vec<(Addr, Ahead)>,
     /// What its translation compares at the start of each block; nothing where its pages are protected.
     pub guards: Vec<Guard>,
     segments: Vec<Segment>,
-    /// Indices of the instructions after which control may go elsewhere.
+    /// Indices of the instructions after which control may go elsewhere, and of those that they go to ([`OUTSIDE`] where the region has them not).
     turns: Vec<u32>,
+    targets: Vec<u32>,
 }
 
 impl Region {
     /// One without instructions, which ends like that.
     pub fn empty(at: Addr, end: End) -> Region {
-        Region { blocks: vec![Block { first: 0, count: 0, addr: at, end, loop_head: false, live_in: STATUS }], ..Region::default() }
+        Region { blocks: vec![Block::new(0, 0, at, end)], ..Region::default() }
+    }
+    /// An empty one in the room of one that is not needed any more.
+    fn reused(mut self, limits: &Limits) -> Region {
+        self.insns.clear();
+        self.blocks.clear();
+        self.ahead.clear();
+        self.guards.clear();
+        self.segments.clear();
+        self.turns.clear();
+        self.targets.clear();
+        self.insns.reserve(limits.insns);
+        Region { sources: Vec::with_capacity(8), unusual: false, ..self }
     }
     /// Index of the block that starts at `addr`.
     pub fn block_at(&self, addr: Addr) -> Option<usize> {
@@ -164,20 +202,29 @@ struct Reader<'a> {
     start: Addr,
     /// Made when it is needed: not for most windows.
     iced: Option<Decoder<'a>>,
+    /// See [`Region::unusual`].
+    unusual: bool,
 }
 
 impl<'a> Reader<'a> {
     fn new(bytes: &'a [u8], start: Addr) -> Self {
-        Reader { bytes, start, iced: None }
+        Reader { bytes, start, iced: None, unusual: false }
     }
     /// Decodes the instruction at `at` into `insn`, an [empty](Insn::empty) one; false if the bytes end before it does.
     fn decode(&mut self, at: Addr, insn: &mut Insn) -> bool {
         let Some(rest) = self.bytes.get((at.0 - self.start.0) as usize..) else { return false };
-        if let Some(window) = rest.first_chunk()
-            && quick::decode(window, at.0, &mut insn.raw)
-        {
-            insn.annotate();
-            return true;
+        let Some(window) = rest.first_chunk() else { return self.decode_last(rest, at, insn) };
+        match quick::decode(window, at.0, &mut insn.raw) {
+            Decoded::Plain => {
+                insn.annotate();
+                return true;
+            }
+            Decoded::Vex => {
+                self.unusual = true;
+                insn.annotate();
+                return true;
+            }
+            Decoded::Unknown => {}
         }
         if !self.ask_iced(rest, at, &mut insn.raw) {
             return false;
@@ -186,9 +233,26 @@ impl<'a> Reader<'a> {
         true
     }
 
+    /// The same near the end of what is at hand: whatever is longer than `rest` is not whole.
+    #[cold]
+    #[inline(never)]
+    fn decode_last(&mut self, rest: &[u8], at: Addr, insn: &mut Insn) -> bool {
+        let mut window = [0; quick::WINDOW];
+        window[..rest.len()].copy_from_slice(rest);
+        let decoded = quick::decode(&window, at.0, &mut insn.raw);
+        let known = decoded != Decoded::Unknown;
+        if known && insn.raw.len() > rest.len() || !known && !self.ask_iced(rest, at, &mut insn.raw) {
+            return false;
+        }
+        self.unusual |= decoded == Decoded::Vex;
+        insn.annotate();
+        true
+    }
+
     #[cold]
     #[inline(never)]
     fn ask_iced(&mut self, rest: &[u8], at: Addr, raw: &mut Instruction) -> bool {
+        self.unusual = true;
         let d = self.iced.get_or_insert_with(|| Decoder::with_ip(64, self.bytes, self.start.0, OPTIONS));
         if rest.is_empty() || d.set_position(self.bytes.len() - rest.len()).is_err() {
             return false;
@@ -234,54 +298,66 @@ enum Stop {
 fn sweep(source: &dyn CodeSource, start: Addr, limits: Limits, region: &mut Region) -> Stop {
     let mut buf = [0u8; 256];
     let mut at = start;
-    let alone = region.segments.is_empty();
+    // From where on it may run into another piece.
+    let others = region.segments.iter().filter(|s| s.last >= start).map(|s| s.from).min().unwrap_or(Addr(u64::MAX));
     let mut joins = false;
+    let empty = Insn::empty();
     loop {
-        // A window of code bytes from here on.
+        // A window of code bytes from here on, and up to where an instruction in it is whole.
         let window = at;
         let have = source.read_code(at, &mut buf);
         if have == 0 {
             return Stop::NoFetch(at);
         }
+        let whole = if have == buf.len() { at.plus((buf.len() - quick::WINDOW) as u64) } else { Addr(u64::MAX) };
         let mut reader = Reader::new(&buf[..have], at);
-        loop {
-            if region.insns.len() >= limits.insns || joins && source.is_translated(at) || !alone && at != start && region.insn_at(at).is_some() {
-                return Stop::At(at);
+        let stop = loop {
+            if at > whole {
+                break None;
+            }
+            if region.insns.len() >= limits.insns || joins && source.is_translated(at) || at >= others && at != start && region.insn_at(at).is_some() {
+                break Some(Stop::At(at));
             }
             let n = region.insns.len();
-            region.insns.push(Insn::empty());
+            region.insns.push(empty);
             let insn = &mut region.insns[n];
             if !reader.decode(at, insn) {
                 region.insns.pop();
-                if at == window {
-                    return Stop::NoFetch(at.plus(have as u64));
-                }
-                break;
+                break (at == window).then(|| Stop::NoFetch(at.plus(have as u64)));
             }
             at = insn.next();
-            region.unusual |= reader.iced.is_some();
             let flow = insn.flow();
             joins = flow != Flow::Next;
             if !joins {
                 if limits.short && insn.may_store() {
-                    return Stop::At(at);
+                    break Some(Stop::At(at));
                 }
                 continue;
             }
             region.turns.push(n as u32);
             if !matches!(flow, Flow::Conditional(_) | Flow::Call(_) | Flow::CallIndirect | Flow::Syscall) {
-                return Stop::Flow;
+                break Some(Stop::Flow);
             }
             if limits.short {
-                return Stop::At(at);
+                break Some(Stop::At(at));
             }
+        };
+        region.unusual |= reader.unusual;
+        if let Some(stop) = stop {
+            return stop;
         }
     }
 }
 
 /// Builds the region that starts at `entry`.
 pub fn decode_region(source: &dyn CodeSource, entry: Addr, limits: Limits) -> Region {
-    let mut region = Region { insns: Vec::with_capacity(limits.insns), turns: Vec::with_capacity(32), sources: Vec::with_capacity(8), ..Region::default() };
+    decode_region_in(source, entry, limits, Region::default())
+}
+
+/// The same in the room of a region that is not needed any more.
+pub fn decode_region_in(source: &dyn CodeSource, entry: Addr, limits: Limits, room: Region) -> Region {
+    let limits = Limits { insns: limits.insns.min(MOST), ..limits };
+    let mut region = room.reused(&limits);
     let mut pending = Vec::new();
     let mut next = Some(entry);
     while let Some(start) = next {
@@ -312,44 +388,68 @@ pub fn decode_region(source: &dyn CodeSource, entry: Addr, limits: Limits) -> Re
     region
 }
 
-/// A block begins here; a branch goes back to here.
-const HEAD: u8 = 1;
-const LOOPED: u8 = 2;
+/// A bit for each instruction.
+type Set = u128;
+/// As many as a region can have.
+const MOST: usize = Set::BITS as usize;
 
-/// What begins at each instruction.
-fn marks(region: &Region) -> Vec<u8> {
+/// Where blocks begin.
+struct Heads {
+    all: Set,
+    /// A branch goes back to here.
+    looped: Set,
+}
+
+impl Heads {
+    fn add(&mut self, insn: usize, looped: bool) {
+        self.all |= 1 << insn;
+        self.looped |= Set::from(looped) << insn;
+    }
+    /// Those before `insn`.
+    fn before(&self, insn: usize) -> usize {
+        (self.all & ((1 << insn) - 1)).count_ones() as usize
+    }
+}
+
+/// Where blocks begin; sets [`Region::targets`].
+fn heads(region: &mut Region) -> Heads {
     let n = region.insns.len();
-    let mut marks = vec![0; n];
-    let back = |looped: bool| HEAD | if looped { LOOPED } else { 0 };
+    let mut heads = Heads { all: 0, looped: 0 };
+    let mut targets = std::mem::take(&mut region.targets);
     for &i in &region.turns {
         let (i, insn) = (i as usize, &region.insns[i as usize]);
-        if let Flow::Conditional(to) | Flow::Jump(to) = insn.flow()
-            && let Some(t) = region.insn_at(to)
-        {
-            marks[t] |= back(to <= insn.addr());
-        }
-        if i + 1 < n && region.insns[i + 1].addr() == insn.next() {
-            marks[i + 1] |= HEAD;
+        let target = match insn.flow() {
+            Flow::Conditional(to) | Flow::Jump(to) => region.insn_at(to).inspect(|&t| heads.add(t, to <= insn.addr())),
+            Flow::Call(to) => region.insn_at(to),
+            _ => None,
+        };
+        targets.push(target.map_or(OUTSIDE, |t| t as u32));
+        // Behind the last one of a piece another piece begins, or nothing.
+        if i + 1 < n {
+            heads.add(i + 1, false);
         }
     }
     for s in &region.segments {
         let (first, end) = s.insns;
         if first < end {
-            marks[first] |= HEAD;
+            heads.add(first, false);
         }
         // A piece that runs into another one makes a head there.
         if let Stop::At(to) = s.stop
             && let Some(t) = region.insn_at(to)
         {
-            marks[t] |= back(first < end && to <= s.last);
+            heads.add(t, first < end && to <= s.last);
         }
     }
-    marks
+    region.targets = targets;
+    heads
 }
 
 fn split_blocks(region: &mut Region) {
-    let marks = marks(region);
-    region.blocks.reserve_exact(marks.iter().filter(|m| **m != 0).count() + 1);
+    let heads = heads(region);
+    let empty = region.segments.iter().filter(|s| s.insns.0 == s.insns.1).count();
+    region.blocks.reserve_exact(heads.all.count_ones() as usize + empty);
+    let (mut left, mut turns) = (heads.all, region.targets.iter());
     for s in &mut region.segments {
         let (first, end) = s.insns;
         s.blocks.0 = region.blocks.len();
@@ -358,21 +458,54 @@ fn split_blocks(region: &mut Region) {
                 Stop::NoFetch(a) | Stop::At(a) => End::NoFetch(a),
                 Stop::Flow => End::Fall(s.from),
             };
-            region.blocks.push(Block { first, count: 0, addr: s.from, end, loop_head: false, live_in: STATUS });
+            region.blocks.push(Block::new(first, 0, s.from, end));
         }
         let mut at = first;
         while at < end {
-            let next = (at + 1..end).find(|&i| marks[i] & HEAD != 0).unwrap_or(end);
+            left &= left - 1;
+            let next = end.min(left.trailing_zeros() as usize);
             let insn = &region.insns[next - 1];
             let end_kind = match (insn.flow(), s.stop) {
                 (Flow::Next, Stop::NoFetch(a)) if next == end => End::NoFetch(a),
                 (Flow::Next, _) => End::Fall(insn.next()),
                 (flow, _) => End::Flow(flow),
             };
-            let loop_head = marks[at] & LOOPED != 0;
-            region.blocks.push(Block { first: at, count: next - at, addr: region.insns[at].addr(), end: end_kind, loop_head, live_in: STATUS });
+            let mut block = Block::new(at, next - at, region.insns[at].addr(), end_kind);
+            block.loop_head = heads.looped >> at & 1 != 0;
+            if let End::Flow(_) = end_kind
+                && let Some(&target) = turns.next()
+                && target != OUTSIDE
+                // A call does not make a head of where it goes.
+                && heads.all >> target & 1 != 0
+            {
+                block.to = heads.before(target as usize) as u32;
+            }
+            region.blocks.push(block);
             at = next;
         }
         s.blocks.1 = region.blocks.len();
+    }
+    connect(region, empty != 0);
+}
+
+/// Which blocks follow which. `shifted`: there are blocks without instructions, which heads do not count.
+fn connect(region: &mut Region, shifted: bool) {
+    for b in 0..region.blocks.len() {
+        let block = &region.blocks[b];
+        let next = match block.end {
+            End::Fall(to) => to,
+            End::Flow(Flow::Conditional(_) | Flow::Call(_) | Flow::CallIndirect | Flow::Syscall) => region.insns[block.first + block.count - 1].next(),
+            _ => continue,
+        };
+        let follows = region.blocks.get(b + 1).is_some_and(|n| n.addr == next);
+        region.blocks[b].next = if follows { b as u32 + 1 } else { region.block_at(next).map_or(OUTSIDE, |t| t as u32) };
+    }
+    if !shifted {
+        return;
+    }
+    for b in 0..region.blocks.len() {
+        if let End::Flow(Flow::Conditional(to) | Flow::Jump(to) | Flow::Call(to)) = region.blocks[b].end {
+            region.blocks[b].to = region.block_at(to).map_or(OUTSIDE, |t| t as u32);
+        }
     }
 }

@@ -122,6 +122,8 @@ pub(super) struct Cache {
     ahead: FxHashMap<u64, Ahead>,
     asleep: Asleep,
     room: Room,
+    /// A region that is not needed any more, for its room.
+    spare: Region,
     /// Translations that compare themselves, by entry; see `guards`.
     pub guards: Guards,
     /// The regions of them that are in use.
@@ -149,6 +151,7 @@ impl Cache {
             ahead: FxHashMap::with_capacity_and_hasher(1500, Default::default()),
             asleep: Asleep::default(),
             room: Room::default(),
+            spare: Region::default(),
             guards: Guards::default(),
             guarded: FxHashSet::default(),
             guarded_by_page: FxHashMap::default(),
@@ -205,6 +208,11 @@ impl Cache {
         all
     }
 
+    /// Room for a region.
+    pub fn spare(&mut self) -> Region {
+        std::mem::take(&mut self.spare)
+    }
+
     /// Translates a region with the options of now.
     pub fn translate(&mut self, region: &Region) -> Emitted {
         translate_in(region, &self.options, &mut self.room)
@@ -219,9 +227,10 @@ impl Cache {
     }
 
     /// Places a translation; `None` if the arena is full. `pages`, those of its sources, are [protected](Cache::protect) since before they were read.
-    pub fn insert(&mut self, region: Region, emitted: Emitted, pages: &[Addr]) -> Option<Target> {
-        let (host, placed) = self.place(emitted, region.sources)?;
+    pub fn insert(&mut self, mut region: Region, emitted: Emitted, pages: &[Addr]) -> Option<Target> {
+        let (host, placed) = self.place(emitted, std::mem::take(&mut region.sources))?;
         self.ahead.extend(region.ahead.iter().map(|(at, ahead)| (at.0, *ahead)));
+        self.spare = region;
         Some(self.enlist(host, placed, pages))
     }
 

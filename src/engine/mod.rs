@@ -244,9 +244,9 @@ impl<'a> GuestCode<'a> {
     fn recalling(pages: &'a dyn Pages, cache: &'a Cache) -> Self {
         GuestCode { recalls: true, ..GuestCode::new(pages, cache) }
     }
-    /// For looks ahead only.
-    fn ahead_of(pages: &'a dyn Pages, cache: &'a Cache) -> Self {
-        GuestCode { recalls: true, looks: true, ..GuestCode::new(pages, cache) }
+    /// The same for looks ahead only.
+    fn ahead(&self) -> Self {
+        GuestCode { recalls: true, looks: true, executable: self.executable.clone(), ..*self }
     }
     fn is_executable(&self, pc: Addr) -> bool {
         let (start, end) = self.executable.get();

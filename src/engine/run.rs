@@ -6,7 +6,7 @@ use super::cache::{Cache, Fate, Left, Target, Ways, pages_of};
 use super::split::Alone;
 use super::stop::{Seat, Stop};
 use super::{Engine, Exception, Exit, GuestCode};
-use crate::decode::{CodeSource, End, Limits, Region, decode_region};
+use crate::decode::{CodeSource, End, Limits, Region, decode_region, decode_region_in};
 use crate::emit::stubs::kind;
 use crate::guest::state::{GUARDS, nzcv};
 use crate::guest::{Addr, CpuState, Gpr};
@@ -25,6 +25,8 @@ pub struct Thread {
     /// Places where translated code left for a system call, by their return address: looked for here before the cache is asked. Like the inline
     /// table it is emptied when code may have gone.
     places: Box<[Place; PLACES]>,
+    /// Where the exit that was just linked leads, and the code there. Dropped with every host address.
+    linked: Option<(Addr, u64)>,
     /// The last write fault that nobody's protection explained: instruction, address and [`Cache::generation`].
     unexplained: Option<(Addr, Addr, u64)>,
     /// The last instruction that ran alone, and its code: see [`Thread::split_lock`]. Dropped with every host address.
@@ -69,7 +71,7 @@ impl Thread {
         let brake: Brake = block.brake();
         let seat = Arc::new(Seat { brake, running: AtomicBool::new(false), forget: AtomicBool::new(false), interrupt: AtomicBool::new(false) });
         engine.stop.join(seat.clone());
-        Ok(Thread { engine, block, seat, places: Box::new([NOWHERE; PLACES]), unexplained: None, alone: None })
+        Ok(Thread { engine, block, seat, places: Box::new([NOWHERE; PLACES]), linked: None, unexplained: None, alone: None })
     }
 
     /// The guest's registers.
@@ -106,13 +108,15 @@ impl Thread {
     /// Runs the guest until something needs the operating system.
     pub fn run(&mut self) -> Exit {
         loop {
+            let linked = self.linked.take();
             // Looked at before it is taken back, which costs more: here at every system call.
             if self.seat.interrupt.load(Ordering::SeqCst) && self.seat.interrupt.swap(false, Ordering::SeqCst) {
                 return Exit::Interrupt;
             }
             let rip = Addr(self.block.state().rip);
             // Where the inline table knows the way the engine's lock is not needed.
-            let host = match self.block.recall(rip.0).or_else(|| self.way(rip)) {
+            let known = linked.filter(|l| l.0 == rip).map(|l| l.1);
+            let host = match known.or_else(|| self.block.recall(rip.0)).or_else(|| self.way(rip)) {
                 Some(host) => host,
                 None => return Exit::FetchFault,
             };
@@ -164,6 +168,7 @@ impl Thread {
         self.block.release();
         self.block.forget_all();
         self.places.fill(NOWHERE);
+        self.linked = None;
         self.alone = None;
     }
 
@@ -293,6 +298,7 @@ impl Thread {
     /// Translates what a direct exit leads to, and makes it branch there.
     fn link(&mut self, left: &Left) {
         let Some(target) = self.engine.target(left.site.guest).filter(|t| t.lasting) else { return };
+        self.linked = Some((left.site.guest, target.host));
         let mut cache = self.engine.cache();
         // Neither may have gone meanwhile; another region that took the exit's place is right too if it has the same exit there.
         let left = match cache.generation() == left.generation {
@@ -479,12 +485,13 @@ impl Engine {
             }
             // Bytes count that were read after their pages were protected: a thread may be writing there now.
             let (region, from) = loop {
+                let room = cache.spare();
                 let source = GuestCode::recalling(pages, &cache);
-                let mut region = decode_region(&source, rip, self.limits);
+                let mut region = decode_region_in(&source, rip, self.limits, room);
                 if region.insns.is_empty() {
                     return None;
                 }
-                optimize::liveness(&mut region, &GuestCode::ahead_of(pages, &cache));
+                optimize::liveness(&mut region, &source.ahead());
                 let from = pages_of(&region.sources);
                 if cache.heat.any(&from) {
                     drop(cache);

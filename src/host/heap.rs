@@ -22,7 +22,7 @@ const fn class_size(class: usize) -> usize {
 }
 
 /// Sizes up to this one find their class in a table: nearly all.
-const SMALL: usize = 1024;
+const SMALL: usize = 8192;
 /// Classes of small sizes, by 16-byte steps but for the odd classes 24 and 48, which round up to such.
 static SMALL_CLASS: [u8; SMALL / 16 + 1] = {
     let mut table = [0; SMALL / 16 + 1];

@@ -38,7 +38,8 @@ fn live_at(source: &dyn CodeSource, at: Addr, noted: &mut Noted) -> Flags {
 
 /// Looks at the code itself. Records what it looked at in `sources`.
 fn look(source: &dyn CodeSource, at: Addr, sources: &mut Vec<(Addr, u64)>) -> Flags {
-    let mut buf = [0u8; 32];
+    // None of them is cut off.
+    let mut buf = [0u8; 15 * LOOK_AHEAD];
     let mut start = at;
     let (mut open, mut live, mut left) = (STATUS, NO_FLAGS, LOOK_AHEAD);
     loop {
@@ -81,21 +82,24 @@ struct Ways {
 
 fn ways(region: &Region, block: &Block, source: &dyn CodeSource, noted: &mut Noted) -> Ways {
     let mut ways = Ways { inside: [OUTSIDE; 2], outside: NO_FLAGS };
-    let targets: [Option<Addr>; 2] = match block.end {
-        End::Fall(to) | End::Flow(Flow::Jump(to)) => [Some(to), None],
-        End::Flow(Flow::Conditional(to)) => [Some(to), Some(region.insns[block.first + block.count - 1].next())],
-        // A call goes to its target with the flags as they are; its continuation is entered by a return.
-        End::Flow(Flow::Call(to)) => [Some(to), None],
+    // Where to by address, and by block if the region has it. A call goes to its target with the flags as they are; its continuation is entered by a return.
+    let (first, second) = match block.end {
+        End::Fall(to) => ((to, block.behind()), None),
+        End::Flow(Flow::Jump(to) | Flow::Call(to)) => ((to, block.target()), None),
+        End::Flow(Flow::Conditional(to)) => ((to, block.target()), Some(block.behind())),
         End::Flow(_) | End::NoFetch(_) => {
             ways.outside = STATUS;
-            [None, None]
+            return ways;
         }
     };
-    for (k, to) in targets.into_iter().flatten().enumerate() {
-        match region.block_at(to) {
-            Some(t) => ways.inside[k] = t,
-            None => ways.outside |= live_at(source, to, noted),
-        }
+    match first {
+        (_, Some(t)) => ways.inside[0] = t,
+        (to, None) => ways.outside = live_at(source, to, noted),
+    }
+    match second {
+        None => {}
+        Some(Some(t)) => ways.inside[1] = t,
+        Some(None) => ways.outside |= live_at(source, region.insns[block.first + block.count - 1].next(), noted),
     }
     ways
 }

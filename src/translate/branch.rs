@@ -34,10 +34,10 @@ macro_rules! rows { ($($n:literal $j:ident)*) => {
 } }
 rows! { 0 Jo 1 Jno 2 Jb 3 Jae 4 Je 5 Jne 6 Jbe 7 Ja 8 Js 9 Jns 10 Jp 11 Jnp 12 Jl 13 Jge 14 Jle 15 Jg }
 
-/// The label of a branch target: the block's, or a cold exit. Brings the carry into the polarity that both ways out need.
+/// The label of the block's branch target: another block's, or a cold exit. Brings the carry into the polarity that both ways out need.
 fn target(c: &mut Ctx, to: Addr, live: u8) -> Label {
     c.canonical_carry(live);
-    match c.region.block_at(to) {
+    match c.region.blocks[c.block].target() {
         Some(t) => c.block_label(t),
         None => c.cold_exit(to),
     }
@@ -93,7 +93,7 @@ fn jmp(c: &mut Ctx, insn: &Insn) {
     match insn.flow() {
         Flow::Jump(to) => {
             let live = c.live;
-            match c.region.block_at(to) {
+            match c.region.blocks[c.block].target() {
                 Some(t) => {
                     let live = c.region.blocks[t].live_in;
                     c.canonical_carry(live);
@@ -170,11 +170,10 @@ fn push_return(c: &mut Ctx, insn: &Insn) -> Label {
 }
 
 /// Where a return arrives.
-fn land(c: &mut Ctx, landing: Label, insn: &Insn) {
+fn land(c: &mut Ctx, landing: Label) {
     c.a.bind(landing);
     c.carry = Carry::Inverted;
-    let next = insn.next();
-    if c.region.block_at(next).is_none_or(|t| c.region.blocks[t].live_in & CF != 0) {
+    if c.region.blocks[c.block].behind().is_none_or(|t| c.region.blocks[t].live_in & CF != 0) {
         c.settle_carry();
     }
     c.load_uppers();
@@ -190,7 +189,7 @@ fn call(c: &mut Ctx, insn: &Insn) {
         Flow::Call(to) => {
             c.store_uppers();
             let landing = push_return(c, insn);
-            match c.region.block_at(to) {
+            match c.region.blocks[c.block].target() {
                 Some(t) => {
                     let live = c.region.blocks[t].live_in;
                     c.canonical_carry(live);
@@ -208,7 +207,7 @@ fn call(c: &mut Ctx, insn: &Insn) {
                     c.a.bl(stub);
                 }
             }
-            land(c, landing, insn);
+            land(c, landing);
         }
         Flow::CallIndirect => {
             let mut to = c.read(insn, 0, T[0]);
@@ -220,7 +219,7 @@ fn call(c: &mut Ctx, insn: &Insn) {
             c.store_uppers();
             let landing = push_return(c, insn);
             indirect(c, to, true);
-            land(c, landing, insn);
+            land(c, landing);
         }
         _ => c.undefined(insn),
     }

@@ -97,6 +97,8 @@ pub struct Ctx<'a> {
     pub(super) resume: Addr,
     /// What stands for the memory operand, in repairs.
     pub(super) memory: Option<Mem>,
+    /// Flags that count as live everywhere: none, or all.
+    always_live: Flags,
     labels: Vec<Label>,
     cold: Vec<Cold<'a>>,
     entries: Vec<(usize, Label)>,
@@ -132,6 +134,7 @@ impl<'a> Ctx<'a> {
             grouped: false,
             resume: region.blocks[0].addr,
             memory: None,
+            always_live: if options.switches.on(Opt::DeadFlags) { NO_FLAGS } else { crate::decode::STATUS },
             labels,
             cold: Vec::with_capacity(16),
             entries,
@@ -202,7 +205,7 @@ impl<'a> Ctx<'a> {
 
     pub(super) fn begin_insn(&mut self, insn: &Insn) {
         self.origin(insn.addr());
-        self.live = if self.options.switches.on(crate::optimize::Opt::DeadFlags) { insn.live } else { crate::decode::STATUS };
+        self.live = insn.live | self.always_live;
     }
 
     /// Is any of these flags read later?
@@ -284,15 +287,9 @@ impl<'a> Ctx<'a> {
         self.exit_site(target, ExitKind::Direct { target, patch, call: false });
     }
 
-    /// The block at `to`, as control goes there from the end of block `index`: mostly the one behind it.
-    fn block_behind(&self, index: usize, to: Addr) -> Option<usize> {
-        let next = self.region.blocks.get(index + 1).is_some_and(|b| b.addr == to);
-        if next { Some(index + 1) } else { self.region.block_at(to) }
-    }
-
     /// Goes to a guest address from the end of block `index`: to its label, or out. `live`: flags that are live on the way out.
     pub(super) fn go(&mut self, to: Addr, index: usize, live: Flags) {
-        match self.block_behind(index, to) {
+        match self.region.blocks[index].behind() {
             Some(t) => {
                 self.canonical_carry(self.region.blocks[t].live_in);
                 if t != index + 1 {

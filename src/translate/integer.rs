@@ -337,12 +337,11 @@ fn zero_branch(c: &mut Ctx, insn: &Insn) -> bool {
     if !c.options.switches.on(crate::optimize::Opt::ZeroBranch) || !c.options.switches.on(crate::optimize::Opt::DeadFlags) {
         return false;
     }
+    let block = &c.region.blocks[c.block];
+    let end = block.first + block.count;
     match c.region.insns.get(c.index + 1) {
-        Some(next) if matches!(next.mnemonic(), Mnemonic::Je | Mnemonic::Jne) && next.live == 0 && next.addr() == insn.next() => {
-            // A loop head in between would be entered with no comparison made.
-            if c.region.block_at(next.addr()).is_some() {
-                return false;
-            }
+        // In the same block: a head in between would be entered with no comparison made.
+        Some(next) if c.index + 1 < end && matches!(next.mnemonic(), Mnemonic::Je | Mnemonic::Jne) && next.live == 0 => {
             c.zero_test = Some(match insn.op(0) {
                 Op::Gpr { n, bytes, .. } if bytes >= 4 => (gpr(n), size_of(bytes as u32)),
                 _ => (c.read_zx(insn, 0, T[0]), Size::X),

@@ -222,9 +222,8 @@ fn block(c: &mut Ctx, index: usize) {
     let region = c.region;
     let block = &region.blocks[index];
     c.begin_block(index);
-    for at in block.first..block.first + block.count {
-        let insn = &region.insns[at];
-        c.index = at;
+    for (k, insn) in region.insns[block.first..block.first + block.count].iter().enumerate() {
+        c.index = block.first + k;
         c.begin_insn(insn);
         if c.leaves_out_copy(insn) || c.in_group(insn) {
             continue;
