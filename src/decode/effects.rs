@@ -148,12 +148,38 @@ const TURNS: &[Mnemonic] = &[
     Xbegin,
 ];
 
-/// By mnemonic: effects, and whether [`flag_effects`] or the flow say more.
+/// Floating-point instructions whose NaNs must be looked for.
+static ARITHMETIC: [bool; COUNT] = {
+    const LISTED: &[Mnemonic] = &[
+        Addps, Addpd, Addss, Addsd, Subps, Subpd, Subss, Subsd, Mulps, Mulpd, Mulss, Mulsd, Divps, Divpd, Divss, Divsd, Vaddps, Vaddpd, Vaddss, Vaddsd, Vsubps,
+        Vsubpd, Vsubss, Vsubsd, Vmulps, Vmulpd, Vmulss, Vmulsd, Vdivps, Vdivpd, Vdivss, Vdivsd, Sqrtps, Sqrtpd, Sqrtss, Sqrtsd, Vsqrtps, Vsqrtpd, Vsqrtss,
+        Vsqrtsd, Cvtss2sd, Cvtsd2ss, Vcvtss2sd, Vcvtsd2ss,
+    ];
+    let mut table = [false; COUNT];
+    let mut i = 0;
+    while i < LISTED.len() {
+        table[LISTED[i] as usize] = true;
+        i += 1;
+    }
+    let mut fused = Vfmadd132pd as usize;
+    while fused <= Vfnmsubss as usize {
+        table[fused] = true;
+        fused += 1;
+    }
+    table
+};
+
+/// Is it floating-point arithmetic, whose NaNs must be looked for?
+pub fn is_arithmetic(mnemonic: Mnemonic) -> bool {
+    ARITHMETIC[mnemonic as usize & (COUNT - 1)]
+}
+
+/// By mnemonic: effects, and whether [`flag_effects`], the flow or [`is_arithmetic`] say more.
 static KNOWN: [(FlagEffects, bool); COUNT] = {
     let mut table = [(fx(0, 0), false); COUNT];
     let mut m = 0;
     while m < COUNT {
-        table[m] = (TABLE[m].0, !matches!(TABLE[m].1, Rule::Fixed));
+        table[m] = (TABLE[m].0, ARITHMETIC[m] || !matches!(TABLE[m].1, Rule::Fixed));
         m += 1;
     }
     m = 0;
@@ -164,10 +190,10 @@ static KNOWN: [(FlagEffects, bool); COUNT] = {
     table
 };
 
-/// Effects of one instruction; true: only if it is an ordinary one, see [`flag_effects`] and the flow.
+/// Effects of an instruction; true: it is none of the ordinary ones, see [`KNOWN`].
 #[inline]
-pub(super) fn known_effects(i: &Instruction) -> (FlagEffects, bool) {
-    KNOWN[i.mnemonic() as usize & (COUNT - 1)]
+pub(super) fn known_effects(mnemonic: Mnemonic) -> (FlagEffects, bool) {
+    KNOWN[mnemonic as usize & (COUNT - 1)]
 }
 
 /// Of what [`KNOWN`] calls ordinary, control goes to the next instruction.

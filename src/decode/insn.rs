@@ -96,17 +96,15 @@ impl Insn {
     pub(super) fn empty() -> Insn {
         Insn { raw: Instruction::default(), flags: FlagEffects::default(), live: super::STATUS, flow: Flow::Next }
     }
-    /// Works out what follows from `raw`, which was just decoded, of an empty one.
+    /// Works out what follows from `raw`, which was just decoded, of an empty one; true: there is more, see [`Insn::annotate_special`].
     #[inline]
-    pub(super) fn annotate(&mut self) {
-        let (flags, special) = known_effects(&self.raw);
+    pub(super) fn annotate(&mut self) -> bool {
+        let (flags, special) = known_effects(self.raw.mnemonic());
         self.flags = flags;
-        if special {
-            self.annotate_special();
-        }
+        special
     }
-    #[inline(never)]
-    fn annotate_special(&mut self) {
+    /// The rest of it.
+    pub(super) fn annotate_special(&mut self) {
         self.flags = flag_effects(&self.raw);
         self.flow = flow(&self.raw);
     }

@@ -13,8 +13,8 @@ mod region;
 mod soft;
 
 pub use access::MemoryFault;
-pub use effects::{AF, CF, condition_reads, FlagEffects, Flags, NO_FLAGS, OF, PF, SF, STATUS, ZF};
+pub use effects::{AF, CF, condition_reads, FlagEffects, Flags, NO_FLAGS, OF, PF, SF, STATUS, ZF, is_arithmetic};
 pub use iced_x86::{Code, CpuidFeature, Mnemonic, Register};
 pub use insn::{Flow, Insn, MemOperand, Op};
-pub use region::{Ahead, Block, CodeAt, CodeSource, End, Guard, Limits, Region, decode_each, decode_one, decode_region, decode_region_in};
+pub use region::{Ahead, Block, CodeAt, CodeSource, End, Guard, Limits, Region, decode_one, decode_region, decode_region_in, effects_each};
 pub use soft::{soft_fields, soften};

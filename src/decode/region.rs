@@ -3,7 +3,7 @@
 
 use super::insn::{Flow, Insn};
 use super::quick::{self, Decoded};
-use super::{Flags, STATUS};
+use super::{FlagEffects, Flags, STATUS, is_arithmetic};
 use crate::guest::Addr;
 use iced_x86::{Decoder, DecoderError, DecoderOptions, Instruction};
 
@@ -154,6 +154,8 @@ pub struct Region {
     pub sources: Vec<(Addr, u64)>,
     /// Holds instructions with VEX, or that [`quick`] does not know.
     pub unusual: bool,
+    /// Holds [floating-point arithmetic](is_arithmetic).
+    pub arithmetic: bool,
     /// What was looked at behind exits, by address.
     pub ahead: Vec<(Addr, Ahead)>,
     /// What its translation compares at the start of each block; nothing where its pages are protected.
@@ -179,7 +181,7 @@ impl Region {
         self.turns.clear();
         self.targets.clear();
         self.insns.reserve(limits.insns);
-        Region { sources: Vec::with_capacity(8), unusual: false, ..self }
+        Region { sources: Vec::with_capacity(8), unusual: false, arithmetic: false, ..self }
     }
     /// Index of the block that starts at `addr`.
     pub fn block_at(&self, addr: Addr) -> Option<usize> {
@@ -202,13 +204,14 @@ struct Reader<'a> {
     start: Addr,
     /// Made when it is needed: not for most windows.
     iced: Option<Decoder<'a>>,
-    /// See [`Region::unusual`].
+    /// See [`Region::unusual`], [`Region::arithmetic`].
     unusual: bool,
+    arithmetic: bool,
 }
 
 impl<'a> Reader<'a> {
     fn new(bytes: &'a [u8], start: Addr) -> Self {
-        Reader { bytes, start, iced: None, unusual: false }
+        Reader { bytes, start, iced: None, unusual: false, arithmetic: false }
     }
     /// Decodes the instruction at `at` into `insn`, an [empty](Insn::empty) one; false if the bytes end before it does.
     fn decode(&mut self, at: Addr, insn: &mut Insn) -> bool {
@@ -216,21 +219,31 @@ impl<'a> Reader<'a> {
         let Some(window) = rest.first_chunk() else { return self.decode_last(rest, at, insn) };
         match quick::decode(window, at.0, &mut insn.raw) {
             Decoded::Plain => {
-                insn.annotate();
-                return true;
+                return self.annotated(insn);
             }
             Decoded::Vex => {
                 self.unusual = true;
-                insn.annotate();
-                return true;
+                return self.annotated(insn);
             }
             Decoded::Unknown => {}
         }
         if !self.ask_iced(rest, at, &mut insn.raw) {
             return false;
         }
-        insn.annotate();
+        self.annotated(insn)
+    }
+
+    #[inline(always)]
+    fn annotated(&mut self, insn: &mut Insn) -> bool {
+        if insn.annotate() {
+            self.annotate_special(insn);
+        }
         true
+    }
+    #[inline(never)]
+    fn annotate_special(&mut self, insn: &mut Insn) {
+        insn.annotate_special();
+        self.arithmetic |= is_arithmetic(insn.mnemonic());
     }
 
     /// The same near the end of what is at hand: whatever is longer than `rest` is not whole.
@@ -245,8 +258,7 @@ impl<'a> Reader<'a> {
             return false;
         }
         self.unusual |= decoded == Decoded::Vex;
-        insn.annotate();
-        true
+        self.annotated(insn)
     }
 
     #[cold]
@@ -270,16 +282,29 @@ pub fn decode_one(bytes: &[u8], addr: Addr) -> Option<Insn> {
     Reader::new(bytes, addr).decode(addr, &mut insn).then_some(insn)
 }
 
-/// Decodes `bytes` at `addr` one instruction after the other, as long as `each` wants more and bytes last.
-pub fn decode_each(bytes: &[u8], addr: Addr, mut each: impl FnMut(&Insn) -> bool) {
+/// What the instructions of `bytes` at `addr` do to the flags, where they go and where the next one begins, as long as `each` wants more and bytes last.
+pub fn effects_each(bytes: &[u8], addr: Addr, mut each: impl FnMut(FlagEffects, Flow, Addr) -> bool) {
     let mut reader = Reader::new(bytes, addr);
     let mut at = addr;
     loop {
-        let mut insn = Insn::empty();
-        if !reader.decode(at, &mut insn) || !each(&insn) {
+        let window = bytes.get((at.0 - addr.0) as usize..).and_then(|rest| rest.first_chunk());
+        let (flags, flow) = match window.and_then(quick::glance) {
+            Some((len, flags)) => {
+                at = at.plus(len as u64);
+                (flags, Flow::Next)
+            }
+            None => {
+                let mut insn = Insn::empty();
+                if !reader.decode(at, &mut insn) {
+                    return;
+                }
+                at = insn.next();
+                (insn.flags, insn.flow())
+            }
+        };
+        if !each(flags, flow, at) {
             return;
         }
-        at = insn.next();
     }
 }
 
@@ -343,6 +368,7 @@ fn sweep(source: &dyn CodeSource, start: Addr, limits: Limits, region: &mut Regi
             }
         };
         region.unusual |= reader.unusual;
+        region.arithmetic |= reader.arithmetic;
         if let Some(stop) = stop {
             return stop;
         }

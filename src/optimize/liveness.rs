@@ -2,7 +2,7 @@
 //!
 //! At returns and indirect jumps all flags count as live: who runs next is not known.
 
-use crate::decode::{Ahead, Block, CodeSource, End, FlagEffects, Flags, Flow, NO_FLAGS, Region, STATUS, decode_each};
+use crate::decode::{Ahead, Block, CodeSource, End, FlagEffects, Flags, Flow, NO_FLAGS, Region, STATUS, effects_each};
 use crate::guest::Addr;
 
 /// How many instructions behind an exit are looked at.
@@ -45,12 +45,12 @@ fn look(source: &dyn CodeSource, at: Addr, sources: &mut Vec<(Addr, u64)>) -> Fl
     loop {
         let have = source.read_code(start, &mut buf);
         let (mut pc, mut next) = (start, None);
-        decode_each(&buf[..have], start, |insn| {
-            live |= insn.flags.reads & open;
-            open &= !insn.flags.kills;
-            pc = insn.next();
+        effects_each(&buf[..have], start, |flags, flow, behind| {
+            live |= flags.reads & open;
+            open &= !flags.kills;
+            pc = behind;
             left -= 1;
-            match insn.flow() {
+            match flow {
                 Flow::Next => {}
                 Flow::Jump(to) | Flow::Call(to) => next = Some(to),
                 _ => {

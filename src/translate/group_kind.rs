@@ -4,6 +4,8 @@
 use super::context::Ctx;
 use super::group_insns::*;
 use super::groups::{Value, upper};
+#[cfg(test)]
+use crate::decode::is_arithmetic;
 use crate::decode::{Code, FlagEffects, Insn, Mnemonic, Op};
 use crate::emit::regs::*;
 use crate::emit::simd::{F3, Fp, ops::*};
@@ -52,39 +54,12 @@ pub enum Logic {
     Xor,
 }
 
-/// Instructions whose NaNs must be looked for: without one there is no use in groups.
-static ARITHMETIC: [bool; 2048] = {
-    use Mnemonic::*;
-    const LISTED: &[Mnemonic] = &[
-        Addps, Addpd, Addss, Addsd, Subps, Subpd, Subss, Subsd, Mulps, Mulpd, Mulss, Mulsd, Divps, Divpd, Divss, Divsd, Vaddps, Vaddpd, Vaddss, Vaddsd, Vsubps,
-        Vsubpd, Vsubss, Vsubsd, Vmulps, Vmulpd, Vmulss, Vmulsd, Vdivps, Vdivpd, Vdivss, Vdivsd, Sqrtps, Sqrtpd, Sqrtss, Sqrtsd, Vsqrtps, Vsqrtpd, Vsqrtss,
-        Vsqrtsd, Cvtss2sd, Cvtsd2ss, Vcvtss2sd, Vcvtsd2ss,
-    ];
-    let mut table = [false; 2048];
-    let mut i = 0;
-    while i < LISTED.len() {
-        table[LISTED[i] as usize] = true;
-        i += 1;
-    }
-    let mut fused = Vfmadd132pd as usize;
-    while fused <= Vfnmsubss as usize {
-        table[fused] = true;
-        fused += 1;
-    }
-    table
-};
-
-/// Is it one of [`ARITHMETIC`]?
-pub(super) fn is_arithmetic(insn: &Insn) -> bool {
-    ARITHMETIC[insn.mnemonic() as usize & 2047]
-}
-
 #[test]
 fn arithmetic_is_what_makes_something_pending() {
     let code = |bytes: &[u8]| crate::decode::decode_one(bytes, crate::guest::Addr(0x1000)).expect("a whole instruction");
     for (bytes, wanted) in [(&[0xf2, 0x0f, 0x58, 0xc1][..], true), (&[0x0f, 0x51, 0xc1], true), (&[0xc4, 0xe2, 0xf1, 0xb8, 0xc2], true), (&[0x0f, 0x28, 0xc1], false), (&[0x66, 0x0f, 0x2e, 0xc1], false), (&[0x01, 0xc8], false)] {
         let insn = code(bytes);
-        assert_eq!(is_arithmetic(&insn), wanted, "{:?}", insn.mnemonic());
+        assert_eq!(is_arithmetic(insn.mnemonic()), wanted, "{:?}", insn.mnemonic());
         assert_eq!(matches!(kind(&insn), Kind::Arith(..) | Kind::Root(_) | Kind::Convert(_) | Kind::Fused), wanted, "{:?}", insn.mnemonic());
     }
 }

@@ -177,7 +177,7 @@ impl Ctx<'_> {
     }
     /// Are groups worth their while in this region? If so, learns where upper halves are.
     pub(super) fn plan_groups(&mut self) {
-        self.groups.wanted = self.options.switches.on(Opt::FloatGroups) && self.has_room() && self.region.insns.iter().any(super::group_kind::is_arithmetic);
+        self.groups.wanted = self.region.arithmetic && self.options.switches.on(Opt::FloatGroups) && self.has_room();
         if !self.groups.wanted {
             return;
         }
