@@ -201,9 +201,9 @@ impl Insn {
     pub fn memory(&self) -> MemOperand {
         let (base, index) = (self.raw.memory_base(), self.raw.memory_index());
         let rip = base == Register::RIP || base == Register::EIP;
-        // The number of a general register, and its bytes; none for the instruction pointer and vectors.
+        // The number of a general register, and its bytes; none for the instruction pointer, vectors, and XLAT's AL.
         let general = |r: Register| match register(r) {
-            Op::Gpr { n, bytes, .. } => (Some(n), bytes),
+            Op::Gpr { n, bytes: bytes @ 4.., .. } => (Some(n), bytes),
             _ => (None, 0),
         };
         let ((base_number, base_bytes), (index_number, index_bytes)) = (general(base), general(index));
@@ -324,4 +324,12 @@ const fn register_operand(n: usize) -> Op {
     } else {
         Op::Other
     }
+}
+
+/// XLAT's memory operand adds AL by itself: it is no index of the operand's.
+#[test]
+fn xlat_has_no_index() {
+    let insn = super::decode_one(&[0xd7], Addr(0x1000)).expect("a whole instruction");
+    let m = insn.memory();
+    assert_eq!((m.base, m.index, m.addr32), (Some(3), None, false));
 }
