@@ -193,7 +193,7 @@ struct Before {
     at: usize,
 }
 
-/// Reads prefixes from `op`, the first byte, on. More than four are iced's.
+/// Reads prefixes from `op`, the first byte, on. More than three are iced's: with four there are instructions of more than 15 bytes.
 #[inline]
 fn prefixes(i: &mut Instruction, bytes: &[u8; WINDOW], mut op: u8) -> Option<Before> {
     let (mut said, mut at) = (0, 1);
@@ -208,7 +208,7 @@ fn prefixes(i: &mut Instruction, bytes: &[u8; WINDOW], mut op: u8) -> Option<Bef
             0x64 | 0x65 if i.segment_prefix() == Register::None => i.set_segment_prefix(if op == 0x64 { Register::FS } else { Register::GS }),
             _ => return (!BEFORE[usize::from(op)]).then_some(Before { said, op, at }),
         }
-        if at > 4 {
+        if at > 3 {
             return None;
         }
         op = bytes[at];
@@ -503,7 +503,7 @@ mod tests {
         let common: &[&[u8]] = &[&[], &[0x66], &[0xf3], &[0xf2]];
         let rare: &[&[u8]] = &[
             &[0x64], &[0x65], &[0x2e], &[0x3e], &[0xf0], &[0x64, 0x66], &[0x66, 0x64], &[0x66, 0x2e], &[0x66, 0x66, 0x2e], &[0xf0, 0x66], &[0x66, 0xf0],
-            &[0x66, 0xf3], &[0xf3, 0x66], &[0xf2, 0xf3], &[0xf3, 0xf2], &[0x64, 0xf0], &[0xf3, 0xf0], &[0xf3, 0x64], &[0x64, 0x2e], &[0x2e, 0x64], &[0x66, 0x66, 0x66, 0x66, 0x2e],
+            &[0x66, 0xf3], &[0xf3, 0x66], &[0xf2, 0xf3], &[0xf3, 0xf2], &[0x64, 0xf0], &[0xf3, 0xf0], &[0xf3, 0x64], &[0x64, 0x2e], &[0x2e, 0x64], &[0x66, 0x66, 0x66], &[0x66, 0x66, 0x66, 0x66], &[0x66, 0x66, 0x66, 0x66, 0x2e],
         ];
         let all = common.iter().map(|p| (p, true)).chain(rare.iter().map(|p| (p, false)));
         for (prefix, every) in all {
