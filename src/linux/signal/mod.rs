@@ -87,18 +87,20 @@ pub struct Signals {
     forced: Option<SigInfo>,
     /// SIGSEGV and SIGBUS that somebody sent while they were blocked.
     held: [Option<SigInfo>; 2],
+    /// There may be something in `forced` or `held`: asked at each system call.
+    own: bool,
 }
 
 impl Signals {
     /// For the calling thread, which blocks what `blocked` says.
     pub fn new(inbox: Box<Inbox>, blocked: u64) -> Signals {
         let inbox = Registered::new(inbox);
-        Signals { blocked, saved: None, alternate: AltStack::NONE, trap: Trap::default(), inbox, forced: None, held: [None; 2] }
+        Signals { blocked, saved: None, alternate: AltStack::NONE, trap: Trap::default(), inbox, forced: None, held: [None; 2], own: false }
     }
 
     /// Is there something to deliver?
     pub fn any(&self) -> bool {
-        self.inbox.any() || self.forced.is_some() || self.held.iter().flatten().any(|i| self.blocked & bit(signo(i)) == 0)
+        self.inbox.any() || self.own && (self.forced.is_some() || self.held.iter().flatten().any(|i| self.blocked & bit(signo(i)) == 0))
     }
 
     /// Frees those of a thread that is gone.
@@ -139,14 +141,14 @@ impl Signals {
     }
 
     /// The next signal to be delivered.
+    #[inline]
     fn take(&mut self) -> Option<SigInfo> {
-        if let Some(info) = self.forced.take() {
+        if self.own
+            && let Some(info) = self.take_own()
+        {
             return Some(info);
         }
         let blocked = self.blocked;
-        if let Some(held) = self.held.iter_mut().find(|h| h.is_some_and(|i| bit(signo(&i)) & blocked == 0)) {
-            return held.take();
-        }
         while let Some(info) = self.inbox.take() {
             let mask = bit(signo(&info));
             if mask & blocked == 0 {
@@ -157,9 +159,26 @@ impl Signals {
                 0 => {
                     let _ = host::queue_again(&info);
                 }
-                _ => self.held[(signo(&info) == libc::SIGBUS) as usize] = Some(info),
+                _ => {
+                    self.held[(signo(&info) == libc::SIGBUS) as usize] = Some(info);
+                    self.own = true;
+                }
             }
         }
+        None
+    }
+
+    /// The next one that the host knows nothing of.
+    #[cold]
+    fn take_own(&mut self) -> Option<SigInfo> {
+        if let Some(info) = self.forced.take() {
+            return Some(info);
+        }
+        let blocked = self.blocked;
+        if let Some(held) = self.held.iter_mut().find(|h| h.is_some_and(|i| bit(signo(&i)) & blocked == 0)) {
+            return held.take();
+        }
+        self.own = self.held.iter().any(Option::is_some);
         None
     }
 }
@@ -294,6 +313,7 @@ fn force(task: &mut Task, info: SigInfo) {
         task.signals.block(mask);
     }
     task.signals.forced = Some(info);
+    task.signals.own = true;
 }
 
 /// rt_sigreturn found no frame.
@@ -328,9 +348,17 @@ fn read_mask(at: u64, size: u64) -> Result<Option<u64>, Errno> {
     copy::read::<u64>(Addr(at)).map(Some).map_err(|_| Errno(libc::EFAULT))
 }
 
+/// Does the host's call take a mask that the guest waits with?
+pub const fn waits_with_mask(number: i64) -> bool {
+    matches!(number, libc::SYS_ppoll | libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 | libc::SYS_pselect6 | IO_PGETEVENTS)
+}
+
 /// Makes a call of the host for the guest: pointers are guest addresses. Where it takes a mask to wait with, the guest waits with that one.
 /// A call that a signal interrupts says [`RESTART`] or [`NOT_BEGUN`]: see [`after_call`].
 pub fn host_call(task: &mut Task, number: i64, mut args: [u64; 6]) -> Result<u64, Errno> {
+    if !waits_with_mask(number) {
+        return process::forward(number, args);
+    }
     let (at, [mask, size]) = match number {
         libc::SYS_ppoll => (3, [args[3], args[4]]),
         libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => (4, [args[4], args[5]]),
