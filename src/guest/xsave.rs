@@ -23,6 +23,8 @@ pub const END: usize = 832;
 /// XCOMP_BV's bit: compacted layout.
 pub const COMPACTED: u64 = 1 << 63;
 
+/// A register's bits in its 16 bytes.
+const REGISTER: u128 = (1 << 80) - 1;
 /// Status word: error summary and busy.
 const ES_B: u16 = 0x8080;
 const ES: u16 = 0x80;
@@ -67,8 +69,13 @@ impl X87 {
             put(8, &self.fip.to_le_bytes()[..bytes]);
             put(16, &self.fdp.to_le_bytes()[..bytes]);
         }
-        for i in 0..8 {
-            put(32 + 16 * i, &self.reg[(usize::from(self.top) + i) & 7].to_le_bytes()[..10]);
+        // From ST0 on.
+        let mut registers = self.reg;
+        if self.top != 0 {
+            registers.rotate_left(usize::from(self.top));
+        }
+        for (bytes, r) in area[32..].as_chunks_mut::<16>().0.iter_mut().zip(registers) {
+            *bytes = (r & REGISTER).to_le_bytes();
         }
         area
     }
@@ -86,9 +93,11 @@ impl X87 {
         self.fop = half(6) & 0x7ff;
         self.fip = pointer(8);
         self.fdp = pointer(16);
-        for i in 0..8 {
-            let at = 32 + 16 * i;
-            self.reg[(usize::from(self.top) + i) & 7] = u128::from(half(at + 8)) << 64 | u128::from(long(at));
+        for (r, bytes) in self.reg.iter_mut().zip(area[32..].as_chunks::<16>().0) {
+            *r = u128::from_le_bytes(*bytes) & REGISTER;
+        }
+        if self.top != 0 {
+            self.reg.rotate_right(usize::from(self.top));
         }
     }
 }
