@@ -147,6 +147,10 @@ impl Thread {
             return None;
         }
         self.block.enter(self.engine.enter, host);
+        if let Some(exit) = self.asked() {
+            self.seat.running.store(false, Ordering::SeqCst);
+            return Some(exit);
+        }
         let place = self.place();
         // From here on the code that was left may go away.
         self.seat.running.store(false, Ordering::SeqCst);
@@ -177,15 +181,23 @@ impl Thread {
         }
     }
 
+    /// The exit of a system call, the most frequent one. RIP and the carry are exact, and this thread need not be running (`emit::calls`).
+    fn asked(&mut self) -> Option<Exit> {
+        let s = self.block.state();
+        let exit = match s.exit_kind {
+            kind::SYSCALL => Exit::Syscall,
+            kind::CALLED => Exit::Called(s.scratch[0]),
+            _ => return None,
+        };
+        s.shadow_sp = s.shadow_sp.min(s.shadow_top);
+        Some(exit)
+    }
+
     /// Where translated code left: makes RIP and the carry exact. Still running: nobody can take the code's records away.
     fn place(&mut self) -> Option<Left> {
         let s = self.block.state();
         if s.shadow_sp > s.shadow_top {
             s.shadow_sp = s.shadow_top;
-        }
-        // RIP and the carry are exact, and this thread need not be running.
-        if matches!(s.exit_kind, kind::SYSCALL | kind::CALLED) {
-            return None;
         }
         self.place_in(self.engine.cache())
     }
@@ -260,8 +272,6 @@ impl Thread {
                 }
                 None
             }
-            kind::SYSCALL => Some(Exit::Syscall),
-            kind::CALLED => Some(Exit::Called(first)),
             kind::EXCEPTION if first == exception::SPLIT_LOCK => self.split_lock(),
             kind::EXCEPTION => Some(Exit::Exception(self.exception(first))),
             kind::FAULT => self.fault(),

@@ -328,7 +328,7 @@ pub fn bytes_of_mut<T: Pod>(value: &mut T) -> &mut [u8] {
 /// The pieces of XSAVE's area in its standard form, with what signal frames have behind it.
 pub struct AreaPieces {
     /// Bytes 0 to 159.
-    pub x87: [u8; 160],
+    pub x87: [u64; 20],
     /// Bytes 416 to 575: reserved ones, the kernel's, the header.
     pub middle: [u64; 20],
     /// Bytes 832 to 835.
@@ -338,13 +338,13 @@ pub struct AreaPieces {
 /// Writes an area at once; false if that was not possible everywhere, and it is to be written piece by piece.
 pub fn save_area(to: Addr, pieces: &AreaPieces, xmm: &[[u64; 2]; 16], ymm: &[[u64; 2]; 16]) -> bool {
     // SAFETY: the sources are ours and as long as the routine takes them to be; a fault at the destination is caught by the fixup.
-    unsafe { raw::xemu_save_area(to.0, pieces.x87.as_ptr(), xmm, pieces.middle.as_ptr().cast(), ymm, &raw const pieces.last) == 0 }
+    unsafe { raw::xemu_save_area(to.0, pieces.x87.as_ptr().cast(), xmm, pieces.middle.as_ptr().cast(), ymm, &raw const pieces.last) == 0 }
 }
 
 /// Reads an area at once; false, and anything may be in the pieces, if it can not be read everywhere.
 pub fn load_area(from: Addr, pieces: &mut AreaPieces, xmm: &mut [[u64; 2]; 16], ymm: &mut [[u64; 2]; 16]) -> bool {
     // SAFETY: as above, the other way.
-    unsafe { raw::xemu_load_area(from.0, pieces.x87.as_mut_ptr(), xmm, pieces.middle.as_mut_ptr().cast(), ymm, &raw mut pieces.last) == 0 }
+    unsafe { raw::xemu_load_area(from.0, pieces.x87.as_mut_ptr().cast(), xmm, pieces.middle.as_mut_ptr().cast(), ymm, &raw mut pieces.last) == 0 }
 }
 
 /// Reads a NUL-terminated string of at most `max` bytes (without the NUL). A longer one is returned cut at `max`.

@@ -108,12 +108,12 @@ mod raw {
         let at = |f: unsafe extern "C" fn()| f as *const () as u64;
         let ours = [xemu_call_check, xemu_call_svc, xemu_call_abort, xemu_call_again].map(at);
         let stub = super::super::arena::CALL_WINDOW.each_ref().map(|a| a.load(std::sync::atomic::Ordering::Relaxed));
-        [ours, stub].into_iter().find_map(|[check, svc, abort, again]| {
-            if pc == svc {
-                return Some(again);
-            }
-            (check..svc).contains(&pc).then_some(abort)
-        })
+        let look = |[check, svc, abort, again]: [u64; 4]| match pc.wrapping_sub(check) {
+            at if at > svc - check => None,
+            at if at == svc - check => Some(again),
+            _ => Some(abort),
+        };
+        look(ours).or_else(|| look(stub))
     }
 }
 #[cfg(not(target_arch = "aarch64"))]

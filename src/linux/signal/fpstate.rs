@@ -64,8 +64,8 @@ pub fn save(s: &CpuState, at: u64) -> Result<(), Fault> {
     if xcr0 & cpuid::XCR0_AVX == 0 {
         return save_pieces(s, at);
     }
-    let mut pieces = AreaPieces { x87: s.x87.save(Pointers::Wide), middle: [0; 20], last: MAGIC2 };
-    pieces.x87[MXCSR_AT..MXCSR_AT + 8].copy_from_slice(&(u64::from(mxcsr(s)) | u64::from(MXCSR_MASK) << 32).to_le_bytes());
+    let mut pieces = AreaPieces { x87: s.x87.save_words(Pointers::Wide), middle: [0; 20], last: MAGIC2 };
+    pieces.x87[MXCSR_AT / 8] = u64::from(mxcsr(s)) | u64::from(MXCSR_MASK) << 32;
     const SIZE: usize = END + MAGIC2_BYTES;
     pieces.middle[middle(SW_AT)] = MAGIC1 as u64 | (SIZE as u64) << 32;
     pieces.middle[middle(SW_AT + 8)] = xcr0;
@@ -130,7 +130,7 @@ pub fn restore(s: &mut CpuState, at: u64) -> Result<(), Bad> {
 /// The same for a frame as [`save`] makes it; false, and nothing is restored, for any other.
 fn restore_usual(s: &mut CpuState, at: u64) -> bool {
     let xcr0 = cpuid::cpu().xcr0();
-    let mut pieces = AreaPieces { x87: [0; X87_BYTES], middle: [0; 20], last: 0 };
+    let mut pieces = AreaPieces { x87: [0; X87_BYTES / 8], middle: [0; 20], last: 0 };
     if xcr0 & cpuid::XCR0_AVX == 0 || !copy::load_area(Addr(at), &mut pieces, &mut s.xmm, &mut s.ymm_hi) {
         return false;
     }
@@ -139,13 +139,13 @@ fn restore_usual(s: &mut CpuState, at: u64) -> bool {
     let kernels = words[middle(SW_AT)] == MAGIC1 as u64 | (SIZE as u64) << 32 && words[middle(SW_AT + 8)] == xcr0 && words[middle(SW_AT + 16)] as u32 == END as u32;
     let found = words[middle(HEADER_AT)];
     let standard = found & !xcr0 == 0 && words[middle(HEADER_AT) + 1] | words[middle(HEADER_AT) + 2] == 0;
-    let mxcsr = u32::from_le_bytes(std::array::from_fn(|i| x87[MXCSR_AT + i]));
+    let mxcsr = x87[MXCSR_AT / 8] as u32;
     if !kernels || *last != MAGIC2 || !standard || mxcsr & !MXCSR_MASK != 0 {
         return false;
     }
     s.x87 = X87::INIT;
     if found & 1 != 0 {
-        s.x87.restore(x87, Pointers::Wide);
+        s.x87.restore_words(x87, Pointers::Wide);
     }
     for (registers, bit) in [(&mut s.xmm, 2), (&mut s.ymm_hi, 4)] {
         if found & bit == 0 {

@@ -140,32 +140,32 @@ impl Signals {
         Ok(())
     }
 
-    /// The next signal to be delivered.
-    #[inline]
-    fn take(&mut self) -> Option<SigInfo> {
+    /// The next signal to be delivered, into `info`; false if there is none.
+    fn take(&mut self, info: &mut SigInfo) -> bool {
         if self.own
-            && let Some(info) = self.take_own()
+            && let Some(own) = self.take_own()
         {
-            return Some(info);
+            *info = own;
+            return true;
         }
         let blocked = self.blocked;
-        while let Some(info) = self.inbox.take() {
-            let mask = bit(signo(&info));
+        while self.inbox.take_into(info) {
+            let mask = bit(signo(info));
             if mask & blocked == 0 {
-                return Some(info);
+                return true;
             }
             // Blocked since it arrived: it waits.
             match mask & NEVER_BLOCKED {
                 0 => {
-                    let _ = host::queue_again(&info);
+                    let _ = host::queue_again(info);
                 }
                 _ => {
-                    self.held[(signo(&info) == libc::SIGBUS) as usize] = Some(info);
+                    self.held[(signo(info) == libc::SIGBUS) as usize] = Some(*info);
                     self.own = true;
                 }
             }
         }
-        None
+        false
     }
 
     /// The next one that the host knows nothing of.
@@ -243,7 +243,8 @@ pub fn deliver(task: &mut Task) {
 }
 
 fn deliver_all(task: &mut Task, mut call: Option<Interrupted>) {
-    while let Some(info) = task.signals.take() {
+    let mut info = [0; 16];
+    while task.signals.take(&mut info) {
         let signal = signo(&info);
         let action = task.sighand.take(signal);
         match action.handler {
