@@ -524,6 +524,14 @@ impl Asm {
     pub fn svc(&mut self) {
         self.word(0xd400_0001);
     }
+    /// STLRB.
+    pub fn store_release_byte(&mut self, s: X, n: X) {
+        self.word(0x089f_fc00 | (n.0 as u32) << 5 | s.0 as u32);
+    }
+    /// LDAR of 32 bits: not before an earlier release of this thread, as LDAPR may be.
+    pub fn load_acquire(&mut self, d: X, n: X) {
+        self.word(0x88df_fc00 | (n.0 as u32) << 5 | d.0 as u32);
+    }
     /// NOP.
     pub fn nop(&mut self) {
         self.word(0xd503_201f);

@@ -7,6 +7,7 @@ mod asm;
 mod atomic;
 mod bits;
 mod branch;
+pub mod calls;
 mod code;
 mod convert;
 mod features;

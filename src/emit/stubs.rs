@@ -19,7 +19,7 @@ pub enum Stub {
     Indirect,
     /// From a return that the shadow stack did not predict; target in T0, LINK names the exit.
     Return,
-    /// After SYSCALL; LINK names the exit.
+    /// SYSCALL, for the engine; the address behind it is in RCX: see `emit::calls` for all that concerns it.
     Syscall,
     /// Exception; its code in T0, LINK names the exit.
     Exception,
@@ -37,10 +37,16 @@ pub enum Stub {
     NanD2,
     /// From a group in which a NaN was seen; LINK names the exit.
     Nan,
+    /// Makes the system call that RAX names, if it may be made here; returns to LINK.
+    CallAny,
+    /// Makes a system call that may wait for something; arguments in T0 to T5.
+    CallWaiting,
+    /// The same for one that never fails with EINTR.
+    Call,
 }
 
 /// How many there are.
-pub const COUNT: usize = Stub::Nan as usize + 1;
+pub const COUNT: usize = Stub::Call as usize + 1;
 const _: () = assert!(COUNT <= crate::guest::state::STUB_COUNT);
 
 /// Why translated code left, in `CpuState::exit_kind`.
@@ -53,7 +59,7 @@ pub mod kind {
     pub const INDIRECT: u32 = 2;
     /// Return that was not predicted; target in `scratch[0]`.
     pub const RETURN: u32 = 3;
-    /// SYSCALL.
+    /// SYSCALL; RIP is behind it.
     pub const SYSCALL: u32 = 4;
     /// Exception; code in `scratch[0]`.
     pub const EXCEPTION: u32 = 5;
@@ -63,6 +69,8 @@ pub mod kind {
     pub const POLL: u32 = 7;
     /// A group in which a NaN was seen.
     pub const NAN: u32 = 8;
+    /// SYSCALL was carried out; its number in `scratch[0]`, its result in RAX, RIP is behind it.
+    pub const CALLED: u32 = 9;
 }
 
 /// Assembled stubs and where each begins.
@@ -73,6 +81,8 @@ pub struct Stubs {
     pub enter: u32,
     /// Offsets by [`Stub`].
     pub offsets: [u32; COUNT],
+    /// Where a signal must be looked for in a call.
+    pub window: super::calls::Window,
 }
 
 const fn field(offset: usize) -> Mem {
@@ -276,7 +286,6 @@ pub fn assemble(features: super::Features) -> Stubs {
         (Stub::Link, kind::LINK, false),
         (Stub::Indirect, kind::INDIRECT, true),
         (Stub::Return, kind::RETURN, true),
-        (Stub::Syscall, kind::SYSCALL, false),
         (Stub::Exception, kind::EXCEPTION, true),
     ] {
         offsets[stub as usize] = a.offset();
@@ -298,6 +307,7 @@ pub fn assemble(features: super::Features) -> Stubs {
         a.store(Width::X, LINK, field(offset_of!(CpuState, exit_arg)), Order::Plain);
         a.b(leave);
     }
+    let window = super::calls::assemble(a, &mut offsets, leave);
     offsets[Stub::Nan as usize] = a.offset();
     a.mov_imm(S0, kind::NAN as u64);
     a.store(Width::W, S0, field(offset_of!(CpuState, exit_kind)), Order::Plain);
@@ -332,7 +342,7 @@ pub fn assemble(features: super::Features) -> Stubs {
     }
 
     let finished = asm.finish();
-    Stubs { code: finished.bytes, enter, offsets }
+    Stubs { code: finished.bytes, enter, offsets, window }
 }
 
 #[cfg(test)]

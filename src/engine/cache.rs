@@ -13,6 +13,7 @@ use crate::optimize::Opt;
 use crate::translate::{Carry, Emitted, Entry, ExitKind, ExitSite, Held, Mark, Options, Origin, Room, Step, translate_in};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Where translated code for a guest address can be entered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -105,6 +106,13 @@ pub(super) enum Fate {
     Forget,
 }
 
+/// Not zero while pages of the guest's are protected or files are watched: translated code then asks before it has the kernel write them.
+pub(super) static CAREFUL: AtomicU32 = AtomicU32::new(0);
+/// There are protected pages.
+const PAGES: u32 = 1;
+/// Code comes from memory that can be written through descriptors.
+pub(super) const FILES: u32 = 2;
+
 /// All translations of the process.
 pub(super) struct Cache {
     arena: Arena,
@@ -195,6 +203,8 @@ impl Cache {
             }
             for way in ways.views.into_iter().chain(ways.writable.then_some(page)) {
                 let known = self.protected.contains_key(&way.0);
+                // Before the kernel can find it so.
+                CAREFUL.fetch_or(PAGES, Ordering::SeqCst);
                 if !known && !protection::read_only(way) {
                     continue;
                 }
@@ -442,6 +452,14 @@ impl Cache {
         for page in lifted {
             protection::writable(Addr(page));
         }
+        self.nothing_protected();
+    }
+
+    /// Says so, if no page is.
+    fn nothing_protected(&self) {
+        if self.protected.is_empty() {
+            CAREFUL.fetch_and(!PAGES, Ordering::SeqCst);
+        }
     }
 
     fn remove(&mut self, host: u64, fate: Fate) {
@@ -483,6 +501,7 @@ impl Cache {
         for (page, _) in self.protected.drain() {
             protection::writable(Addr(page));
         }
+        self.nothing_protected();
         self.arena.reset();
     }
 }

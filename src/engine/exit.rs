@@ -7,6 +7,8 @@ use crate::guest::Addr;
 pub enum Exit {
     /// SYSCALL was executed: RIP is behind it, RCX and R11 hold what the instruction puts there.
     Syscall,
+    /// The same, and translated code has made the call: its number; RAX holds its result.
+    Called(u64),
     /// `Thread::interrupt` was called (a signal is to be looked at); RIP is at an instruction boundary.
     Interrupt,
     /// A processor exception at RIP.

@@ -24,9 +24,10 @@ use crate::host::arena::Arena;
 use crate::host::{self, copy};
 use crate::optimize::Opt;
 use crate::translate;
-use cache::{Cache, Fate};
+use cache::{CAREFUL, Cache, Fate};
 use std::cell::Cell;
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use stop::Stop;
 
@@ -91,6 +92,8 @@ pub struct Engine {
     fpcr: u64,
     /// [`Opt::InlineLookup`] is on.
     inline_lookup: bool,
+    /// What translated code may call.
+    calls: &'static translate::syscall::HostCalls,
 }
 
 static ENGINE: OnceLock<Engine> = OnceLock::new();
@@ -108,6 +111,7 @@ impl Engine {
             enter: arena.enter_stub(),
             fpcr: crate::helpers::fpcr_for(crate::guest::state::MXCSR_INIT, options.translate.features.afp),
             stubs: arena.stub_addresses(),
+            calls: options.translate.calls,
             inline_lookup: options.translate.switches.on(Opt::InlineLookup),
             cache: Mutex::new(Cache::new(arena, options.translate)),
             stop: Stop::default(),
@@ -163,6 +167,16 @@ impl Engine {
         for page in pages {
             self.unprotect(Addr(page));
         }
+    }
+
+    /// False where nothing would come of [`Engine::prepare_write`], as nearly always.
+    pub fn is_careful() -> bool {
+        CAREFUL.load(Ordering::SeqCst) != 0
+    }
+
+    /// Code is going to be translated from memory that files' writers change: from now on translated code makes no call that writes files.
+    pub fn watch_files(&self) {
+        CAREFUL.fetch_or(cache::FILES, Ordering::SeqCst);
     }
 
     /// If we write-protected the page of `at`: forgets its translations, makes it writable again, and returns true.

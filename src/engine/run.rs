@@ -2,29 +2,26 @@
 
 use super::asleep::digest;
 use super::guards::Guarded;
-use super::cache::{Cache, Fate, Left, Target, Ways, pages_of};
+use super::cache::{CAREFUL, Cache, Fate, Left, Target, Ways, pages_of};
 use super::split::Alone;
 use super::stop::{Seat, Stop};
 use super::{Engine, Exception, Exit, GuestCode};
 use crate::decode::{CodeSource, End, Limits, Region, decode_region, decode_region_in};
 use crate::emit::stubs::kind;
 use crate::guest::state::{GUARDS, nzcv};
-use crate::guest::{Addr, CpuState, Gpr};
+use crate::guest::{Addr, CpuState};
 use crate::host::sys::Errno;
 use crate::host::thread::{Brake, ThreadBlock};
 use crate::optimize;
 use crate::translate::{self, Carry, ExitKind, Held, Step, exception};
 use std::sync::{Arc, MutexGuard};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 /// A guest thread's processor. Lives on the host thread that runs it.
 pub struct Thread {
     pub(super) engine: &'static Engine,
     pub(super) block: ThreadBlock,
     pub(super) seat: Arc<Seat>,
-    /// Places where translated code left for a system call, by their return address: looked for here before the cache is asked. Like the inline
-    /// table it is emptied when code may have gone.
-    places: Box<[Place; PLACES]>,
     /// Where the exit that was just linked leads, and the code there. Dropped with every host address.
     linked: Option<(Addr, u64)>,
     /// The last write fault that nobody's protection explained: instruction, address and [`Cache::generation`].
@@ -32,19 +29,6 @@ pub struct Thread {
     /// The last instruction that ran alone, and its code: see [`Thread::split_lock`]. Dropped with every host address.
     pub(super) alone: Option<Alone>,
 }
-
-/// Entries of [`Thread::places`].
-const PLACES: usize = 64;
-
-/// What the cache says of a place: see [`Left`].
-#[derive(Clone, Copy)]
-struct Place {
-    at: u64,
-    guest: Addr,
-    carry: Carry,
-}
-
-const NOWHERE: Place = Place { at: 0, guest: Addr(0), carry: Carry::Direct };
 
 /// Asks a thread to leave [`Thread::run`], from a signal handler or another thread.
 #[derive(Clone)]
@@ -69,9 +53,14 @@ impl Thread {
         s.helpers = crate::helpers::table_address();
         s.guest_fpcr = engine.fpcr;
         let brake: Brake = block.brake();
-        let seat = Arc::new(Seat { brake, running: AtomicBool::new(false), forget: AtomicBool::new(false), interrupt: AtomicBool::new(false) });
+        let seat = Arc::new(Seat::new(brake));
+        let s = block.state();
+        s.seat = Arc::as_ptr(&seat) as u64;
+        s.wanted = engine.stop.word();
+        s.careful = &raw const CAREFUL as u64;
+        s.calls = engine.calls.packed.as_ptr() as u64;
         engine.stop.join(seat.clone());
-        Ok(Thread { engine, block, seat, places: Box::new([NOWHERE; PLACES]), linked: None, unexplained: None, alone: None })
+        Ok(Thread { engine, block, seat, linked: None, unexplained: None, alone: None })
     }
 
     /// The guest's registers.
@@ -103,6 +92,7 @@ impl Thread {
         s.host_sp = mine.host_sp;
         s.owner = mine.owner;
         s.host_fpcr = mine.host_fpcr;
+        s.seat = mine.seat;
     }
 
     /// Runs the guest until something needs the operating system.
@@ -157,6 +147,10 @@ impl Thread {
             return None;
         }
         self.block.enter(self.engine.enter, host);
+        if let Some(exit) = self.asked() {
+            self.seat.running.store(false, Ordering::SeqCst);
+            return Some(exit);
+        }
         let place = self.place();
         // From here on the code that was left may go away.
         self.seat.running.store(false, Ordering::SeqCst);
@@ -167,7 +161,6 @@ impl Thread {
     pub(super) fn forget(&mut self) {
         self.block.release();
         self.block.forget_all();
-        self.places.fill(NOWHERE);
         self.linked = None;
         self.alone = None;
     }
@@ -188,18 +181,23 @@ impl Thread {
         }
     }
 
+    /// The exit of a system call, the most frequent one. RIP and the carry are exact, and this thread need not be running (`emit::calls`).
+    fn asked(&mut self) -> Option<Exit> {
+        let s = self.block.state();
+        let exit = match s.exit_kind {
+            kind::SYSCALL => Exit::Syscall,
+            kind::CALLED => Exit::Called(s.scratch[0]),
+            _ => return None,
+        };
+        s.shadow_sp = s.shadow_sp.min(s.shadow_top);
+        Some(exit)
+    }
+
     /// Where translated code left: makes RIP and the carry exact. Still running: nobody can take the code's records away.
     fn place(&mut self) -> Option<Left> {
         let s = self.block.state();
         if s.shadow_sp > s.shadow_top {
             s.shadow_sp = s.shadow_top;
-        }
-        let (exit, at) = (s.exit_kind, s.exit_arg);
-        let known = self.places[(at >> 2) as usize % PLACES];
-        if exit == kind::SYSCALL && known.at == at {
-            self.settle(known.carry);
-            self.block.state().rip = known.guest.0;
-            return None;
         }
         self.place_in(self.engine.cache())
     }
@@ -224,9 +222,6 @@ impl Thread {
             _ => Vec::new(),
         };
         drop(cache);
-        if exit == kind::SYSCALL {
-            self.places[(at >> 2) as usize % PLACES] = Place { at, guest, carry };
-        }
         self.settle(carry);
         let s = self.block.state();
         s.rip = guest.0;
@@ -276,12 +271,6 @@ impl Thread {
                     self.remember(Addr(first), target);
                 }
                 None
-            }
-            kind::SYSCALL => {
-                let (rip, flags) = (s.rip, s.rflags());
-                s.set(Gpr::Rcx, rip);
-                s.set(Gpr::R11, flags);
-                Some(Exit::Syscall)
             }
             kind::EXCEPTION if first == exception::SPLIT_LOCK => self.split_lock(),
             kind::EXCEPTION => Some(Exit::Exception(self.exception(first))),

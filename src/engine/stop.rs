@@ -1,19 +1,34 @@
 //! Stopping all guest threads, for changes that no thread may see half done.
 
+use crate::emit::calls::seat;
 use crate::host::thread::Brake;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// One thread as others see it.
+/// One thread as others see it, and as the stubs for system calls do (`emit::calls::seat`).
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Seat {
-    pub brake: Brake,
     /// In translated code, or about to be.
     pub running: AtomicBool,
+    _unused: bool,
     /// Must forget host addresses before it runs again.
     pub forget: AtomicBool,
     /// An interrupt was asked for: leave `run` at the next instruction boundary.
     pub interrupt: AtomicBool,
+    pub brake: Brake,
+}
+
+const _: () = assert!(
+    std::mem::offset_of!(Seat, running) == seat::RUNNING
+        && std::mem::offset_of!(Seat, forget) == seat::FORGET
+        && std::mem::offset_of!(Seat, interrupt) == seat::INTERRUPT
+);
+
+impl Seat {
+    pub fn new(brake: Brake) -> Seat {
+        Seat { running: AtomicBool::new(false), _unused: false, forget: AtomicBool::new(false), interrupt: AtomicBool::new(false), brake }
+    }
 }
 
 /// All threads, and whether they are to stand still.
@@ -24,6 +39,10 @@ pub(super) struct Stop {
 }
 
 impl Stop {
+    /// Address of the word that is not zero while threads are to stand still.
+    pub fn word(&self) -> u64 {
+        &raw const self.wanted as u64
+    }
     /// The list of threads, which does not change while this is held.
     pub fn seats(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Seat>>> {
         self.seats.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -117,7 +136,7 @@ mod tests {
     fn an_order_to_forget_is_not_taken_back_before_its_change() {
         let block = ThreadBlock::new(0).expect("memory");
         let stop = Stop::default();
-        let seat = Arc::new(Seat { brake: block.brake(), running: false.into(), forget: false.into(), interrupt: false.into() });
+        let seat = Arc::new(Seat::new(block.brake()));
         stop.join(seat.clone());
         let changed = AtomicBool::new(false);
         std::thread::scope(|threads| {

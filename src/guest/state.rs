@@ -146,6 +146,49 @@ pub struct CpuState {
     pub image: [[u64; 2]; 10],
     /// After so many more comparisons of code with its bytes translated code leaves for the engine (`translate::guard`).
     pub guards_left: u64,
+    /// Address of what may be called from translated code, by the guest's number: 16 bits each, see `emit::calls`.
+    pub calls: u64,
+    /// Address of this thread's `engine::stop::Seat`.
+    pub seat: u64,
+    /// Address of a word that is not zero while somebody wants all threads to stand still.
+    pub wanted: u64,
+    /// Address of a word that is not zero while the engine must know what the kernel writes.
+    pub careful: u64,
+    /// For RFLAGS.
+    pub flags: FlagTables,
+}
+
+/// Tables by which translated code puts RFLAGS together. Each begins at a multiple of its length, so that an index is inserted into its address.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(256))]
+pub struct FlagTables {
+    /// PF by the low byte of a result.
+    pub parity: [u8; 256],
+    /// SF, ZF, CF and OF by N, Z, C (canonical) and V; with what is always set.
+    pub status: [u16; 16],
+}
+
+impl FlagTables {
+    const fn new() -> FlagTables {
+        let mut tables = FlagTables { parity: [0; 256], status: [0; 16] };
+        let mut i = 0;
+        while i < 256 {
+            tables.parity[i] = if (i as u8).count_ones() & 1 == 0 { PF as u8 } else { 0 };
+            i += 1;
+        }
+        i = 0;
+        while i < 16 {
+            let n = (i as u64) << 28;
+            let mut f = RESERVED_ONE | IF;
+            f |= if n & nzcv::N != 0 { SF } else { 0 };
+            f |= if n & nzcv::Z != 0 { ZF } else { 0 };
+            f |= if n & nzcv::C == 0 { CF } else { 0 };
+            f |= if n & nzcv::V != 0 { OF } else { 0 };
+            tables.status[i] = f as u16;
+            i += 1;
+        }
+        tables
+    }
 }
 
 impl Default for CpuState {
@@ -183,6 +226,11 @@ impl Default for CpuState {
             x87_at: [0; 2],
             image: [[0; 2]; 10],
             guards_left: GUARDS,
+            calls: 0,
+            seat: 0,
+            wanted: 0,
+            careful: 0,
+            flags: FlagTables::new(),
         }
     }
 }
@@ -199,14 +247,9 @@ impl CpuState {
 
     /// RFLAGS as PUSHF would push it (RF and VM clear).
     pub fn rflags(&self) -> u64 {
-        let mut f = RESERVED_ONE | IF | self.system_flags;
-        f |= if self.nzcv & nzcv::N != 0 { SF } else { 0 };
-        f |= if self.nzcv & nzcv::Z != 0 { ZF } else { 0 };
-        f |= if self.nzcv & nzcv::C == 0 { CF } else { 0 };
-        f |= if self.nzcv & nzcv::V != 0 { OF } else { 0 };
-        f |= if (self.pf_result as u8).count_ones() & 1 == 0 { PF } else { 0 };
-        f |= if (self.pf_result ^ self.af_xor) & 0x10 != 0 { AF } else { 0 };
-        f | if self.df != 0 { DF } else { 0 }
+        let status = self.flags.status[(self.nzcv >> 28) as usize & 15] as u64;
+        let parity = self.flags.parity[self.pf_result as u8 as usize] as u64;
+        status | parity | (self.pf_result ^ self.af_xor) & AF | self.df << DF.trailing_zeros() | self.system_flags
     }
 
     /// Sets the status flags from `f`, and of the others those that user mode may change.
@@ -231,6 +274,17 @@ mod tests {
             let f = f & (STATUS | DF);
             s.set_rflags(f);
             assert_eq!(s.rflags(), f | RESERVED_ONE | IF);
+        }
+    }
+
+    #[test]
+    fn flags_by_tables() {
+        let mut s = CpuState::default();
+        for (n, result) in (0..16u64).flat_map(|n| (0..256u64).map(move |r| (n, r))) {
+            (s.nzcv, s.pf_result, s.af_xor) = (n << 28, result | 0xff00, result ^ 0x10);
+            let bit = |is: bool, flag: u64| if is { flag } else { 0 };
+            let flags = bit(n & 8 != 0, SF) | bit(n & 4 != 0, ZF) | bit(n & 2 == 0, CF) | bit(n & 1 != 0, OF) | bit(result.count_ones() % 2 == 0, PF);
+            assert_eq!(s.rflags(), flags | AF | RESERVED_ONE | IF);
         }
     }
 

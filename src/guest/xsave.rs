@@ -37,6 +37,13 @@ pub enum Pointers {
     Wide,
 }
 
+impl Pointers {
+    /// The bits of a pointer that are stored.
+    fn mask(self) -> u64 {
+        if self == Pointers::Wide { u64::MAX } else { 0xffff_ffff }
+    }
+}
+
 impl X87 {
     /// Sets ES and B from flags and masks.
     pub fn summarize(&mut self) {
@@ -54,41 +61,49 @@ impl X87 {
         self.status_word() != 0 || self.control != X87::INIT.control || self.valid != 0 || self.reg.iter().any(|r| *r != 0)
     }
 
-    /// Bytes 0 to 159 of FXSAVE's area; MXCSR's are zero. AMD stores the pointers of the last instruction only while its exception is pending.
+    /// Bytes 0 to 159 of FXSAVE's area; MXCSR's are zero.
     pub fn save(&self, pointers: Pointers) -> [u8; X87_BYTES] {
         let mut area = [0; X87_BYTES];
-        let mut put = |at: usize, bytes: &[u8]| area[at..at + bytes.len()].copy_from_slice(bytes);
-        put(0, &self.control.to_le_bytes());
-        put(2, &self.status_word().to_le_bytes());
-        put(4, &[self.valid]);
+        for (bytes, word) in area.as_chunks_mut::<8>().0.iter_mut().zip(self.save_words(pointers)) {
+            *bytes = word.to_le_bytes();
+        }
+        area
+    }
+
+    /// The same as words. AMD stores the pointers of the last instruction only while its exception is pending.
+    pub fn save_words(&self, pointers: Pointers) -> [u64; X87_BYTES / 8] {
+        let mut area = [0; X87_BYTES / 8];
+        area[0] = u64::from(self.control) | u64::from(self.status_word()) << 16 | u64::from(self.valid) << 32;
         if self.status & ES != 0 {
-            put(6, &(self.fop & 0x7ff).to_le_bytes());
-            let bytes = if pointers == Pointers::Wide { 8 } else { 4 };
-            put(8, &self.fip.to_le_bytes()[..bytes]);
-            put(16, &self.fdp.to_le_bytes()[..bytes]);
+            area[0] |= u64::from(self.fop & 0x7ff) << 48;
+            area[1..3].copy_from_slice(&[self.fip & pointers.mask(), self.fdp & pointers.mask()]);
         }
         for i in 0..8 {
-            put(32 + 16 * i, &self.reg[(usize::from(self.top) + i) & 7].to_le_bytes()[..10]);
+            let r = self.reg[(usize::from(self.top) + i) & 7];
+            (area[4 + 2 * i], area[5 + 2 * i]) = (r as u64, (r >> 64) as u64 & 0xffff);
         }
         area
     }
 
     /// Restores the unit from them.
     pub fn restore(&mut self, area: &[u8; X87_BYTES], pointers: Pointers) {
-        let half = |at: usize| u16::from_le_bytes([area[at], area[at + 1]]);
-        let long = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| area[at + i]));
-        let pointer = |at: usize| if pointers == Pointers::Wide { long(at) } else { long(at) & 0xffff_ffff };
-        self.control = half(0) & 0x1f3f | 0x40;
-        self.top = ((half(2) & TOP) >> TOP_SHIFT) as u8;
-        self.status = half(2) & !TOP;
+        let words = std::array::from_fn(|i| u64::from_le_bytes(area.as_chunks::<8>().0[i]));
+        self.restore_words(&words, pointers);
+    }
+
+    /// The same.
+    pub fn restore_words(&mut self, area: &[u64; X87_BYTES / 8], pointers: Pointers) {
+        let status = (area[0] >> 16) as u16;
+        self.control = area[0] as u16 & 0x1f3f | 0x40;
+        self.top = ((status & TOP) >> TOP_SHIFT) as u8;
+        self.status = status & !TOP;
         self.summarize();
-        self.valid = area[4];
-        self.fop = half(6) & 0x7ff;
-        self.fip = pointer(8);
-        self.fdp = pointer(16);
+        self.valid = (area[0] >> 32) as u8;
+        self.fop = (area[0] >> 48) as u16 & 0x7ff;
+        self.fip = area[1] & pointers.mask();
+        self.fdp = area[2] & pointers.mask();
         for i in 0..8 {
-            let at = 32 + 16 * i;
-            self.reg[(usize::from(self.top) + i) & 7] = u128::from(half(at + 8)) << 64 | u128::from(long(at));
+            self.reg[(usize::from(self.top) + i) & 7] = u128::from(area[5 + 2 * i] & 0xffff) << 64 | u128::from(area[4 + 2 * i]);
         }
     }
 }

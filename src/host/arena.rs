@@ -9,6 +9,9 @@ pub(super) static RANGE: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)]
 /// Where a faulting thread continues: the stub that leaves translated code.
 pub(super) static FAULT_STUB: AtomicU64 = AtomicU64::new(0);
 
+/// Addresses of [`Window`](crate::emit::calls::Window)'s places: check, call, abort, again.
+pub(super) static CALL_WINDOW: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
+
 /// The code arena. Bytes are handed out front to back; `reset` starts over.
 pub struct Arena {
     base: u64,
@@ -52,6 +55,10 @@ impl Arena {
         arena.floor = arena.used;
         RANGE[0].store(base, Ordering::Release);
         RANGE[1].store(base + size, Ordering::Release);
+        let w = stubs.window;
+        for (address, offset) in CALL_WINDOW.iter().zip([w.check, w.svc, w.abort, w.again]) {
+            address.store(base + offset as u64, Ordering::Release);
+        }
         FAULT_STUB.store(addresses[crate::emit::stubs::Stub::Fault as usize], Ordering::Release);
         Ok(arena)
     }

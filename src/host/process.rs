@@ -334,8 +334,9 @@ const BLOCKING: [u64; 8] = {
 };
 
 /// May the host's call wait for something?
-pub fn may_block(nr: i64) -> bool {
-    BLOCKING.get(nr as usize / 64).is_some_and(|w| w >> (nr % 64) & 1 != 0)
+pub const fn may_block(nr: i64) -> bool {
+    let word = nr as usize / 64;
+    word < BLOCKING.len() && BLOCKING[word] >> (nr % 64) & 1 != 0
 }
 
 /// Effective user and group id.

@@ -67,12 +67,18 @@ impl Inbox {
 
     /// Takes a signal out of it.
     pub fn take(&self) -> Option<SigInfo> {
+        let mut info = [0; 16];
+        self.take_into(&mut info).then_some(info)
+    }
+
+    /// The same, into `info`; false if there is none.
+    pub fn take_into(&self, info: &mut SigInfo) -> bool {
         let slot = self.pending.load(Ordering::Acquire).trailing_zeros() as usize;
-        let cell = self.slots.get(slot)?;
+        let Some(cell) = self.slots.get(slot) else { return false };
         // SAFETY: the slot's bit is set, so the handler leaves it alone.
-        let info = unsafe { *cell.get() };
+        *info = unsafe { *cell.get() };
         self.pending.fetch_and(!(1 << slot), Ordering::AcqRel);
-        Some(info)
+        true
     }
 
     /// Puts a signal in; false if its slot is taken. Called by the handler, on the owning thread.

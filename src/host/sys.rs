@@ -64,7 +64,7 @@ pub unsafe fn call(nr: i64, a: [u64; 6]) -> Result<u64, Errno> {
 
 /// What [`interruptible`] returns instead of a kernel result: the call was interrupted, or a signal came while it was about to begin; by
 /// the guest's SA_RESTART it is restarted, or is EINTR. The kernel's own number for this (ERESTARTSYS), which it never lets out.
-pub const RESTART: Errno = Errno(512);
+pub const RESTART: Errno = Errno(crate::emit::calls::INTERRUPTED);
 /// The call was not begun, because a signal is in the inbox: after the signal's frame is built the guest makes the call (ERESTARTNOINTR).
 pub const NOT_BEGUN: Errno = Errno(513);
 
@@ -103,13 +103,17 @@ mod raw {
         fn xemu_call_abort();
         fn xemu_call_again();
     }
-    /// Where a signal handler that interrupted `pc` must continue instead, if that is in [`super::interruptible`].
+    /// Where a signal handler that interrupted `pc` must continue instead, if that is in [`super::interruptible`] or in the arena's stub for calls that wait.
     pub fn abort_pc(pc: u64) -> Option<u64> {
         let at = |f: unsafe extern "C" fn()| f as *const () as u64;
-        if pc == at(xemu_call_svc) {
-            return Some(at(xemu_call_again));
-        }
-        (at(xemu_call_check)..at(xemu_call_svc)).contains(&pc).then(|| at(xemu_call_abort))
+        let ours = [xemu_call_check, xemu_call_svc, xemu_call_abort, xemu_call_again].map(at);
+        let stub = super::super::arena::CALL_WINDOW.each_ref().map(|a| a.load(std::sync::atomic::Ordering::Relaxed));
+        let look = |[check, svc, abort, again]: [u64; 4]| match pc.wrapping_sub(check) {
+            at if at > svc - check => None,
+            at if at == svc - check => Some(again),
+            _ => Some(abort),
+        };
+        look(ours).or_else(|| look(stub))
     }
 }
 #[cfg(not(target_arch = "aarch64"))]

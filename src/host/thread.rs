@@ -154,12 +154,14 @@ impl ThreadBlock {
 
     /// The host address that the tables have for `guest`.
     pub fn recall(&self, guest: u64) -> Option<u64> {
-        places(guest).into_iter().find_map(|place| {
+        let find = |place: u64| {
             let at = (self.base + LOOKUP + place) as *const u64;
             // SAFETY: as in `write`.
             let (key, host) = unsafe { (at.read(), at.add(1).read()) };
             (key == guest).then_some(host)
-        })
+        };
+        let [first, second] = places(guest);
+        find(first).or_else(|| find(second))
     }
 
     /// Empties the tables and the shadow stack: no host address of translated code is left in the block.

@@ -49,6 +49,10 @@ pub fn run(task: &mut Task) -> u64 {
                 }
                 signal::after_call(task, number);
             }
+            Exit::Called(number) => {
+                syscall::called(task, number);
+                signal::after_call(task, number);
+            }
             Exit::Interrupt => {}
             Exit::FetchFault if vsyscall::emulate(task) => {}
             other => signal::raise_exit(task, other),

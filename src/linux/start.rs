@@ -5,7 +5,7 @@ use super::memory::{Layout, Mm, Place, Prot, Request, vma::Kind};
 use super::signal::SigHand;
 use super::process::{Executable, Limits, Own, Places, Process};
 use super::stack::{self, Contents, at};
-use super::syscall::table::DIRECT;
+use super::syscall::table::CALLS;
 use super::task::Task;
 use super::{messages, run, signal, vdso};
 use crate::debug;
@@ -153,7 +153,7 @@ fn engine_options(start: &Start, options: &crate::options::Options) -> Result<en
         t.switches.disable("dead-flags").map_err(LoadError::Option)?;
     }
     if !options.strace {
-        t.direct_calls = &DIRECT;
+        t.calls = &CALLS;
     }
     t.ordered = options.ordered;
     if t.ordered {

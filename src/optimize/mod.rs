@@ -41,6 +41,8 @@ pub enum Opt {
     Copies,
     /// Base and index of addresses are added once for several accesses of a group (`translate::group_kind`).
     SharedSums,
+    /// System calls that pass are made by a stub that does not leave translated code (`emit::calls`).
+    CallStubs,
 }
 
 /// Name and meaning of every optimisation.
@@ -60,6 +62,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::QuickX87, "quick-x87", "x87 loads, stores and exchanges without a helper's call"),
     (Opt::Copies, "copies", "a register copied to be overwritten is not copied"),
     (Opt::SharedSums, "shared-sums", "base and index are added once for neighbouring floating-point accesses"),
+    (Opt::CallStubs, "call-stubs", "system calls that pass are made by a stub, without the engine"),
 ];
 
 /// Which optimisations are on.

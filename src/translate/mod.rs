@@ -74,7 +74,7 @@ use crate::guest::Addr;
 use crate::guest::cpuid::{XCR0_AVX, XCR0_SSE, XCR0_X87};
 use crate::optimize::Switches;
 use std::collections::BTreeSet;
-use syscall::{DirectCalls, NO_DIRECT_CALLS};
+use syscall::{HostCalls, NO_CALLS};
 
 /// What translation depends on besides the guest's bytes.
 #[derive(Clone, Debug)]
@@ -96,7 +96,7 @@ pub struct Options {
     /// Addresses of guest instructions whose results were seen to be NaN inside a group: they are translated alone.
     pub nans: BTreeSet<u64>,
     /// System calls that translated code makes itself.
-    pub direct_calls: &'static DirectCalls,
+    pub calls: &'static HostCalls,
 }
 
 impl Default for Options {
@@ -110,7 +110,7 @@ impl Default for Options {
             xcr0: XCR0_X87 | XCR0_SSE | XCR0_AVX,
             unsafe_fast_nan: false,
             nans: BTreeSet::new(),
-            direct_calls: &NO_DIRECT_CALLS,
+            calls: &NO_CALLS,
         }
     }
 }
@@ -153,8 +153,6 @@ pub enum ExitKind {
     },
     /// To an address in a register.
     Indirect,
-    /// SYSCALL; continues at this address.
-    Syscall(Addr),
     /// An exception at `guest`.
     Exception,
     /// The code at this address can not be fetched.

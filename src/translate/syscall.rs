@@ -1,133 +1,160 @@
-//! SYSCALL. Most calls leave translated code for the engine. Those that the kernel answers at once, and that mean the same on the host, are made
-//! in place: leaving and coming back costs some 450 instructions.
+//! SYSCALL. What the kernel answers at once, and what means the same on the host, is called in place. What may wait is called by a stub that says so
+//! (`emit::calls`). All else leaves translated code for the engine.
 
-use super::ExitKind;
+use super::Carry;
 use super::context::Ctx;
 use crate::decode::{Insn, Mnemonic, Op, STATUS};
+use crate::emit::calls::{ARGUMENTS, ENTRY, R11, RAX, RCX, entry, read_rflags};
 use crate::emit::regs::*;
 use crate::emit::stubs::Stub;
-use crate::emit::{Alu, Shift, Size};
-use crate::guest::{CpuState, Gpr, rflags, state::nzcv};
+use crate::emit::{Alu, Label, Mem, Order, Size, Width};
+use crate::guest::{CpuState, Gpr};
 use crate::optimize::Opt;
 use std::mem::offset_of;
 
-/// How many numbers a [`DirectCalls`] has: more than there are calls.
+/// How many numbers [`HostCalls`] has: more than there are calls.
 pub const CALLS: usize = 512;
 
-/// A call that may be made in translated code. It does not block, and if it fails with EFAULT it has changed nothing: our write protection may be
-/// the reason, and then it is made again from outside.
+/// How a call is made from translated code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct DirectCall {
-    /// The host's number.
-    pub host: u16,
-    /// How many arguments it takes, at most three.
-    pub arguments: u8,
+pub enum Way {
+    /// In place. It does not wait, and if it fails with EFAULT it has changed nothing: our write protection may be the reason, and then it is made again
+    /// from outside.
+    AtOnce,
+    /// In place, while the process has one thread: it may wait for what another thread does (a file's position is locked while one reads), and nobody could
+    /// stop it there. Otherwise as [`Way::Uninterrupted`]. It takes no address.
+    Alone,
+    /// By the stub.
+    Uninterrupted,
+    /// By the stub for calls for which EINTR is a result that programs know.
+    Waiting,
 }
 
-/// By the guest's number.
-pub type DirectCalls = [Option<DirectCall>; CALLS];
+/// A call that translated code may make.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HostCall {
+    /// The host's number.
+    pub host: u16,
+    /// How many arguments it takes.
+    pub arguments: u8,
+    /// The kernel writes guest memory by it.
+    pub writes: bool,
+    /// It changes a file's contents.
+    pub file: bool,
+    /// How it is made.
+    pub way: Way,
+}
 
-/// None: all calls leave translated code.
-pub static NO_DIRECT_CALLS: DirectCalls = [None; CALLS];
-
-const RAX: X = gpr(Gpr::Rax as u8);
-const RCX: X = gpr(Gpr::Rcx as u8);
-const R11: X = gpr(Gpr::R11 as u8);
-const ARGUMENTS: [X; 3] = [gpr(Gpr::Rdi as u8), gpr(Gpr::Rsi as u8), gpr(Gpr::Rdx as u8)];
-
-pub(super) fn syscall(c: &mut Ctx, insn: &Insn) {
-    c.canonical_carry(STATUS);
-    c.store_uppers();
-    let next = insn.next();
-    let leave = move |c: &mut Ctx| {
-        c.call_stub(Stub::Syscall);
-        c.exit_site(next, ExitKind::Syscall(next));
-    };
-    match known_call(c) {
-        Some((number, call)) => {
-            let again = c.cold(move |c| {
-                c.a.mov_imm(RAX, number);
-                leave(c);
-            });
-            direct(c, call, again);
-            c.a.guest_address(RCX, next.0);
-        }
-        None => leave(c),
+impl HostCall {
+    /// As the stubs want it: see [`entry`].
+    pub const fn packed(self) -> u16 {
+        assert!(self.host <= entry::NUMBER && self.arguments <= 6);
+        self.host
+            | (self.writes as u16) << entry::WRITES
+            | (self.file as u16) << entry::FILES
+            | (matches!(self.way, Way::Waiting) as u16) << entry::WAITS
+            | 1 << entry::VALID
     }
 }
 
-/// The call that is made here, if it may be made here: libraries load the number right before.
-fn known_call(c: &Ctx) -> Option<(u64, DirectCall)> {
-    let block = c.region.blocks.iter().find(|b| (b.first..b.first + b.count).contains(&c.index))?;
-    if !c.options.switches.on(Opt::DirectCalls) || c.index == block.first {
+/// Calls by the guest's number.
+#[derive(Debug)]
+pub struct HostCalls {
+    calls: [Option<HostCall>; CALLS],
+    /// [`HostCall::packed`].
+    pub packed: [u16; CALLS],
+}
+
+/// All calls leave translated code.
+pub static NO_CALLS: HostCalls = HostCalls::NONE;
+
+impl HostCalls {
+    /// None.
+    pub const NONE: HostCalls = HostCalls { calls: [None; CALLS], packed: [0; CALLS] };
+
+    /// The same with one more.
+    pub const fn with(mut self, number: u16, call: HostCall) -> HostCalls {
+        assert!(!matches!(call.way, Way::AtOnce | Way::Alone) || call.arguments <= 3);
+        self.calls[number as usize] = Some(call);
+        self.packed[number as usize] = call.packed();
+        self
+    }
+}
+
+pub(super) fn syscall(c: &mut Ctx, insn: &Insn) {
+    let next = insn.next().0;
+    c.store_uppers();
+    let number = known_number(c);
+    let call = number.and_then(|n| *c.options.calls.calls.get(n as usize)?);
+    let by_stub = c.options.switches.on(Opt::CallStubs);
+    let in_place = |call: &HostCall| match call.way {
+        Way::AtOnce => c.options.switches.on(Opt::DirectCalls),
+        Way::Alone => c.options.switches.on(Opt::DirectCalls) && !c.options.ordered,
+        _ => false,
+    };
+    if let (Some(number), Some(call)) = (number, call.filter(in_place)) {
+        return in_translated_code(c, number, call, next);
+    }
+    c.canonical_carry(STATUS);
+    c.a.guest_address(RCX, next);
+    match (number, call) {
+        (Some(_), Some(call)) if by_stub => {
+            if call.writes {
+                let engine = c.cold(|c| c.call_stub(Stub::Syscall));
+                c.load_field(ENTRY, offset_of!(CpuState, careful));
+                c.a.load(Width::W, ENTRY, Mem::Off(ENTRY, 0), Order::Plain);
+                c.a.cbnz(Size::W, ENTRY, engine);
+            }
+            c.a.mov_imm(ENTRY, call.packed() as u64);
+            arguments(c, call);
+            c.call_stub(if call.way == Way::Waiting { Stub::CallWaiting } else { Stub::Call });
+        }
+        (None, _) if by_stub => c.call_stub(Stub::CallAny),
+        _ => c.call_stub(Stub::Syscall),
+    }
+}
+
+/// RAX, where it is known: libraries load it right before.
+fn known_number(c: &Ctx) -> Option<u64> {
+    let block = &c.region.blocks[c.block];
+    if c.index == block.first {
         return None;
     }
     let before = &c.region.insns[c.index - 1];
+    let rax = |op: Op| matches!(op, Op::Gpr { n, bytes: 4 | 8, .. } if n == Gpr::Rax as u8);
     match (before.raw.mnemonic(), before.op(0), before.op(1)) {
-        (Mnemonic::Mov, Op::Gpr { n, bytes: 4 | 8, .. }, Op::Imm(number)) if n == Gpr::Rax as u8 => {
-            Some((number, (*c.options.direct_calls.get(number as usize)?)?))
-        }
+        (Mnemonic::Mov, to, Op::Imm(number)) if rax(to) => Some(number),
+        (Mnemonic::Xor, a, b) if rax(a) && a == b => Some(0),
         _ => None,
     }
 }
 
-/// Makes the call; on EFAULT (a bad pointer, or a page that we protect) goes to `again` with all registers but RAX as before.
-fn direct(c: &mut Ctx, call: DirectCall, again: crate::emit::Label) {
+fn arguments(c: &mut Ctx, call: HostCall) {
     for (n, argument) in ARGUMENTS.into_iter().enumerate().take(call.arguments as usize) {
         c.a.mov(Size::X, T[n], argument);
     }
+}
+
+/// Makes the call here. On EFAULT (a bad pointer, or a page that we protect) the engine makes it again, with all registers but RAX as before.
+fn in_translated_code(c: &mut Ctx, number: u64, call: HostCall, next: u64) {
+    let again: Option<Label> = call.writes.then(|| {
+        c.cold(move |c| {
+            c.a.mov_imm(RAX, number);
+            c.canonical_carry(STATUS);
+            c.a.guest_address(RCX, next);
+            c.call_stub(Stub::Syscall);
+        })
+    });
+    arguments(c, call);
     // The kernel takes the number from x8 and keeps all registers but x0.
     const { assert!(RAX.0 == 8) };
     c.a.mov_imm(RAX, call.host as u64);
     c.a.svc();
-    if call.arguments > 0 {
+    if let Some(again) = again {
         c.a.alu_imm(Alu::Add, Size::X, T[1], T[0], libc::EFAULT as u64);
         c.a.cbz(Size::X, T[1], again);
     }
     c.a.mov(Size::X, RAX, T[0]);
-    read_rflags(c, R11);
-}
-
-/// `d` = RFLAGS, as [`CpuState::rflags`] has it, from host registers; the carry is canonical. Uses T0-T2.
-fn read_rflags(c: &mut Ctx, d: X) {
-    let (flags, one, two) = (T[0], T[1], T[2]);
-    let a = &mut c.a;
-    a.read_nzcv(flags);
-    // N and Z come to lie where SF and ZF are; the two bits below them become 0 and AF.
-    a.shift_imm(Shift::Lsr, Size::X, d, flags, 24);
-    a.alu(Alu::Eor, Size::X, one, PFR, AFX);
-    a.ubfx(Size::X, one, one, 4, 1);
-    a.bfi(Size::X, d, one, 4, 2);
-    a.ubfx(Size::X, one, flags, 28, 1);
-    a.bfi(Size::X, d, one, 11, 1);
-    a.alu_imm(Alu::Eor, Size::X, flags, flags, nzcv::C);
-    a.bfxil(Size::X, d, flags, 29, 1);
-    // PF, by a table of four bits' parity in one register.
-    a.alu_shift(Alu::Eor, Size::X, two, PFR, PFR, Shift::Lsr, 4);
-    a.alu_imm(Alu::And, Size::X, two, two, 15);
-    a.mov_imm(one, EVEN_NIBBLES);
-    a.shift_reg(Shift::Lsr, Size::X, one, one, two);
-    a.bfi(Size::X, d, one, 2, 1);
-    // DF and what POPF may have set, beside IF and the bit that is always set.
-    const { assert!(offset_of!(CpuState, system_flags) == offset_of!(CpuState, df) + 8) };
-    a.ldp(one, two, STATE, offset_of!(CpuState, df) as i32);
-    a.alu_shift(Alu::Orr, Size::X, d, d, one, Shift::Lsl, rflags::DF.trailing_zeros());
-    a.alu(Alu::Orr, Size::X, d, d, two);
-    a.mov_imm(one, rflags::IF | rflags::RESERVED_ONE);
-    a.alu(Alu::Orr, Size::X, d, d, one);
-}
-
-/// Bit n is set if n has an even number of bits.
-const EVEN_NIBBLES: u64 = 0x9669;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn even_nibbles() {
-        for n in 0..16u64 {
-            assert_eq!(EVEN_NIBBLES >> n & 1 == 1, n.count_ones() % 2 == 0);
-        }
-    }
+    read_rflags(&mut c.a, R11, c.carry == Carry::Inverted);
+    c.a.guest_address(RCX, next);
 }

@@ -26,6 +26,9 @@ impl Mm {
     pub(super) fn writable_views(&self, addr: Addr) -> Vec<Addr> {
         // Before the areas are looked at: who adds a view afterwards finds it set.
         self.shared_code.store(true, Ordering::SeqCst);
+        if let Some(engine) = self.engine.get() {
+            engine.watch_files();
+        }
         let inner = self.read();
         let page = addr.page().0;
         let Some((span, vma)) = inner.areas.find(page) else { return Vec::new() };

@@ -124,7 +124,7 @@ pub fn raise_exit(task: &mut Task, exit: Exit) {
             Exception::X87 => at_instruction(libc::SIGFPE, float_code(u32::from(x87.status & !x87.control)), number::MF),
             Exception::Simd => at_instruction(libc::SIGFPE, float_code(mxcsr & !(mxcsr >> 7)), number::XM),
         },
-        Exit::Syscall | Exit::Interrupt => return,
+        Exit::Syscall | Exit::Called(_) | Exit::Interrupt => return,
     };
     let trap = &mut task.signals.trap;
     let cr2 = if raised.number == number::PF { raised.address } else { trap.cr2 };

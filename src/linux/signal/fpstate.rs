@@ -4,7 +4,7 @@
 use crate::guest::{Addr, cpuid};
 use crate::guest::state::{CpuState, MXCSR_INIT, X87};
 use crate::guest::xsave::*;
-use crate::host::copy::{self, Fault};
+use crate::host::copy::{self, AreaPieces, Fault};
 use crate::host::fp;
 
 /// struct _fpx_sw_bytes in what FXSAVE leaves to software: magic1, extended_size, xfeatures, xstate_size.
@@ -53,8 +53,31 @@ pub fn set_mxcsr(s: &mut CpuState, value: u32) {
     fp::clear_sticky();
 }
 
+/// Words of [`AreaPieces::middle`].
+const fn middle(at: usize) -> usize {
+    (at - (XMM_AT + 256)) / 8
+}
+
 /// Writes the state to `at`, which is aligned.
 pub fn save(s: &CpuState, at: u64) -> Result<(), Fault> {
+    let xcr0 = cpuid::cpu().xcr0();
+    if xcr0 & cpuid::XCR0_AVX == 0 {
+        return save_pieces(s, at);
+    }
+    let mut pieces = AreaPieces { x87: s.x87.save_words(Pointers::Wide), middle: [0; 20], last: MAGIC2 };
+    pieces.x87[MXCSR_AT / 8] = u64::from(mxcsr(s)) | u64::from(MXCSR_MASK) << 32;
+    const SIZE: usize = END + MAGIC2_BYTES;
+    pieces.middle[middle(SW_AT)] = MAGIC1 as u64 | (SIZE as u64) << 32;
+    pieces.middle[middle(SW_AT + 8)] = xcr0;
+    pieces.middle[middle(SW_AT + 16)] = END as u64;
+    pieces.middle[middle(HEADER_AT)] = FPSSE | if in_use(&s.ymm_hi) { cpuid::XCR0_AVX } else { 0 };
+    // Upper halves that are not in use are zero here too.
+    if copy::save_area(Addr(at), &pieces, &s.xmm, &s.ymm_hi) { Ok(()) } else { save_pieces(s, at) }
+}
+
+/// The same in whatever form, where it can be written.
+#[cold]
+fn save_pieces(s: &CpuState, at: u64) -> Result<(), Fault> {
     let xcr0 = cpuid::cpu().xcr0();
     let mxcsr = mxcsr(s);
     let size = size() as usize;
@@ -101,6 +124,40 @@ pub struct Bad;
 
 /// Restores the state from the area at `at`. Components that the frame does not have become initial.
 pub fn restore(s: &mut CpuState, at: u64) -> Result<(), Bad> {
+    if restore_usual(s, at) { Ok(()) } else { restore_pieces(s, at) }
+}
+
+/// The same for a frame as [`save`] makes it; false, and nothing is restored, for any other.
+fn restore_usual(s: &mut CpuState, at: u64) -> bool {
+    let xcr0 = cpuid::cpu().xcr0();
+    let mut pieces = AreaPieces { x87: [0; X87_BYTES / 8], middle: [0; 20], last: 0 };
+    if xcr0 & cpuid::XCR0_AVX == 0 || !copy::load_area(Addr(at), &mut pieces, &mut s.xmm, &mut s.ymm_hi) {
+        return false;
+    }
+    let AreaPieces { x87, middle: words, last } = &pieces;
+    const SIZE: usize = END + MAGIC2_BYTES;
+    let kernels = words[middle(SW_AT)] == MAGIC1 as u64 | (SIZE as u64) << 32 && words[middle(SW_AT + 8)] == xcr0 && words[middle(SW_AT + 16)] as u32 == END as u32;
+    let found = words[middle(HEADER_AT)];
+    let standard = found & !xcr0 == 0 && words[middle(HEADER_AT) + 1] | words[middle(HEADER_AT) + 2] == 0;
+    let mxcsr = x87[MXCSR_AT / 8] as u32;
+    if !kernels || *last != MAGIC2 || !standard || mxcsr & !MXCSR_MASK != 0 {
+        return false;
+    }
+    s.x87 = X87::INIT;
+    if found & 1 != 0 {
+        s.x87.restore_words(x87, Pointers::Wide);
+    }
+    for (registers, bit) in [(&mut s.xmm, 2), (&mut s.ymm_hi, 4)] {
+        if found & bit == 0 {
+            *registers = [[0; 2]; 16];
+        }
+    }
+    set_mxcsr(s, mxcsr);
+    true
+}
+
+#[cold]
+fn restore_pieces(s: &mut CpuState, at: u64) -> Result<(), Bad> {
     let bad = |_: Fault| Bad;
     let xcr0 = cpuid::cpu().xcr0();
     let mut area = [0u8; END];

@@ -99,9 +99,7 @@ pub fn push(task: &mut Task, action: &Action, info: &SigInfo, mask: u64) -> Resu
     words[UC_FLAGS] = SIGCONTEXT_SS | STRICT_RESTORE_SS | if cpuid::cpu().xcr0() != 0 { FP_XSTATE } else { 0 };
     words[UC_STACK..UC_STACK + 3].copy_from_slice(&[alt.sp, alt.flags as u64, alt.size]);
     let context = &mut words[UC_MCONTEXT..UC_SIGMASK];
-    for (word, r) in context.iter_mut().zip(ORDER) {
-        *word = s.get(r);
-    }
+    context[..16].copy_from_slice(&ORDER.map(|r| s.get(r)));
     for (i, value) in [
         (RIP, s.rip),
         (EFLAGS, s.rflags()),
@@ -138,8 +136,8 @@ fn enter(s: &mut CpuState, handler: u64, frame: u64, signal: i32) {
     ] {
         s.set(r, value);
     }
-    let flags = s.rflags() & !(DF | TF | RF);
-    s.set_rflags(flags);
+    s.df = 0;
+    s.system_flags &= !(TF | RF);
     fpstate::reset(s);
 }
 

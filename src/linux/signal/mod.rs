@@ -87,18 +87,20 @@ pub struct Signals {
     forced: Option<SigInfo>,
     /// SIGSEGV and SIGBUS that somebody sent while they were blocked.
     held: [Option<SigInfo>; 2],
+    /// There may be something in `forced` or `held`: asked at each system call.
+    own: bool,
 }
 
 impl Signals {
     /// For the calling thread, which blocks what `blocked` says.
     pub fn new(inbox: Box<Inbox>, blocked: u64) -> Signals {
         let inbox = Registered::new(inbox);
-        Signals { blocked, saved: None, alternate: AltStack::NONE, trap: Trap::default(), inbox, forced: None, held: [None; 2] }
+        Signals { blocked, saved: None, alternate: AltStack::NONE, trap: Trap::default(), inbox, forced: None, held: [None; 2], own: false }
     }
 
     /// Is there something to deliver?
     pub fn any(&self) -> bool {
-        self.inbox.any() || self.forced.is_some() || self.held.iter().flatten().any(|i| self.blocked & bit(signo(i)) == 0)
+        self.inbox.any() || self.own && (self.forced.is_some() || self.held.iter().flatten().any(|i| self.blocked & bit(signo(i)) == 0))
     }
 
     /// Frees those of a thread that is gone.
@@ -138,8 +140,37 @@ impl Signals {
         Ok(())
     }
 
-    /// The next signal to be delivered.
-    fn take(&mut self) -> Option<SigInfo> {
+    /// The next signal to be delivered, into `info`; false if there is none.
+    fn take(&mut self, info: &mut SigInfo) -> bool {
+        if self.own
+            && let Some(own) = self.take_own()
+        {
+            *info = own;
+            return true;
+        }
+        let blocked = self.blocked;
+        while self.inbox.take_into(info) {
+            let mask = bit(signo(info));
+            if mask & blocked == 0 {
+                return true;
+            }
+            // Blocked since it arrived: it waits.
+            match mask & NEVER_BLOCKED {
+                0 => {
+                    let _ = host::queue_again(info);
+                }
+                _ => {
+                    self.held[(signo(info) == libc::SIGBUS) as usize] = Some(*info);
+                    self.own = true;
+                }
+            }
+        }
+        false
+    }
+
+    /// The next one that the host knows nothing of.
+    #[cold]
+    fn take_own(&mut self) -> Option<SigInfo> {
         if let Some(info) = self.forced.take() {
             return Some(info);
         }
@@ -147,19 +178,7 @@ impl Signals {
         if let Some(held) = self.held.iter_mut().find(|h| h.is_some_and(|i| bit(signo(&i)) & blocked == 0)) {
             return held.take();
         }
-        while let Some(info) = self.inbox.take() {
-            let mask = bit(signo(&info));
-            if mask & blocked == 0 {
-                return Some(info);
-            }
-            // Blocked since it arrived: it waits.
-            match mask & NEVER_BLOCKED {
-                0 => {
-                    let _ = host::queue_again(&info);
-                }
-                _ => self.held[(signo(&info) == libc::SIGBUS) as usize] = Some(info),
-            }
-        }
+        self.own = self.held.iter().any(Option::is_some);
         None
     }
 }
@@ -224,7 +243,8 @@ pub fn deliver(task: &mut Task) {
 }
 
 fn deliver_all(task: &mut Task, mut call: Option<Interrupted>) {
-    while let Some(info) = task.signals.take() {
+    let mut info = [0; 16];
+    while task.signals.take(&mut info) {
         let signal = signo(&info);
         let action = task.sighand.take(signal);
         match action.handler {
@@ -294,6 +314,7 @@ fn force(task: &mut Task, info: SigInfo) {
         task.signals.block(mask);
     }
     task.signals.forced = Some(info);
+    task.signals.own = true;
 }
 
 /// rt_sigreturn found no frame.
@@ -328,9 +349,17 @@ fn read_mask(at: u64, size: u64) -> Result<Option<u64>, Errno> {
     copy::read::<u64>(Addr(at)).map(Some).map_err(|_| Errno(libc::EFAULT))
 }
 
+/// Does the host's call take a mask that the guest waits with?
+pub const fn waits_with_mask(number: i64) -> bool {
+    matches!(number, libc::SYS_ppoll | libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 | libc::SYS_pselect6 | IO_PGETEVENTS)
+}
+
 /// Makes a call of the host for the guest: pointers are guest addresses. Where it takes a mask to wait with, the guest waits with that one.
 /// A call that a signal interrupts says [`RESTART`] or [`NOT_BEGUN`]: see [`after_call`].
 pub fn host_call(task: &mut Task, number: i64, mut args: [u64; 6]) -> Result<u64, Errno> {
+    if !waits_with_mask(number) {
+        return process::forward(number, args);
+    }
     let (at, [mask, size]) = match number {
         libc::SYS_ppoll => (3, [args[3], args[4]]),
         libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => (4, [args[4], args[5]]),

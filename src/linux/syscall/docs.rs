@@ -10,7 +10,7 @@ pub fn markdown() -> String {
          *passes*: forwarded to the host as it is. *converted*: carried out by xemu, or forwarded with other layouts, flags or addresses.\n\n",
     );
     let count = |f: fn(&Support) -> bool| ROWS.iter().filter(|r| f(&r.support)).count();
-    let passing = count(|s| matches!(s, Support::Pass(_) | Support::Direct(_)));
+    let passing = count(|s| matches!(s, Support::Pass(_) | Support::Direct(_) | Support::Alone(_)));
     let converted = count(|s| matches!(s, Support::Handler(_)));
     let refused = count(|s| matches!(s, Support::Refuse(_)));
     let _ = writeln!(out, "{} calls: {passing} pass, {converted} are converted, {refused} are refused.\n", ROWS.len());
@@ -19,6 +19,7 @@ pub fn markdown() -> String {
         let support = match row.support {
             Support::Pass(_) => "passes",
             Support::Direct(_) => "passes, from translated code",
+            Support::Alone(_) => "passes, from translated code while the process has one thread",
             Support::Handler(_) => "converted",
             Support::Refuse(libc::EPERM) => "EPERM",
             Support::Refuse(_) => "ENOSYS",

@@ -19,6 +19,7 @@ pub mod strace;
 pub mod table;
 mod time;
 
+use crate::engine::Engine;
 use crate::guest::{Addr, Gpr};
 use crate::host::copy::Fault;
 use crate::host::sys::Errno;
@@ -33,11 +34,14 @@ pub type Result = std::result::Result<u64, Errno>;
 /// The kernel transfers no more at once (MAX_RW_COUNT), so no more is prepared.
 const TRANSFER_MAX: u64 = 0x7fff_f000;
 
+/// Where the arguments are.
+const ARGUMENTS: [Gpr; 6] = [Gpr::Rdi, Gpr::Rsi, Gpr::Rdx, Gpr::R10, Gpr::R8, Gpr::R9];
+
 /// Carries out the system call that the guest asks for, and puts its result into RAX.
 pub fn dispatch(task: &mut Task) {
     let s = task.thread.state();
     let number = s.get(Gpr::Rax);
-    let args = [Gpr::Rdi, Gpr::Rsi, Gpr::Rdx, Gpr::R10, Gpr::R8, Gpr::R9].map(|r| s.get(r));
+    let args = ARGUMENTS.map(|r| s.get(r));
     let value = perform(task, number, args);
     task.thread.state().set(Gpr::Rax, value as u64);
 }
@@ -55,18 +59,18 @@ pub fn perform(task: &mut Task, number: u64, args: [u64; 6]) -> i64 {
 
 #[inline]
 fn carry_out(task: &mut Task, row: &'static Row, args: [u64; 6]) -> i64 {
-    if row.writes {
+    if row.writes && Engine::is_careful() {
         prepare(task, row, &args);
     }
     let result = match row.support {
-        Support::Pass(nr) | Support::Direct(nr) => host_call(task, nr, args),
+        Support::Pass(nr) | Support::Direct(nr) | Support::Alone(nr) => host_call(task, nr, args),
         Support::Handler(handler) => handler(task, args),
         Support::Refuse(errno) => return refuse(row.number as u64, Some(row), errno),
     };
     match result {
         Ok(value) => {
-            if let Some((_, n)) = WRITES_FILES.iter().find(|w| w.0 == row.number) {
-                task.process.mm.file_written(args[*n] as i32);
+            if let Some(n) = writes_file(row.number) {
+                task.process.mm.file_written(args[n] as i32);
             }
             value as i64
         }
@@ -77,6 +81,29 @@ fn carry_out(task: &mut Task, row: &'static Row, args: [u64; 6]) -> i64 {
 /// Calls that change a file's contents, and which argument is its descriptor: write, pwrite64, writev, sendfile, ftruncate, splice, fallocate,
 /// pwritev, copy_file_range, pwritev2.
 const WRITES_FILES: &[(u16, usize)] = &[(1, 0), (18, 0), (20, 0), (40, 0), (77, 0), (275, 2), (285, 0), (296, 0), (326, 2), (328, 0)];
+
+/// Does the call change a file's contents, and which argument is its descriptor?
+pub const fn writes_file(number: u16) -> Option<usize> {
+    let mut i = 0;
+    while i < WRITES_FILES.len() {
+        if WRITES_FILES[i].0 == number {
+            return Some(WRITES_FILES[i].1);
+        }
+        i += 1;
+    }
+    None
+}
+
+/// After call `number`, which translated code has made.
+pub fn called(task: &mut Task, number: u64) {
+    if let Some(n) = writes_file(number as u16) {
+        let s = task.thread.state();
+        let fd = s.get(ARGUMENTS[n]);
+        if s.get(Gpr::Rax) as i64 >= 0 {
+            task.process.mm.file_written(fd as i32);
+        }
+    }
+}
 
 /// Lifts the write protection of translated code from everything that the kernel may write by this call.
 #[inline(never)]

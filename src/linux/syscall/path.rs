@@ -29,6 +29,10 @@ pub(super) fn proc_path(at: u64) -> Option<Vec<u8>> {
 
 /// Where the path at `at` really leads, with its NUL, if not there.
 fn redirected(task: &Task, at: u64, last: Last) -> Option<Vec<u8>> {
+    // AT_EMPTY_PATH, as fstat is made of.
+    if copy::read::<u8>(Addr(at)) == Ok(0) {
+        return None;
+    }
     let mut path = match proc_path(at) {
         Some(path) if last == Last::Follow => proc::follow(task, &path),
         _ => None,

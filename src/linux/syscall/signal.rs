@@ -128,28 +128,3 @@ pub fn sigaltstack(task: &mut Task, [new, old, ..]: [u64; 6]) -> Result {
     }
     Ok(0)
 }
-
-/// kill(2).
-pub fn kill(_: &mut Task, args: [u64; 6]) -> Result {
-    forward(libc::SYS_kill, args)
-}
-/// tkill(2).
-pub fn tkill(_: &mut Task, args: [u64; 6]) -> Result {
-    forward(libc::SYS_tkill, args)
-}
-/// tgkill(2).
-pub fn tgkill(_: &mut Task, args: [u64; 6]) -> Result {
-    forward(libc::SYS_tgkill, args)
-}
-/// rt_sigqueueinfo(2).
-pub fn rt_sigqueueinfo(_: &mut Task, args: [u64; 6]) -> Result {
-    forward(libc::SYS_rt_sigqueueinfo, args)
-}
-/// rt_tgsigqueueinfo(2).
-pub fn rt_tgsigqueueinfo(_: &mut Task, args: [u64; 6]) -> Result {
-    forward(libc::SYS_rt_tgsigqueueinfo, args)
-}
-/// pidfd_send_signal(2).
-pub fn pidfd_send_signal(_: &mut Task, args: [u64; 6]) -> Result {
-    forward(libc::SYS_pidfd_send_signal, args)
-}

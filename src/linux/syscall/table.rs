@@ -2,17 +2,20 @@
 //! know), and its arguments. Dispatch, strace output, the ranges that the kernel writes, ENOSYS accounting and `docs/syscalls.md` come from it.
 //!
 //! `pass`: forwarded as it is, under the host's number for the name. Only for calls with no argument of another layout, no open flag
-//! and no address of guest code. `direct`: the same, and made without leaving translated code, for calls that return at once. `module::function`: carried out there. `ENOSYS`, `EPERM` "reason": refused.
+//! and no address of guest code. `direct`: the same, and made in translated code, for calls that return at once; `alone`: so if the process has one
+//! thread, for calls that may wait for another one's and are not interrupted. `module::function`: carried out there. `ENOSYS`, `EPERM` "reason": refused.
 
 use super::args::Arg::{self, *};
 use super::args::Type::{
     self, EpollEvent, FdPair, Long, Opaque, Pollfd, Rlimit, Sigaction, Siginfo, Sigset, Stat, Status, Timespec, TimespecPair, Timeval, TimevalPair, Utsname,
 };
-use super::{file, ids, ipc, memory, namespace, path, poll, process, signal, stat, time};
+use super::{file, ids, ipc, memory, namespace, path, poll, process, signal, stat, time, writes_file};
+use crate::host::process::may_block;
 use crate::host::sys::Errno;
 use crate::linux::abi::names as n;
+use crate::linux::signal::waits_with_mask;
 use crate::linux::task::Task;
-use crate::translate::syscall::{CALLS, DirectCall, DirectCalls};
+use crate::translate::syscall::{HostCall, HostCalls, Way};
 use syscalls::Sysno;
 
 /// A function that carries out a call: value or errno.
@@ -23,8 +26,10 @@ pub type Handler = fn(&mut Task, [u64; 6]) -> Result<u64, Errno>;
 pub enum Support {
     /// Forwarded under this host number.
     Pass(i64),
-    /// The same, and made in translated code: see [`DirectCall`] for what such a call must not do.
+    /// The same, and made in translated code: see [`Way::AtOnce`] for what such a call must not do.
     Direct(i64),
+    /// The same, while the process has one thread: see [`Way::Alone`].
+    Alone(i64),
     /// Carried out here.
     Handler(Handler),
     /// Answered with this errno, with a warning.
@@ -62,6 +67,7 @@ const fn any_writes(args: &[Arg]) -> bool {
 macro_rules! support {
     ($name:ident pass) => { Support::Pass(Sysno::$name as i64) };
     ($name:ident direct) => { Support::Direct(Sysno::$name as i64) };
+    ($name:ident alone) => { Support::Alone(Sysno::$name as i64) };
     ($name:ident ENOSYS) => { Support::Refuse(libc::ENOSYS) };
     ($name:ident EPERM) => { Support::Refuse(libc::EPERM) };
     ($name:ident $module:ident $function:ident) => { Support::Handler($module::$function) };
@@ -93,7 +99,7 @@ pub const ROWS: &[Row] = rows! {
     5 fstat stat::fstat (Fd, Out(Stat))
     6 lstat stat::lstat (Path, Out(Stat))
     7 poll poll::poll (InOutArray(Pollfd, 1), Len, Int)
-    8 lseek pass (Fd, Signed, Choice(n::SEEK))
+    8 lseek alone (Fd, Signed, Choice(n::SEEK))
     9 mmap memory::mmap (Hex, Len, Flags(n::PROT), Flags(n::MAP), Fd, Len)
     10 mprotect memory::mprotect (Hex, Len, Flags(n::PROT))
     11 munmap memory::munmap (Hex, Len)
@@ -147,7 +153,7 @@ pub const ROWS: &[Row] = rows! {
     59 execve process::execve (Path, Strings, Count, Ends)
     60 exit process::exit (Int, Ends)
     61 wait4 pass (Int, Out(Status), Flags(n::WAIT), Out(Opaque(144)))
-    62 kill signal::kill (Int, Signal)
+    62 kill pass (Int, Signal)
     63 uname process::uname (Out(Utsname))
     64 semget pass (Hex, Int, Flags(n::IPC_GET))
     65 semop pass (Int, Hex, Len)
@@ -214,7 +220,7 @@ pub const ROWS: &[Row] = rows! {
     126 capset pass (In(Long), Hex)
     127 rt_sigpending signal::rt_sigpending (Out(Sigset), Len)
     128 rt_sigtimedwait signal::rt_sigtimedwait (In(Sigset), Out(Siginfo), TIMESPEC, Len)
-    129 rt_sigqueueinfo signal::rt_sigqueueinfo (Int, Signal, In(Siginfo))
+    129 rt_sigqueueinfo pass (Int, Signal, In(Siginfo))
     130 rt_sigsuspend signal::rt_sigsuspend (In(Sigset), Len)
     131 sigaltstack signal::sigaltstack (Hex, Out(Opaque(24)))
     132 utime time::utime (Path, Hex)
@@ -285,7 +291,7 @@ pub const ROWS: &[Row] = rows! {
     197 removexattr pass (Path, Str)
     198 lremovexattr pass (Path, Str)
     199 fremovexattr pass (Fd, Str)
-    200 tkill signal::tkill (Int, Signal)
+    200 tkill pass (Int, Signal)
     201 time time::time (Out(Long))
     202 futex pass (InOut(Type::Int), Choice(n::FUTEX), Int, Hex, InOut(Type::Int), Hex)
     203 sched_setaffinity pass (Int, Len, Hex)
@@ -319,7 +325,7 @@ pub const ROWS: &[Row] = rows! {
     231 exit_group process::exit_group (Int, Ends)
     232 epoll_wait poll::epoll_wait (Fd, OutArray(EpollEvent, 2), Int, Int)
     233 epoll_ctl poll::epoll_ctl (Fd, Choice(n::EPOLL_OP), Fd, In(EpollEvent))
-    234 tgkill signal::tgkill (Int, Int, Signal)
+    234 tgkill pass (Int, Int, Signal)
     235 utimes time::utimes (Path, In(TimevalPair))
     236 vserver ENOSYS "never in Linux" ()
     237 mbind pass (Hex, Len, Int, Hex, Len, Hex)
@@ -382,7 +388,7 @@ pub const ROWS: &[Row] = rows! {
     294 inotify_init1 pass (Flags(n::INOTIFY))
     295 preadv pass (Fd, OutIovec(2), Int, Signed, Hex)
     296 pwritev pass (Fd, Iovec(2), Int, Signed, Hex)
-    297 rt_tgsigqueueinfo signal::rt_tgsigqueueinfo (Int, Int, Signal, In(Siginfo))
+    297 rt_tgsigqueueinfo pass (Int, Int, Signal, In(Siginfo))
     298 perf_event_open ENOSYS "would count the host's instructions and sample its addresses" (Hex, Int, Int, Fd, Hex)
     299 recvmmsg pass (Fd, OutMmsghdr(2), Int, Flags(n::MSG), InOut(Timespec))
     300 fanotify_init file::fanotify_init (Hex, OpenFlags)
@@ -422,7 +428,7 @@ pub const ROWS: &[Row] = rows! {
     334 rseq ENOSYS "the kernel would compare the host's program counter" (Hex, Len, Hex, Hex)
     335 uretprobe ENOSYS "the kernel's own; never called by programs" ()
     336 uprobe ENOSYS "the kernel's own; never called by programs" ()
-    424 pidfd_send_signal signal::pidfd_send_signal (Fd, Signal, In(Siginfo), Hex)
+    424 pidfd_send_signal pass (Fd, Signal, In(Siginfo), Hex)
     425 io_uring_setup ENOSYS "shared rings need ordered memory and checks of what completions write" (Int, Hex)
     426 io_uring_enter ENOSYS "see io_uring_setup" (Fd, Int, Int, Hex, Hex, Len)
     427 io_uring_register ENOSYS "see io_uring_setup" (Fd, Int, Hex, Int)
@@ -485,15 +491,23 @@ static BY_NUMBER: [Option<&Row>; COUNT] = {
     all
 };
 
-/// What translated code calls without leaving.
-pub static DIRECT: DirectCalls = {
-    let mut all = [None; CALLS];
+/// What translated code calls itself.
+pub static CALLS: HostCalls = {
+    let mut all = HostCalls::NONE;
     let mut i = 0;
     while i < ROWS.len() {
-        if let Support::Direct(number) = ROWS[i].support {
-            let arguments = ROWS[i].args.len();
-            assert!(arguments <= 3 && number <= u16::MAX as i64);
-            all[ROWS[i].number as usize] = Some(DirectCall { host: number as u16, arguments: arguments as u8 });
+        let row = &ROWS[i];
+        let file = writes_file(row.number).is_some();
+        let (host, way) = match row.support {
+            Support::Direct(host) => (host, Some(Way::AtOnce)),
+            Support::Alone(host) => (host, Some(Way::Alone)),
+            // Those with a mask to wait with have more to do.
+            Support::Pass(host) if waits_with_mask(host) => (host, None),
+            Support::Pass(host) => (host, Some(if may_block(host) { Way::Waiting } else { Way::Uninterrupted })),
+            _ => (0, None),
+        };
+        if let Some(way) = way {
+            all = all.with(row.number, HostCall { host: host as u16, arguments: row.args.len() as u8, writes: row.writes, file, way });
         }
         i += 1;
     }
@@ -521,7 +535,7 @@ mod tests {
 
     #[test]
     fn what_passes_exists_on_aarch64() {
-        for row in ROWS.iter().filter(|r| matches!(r.support, Support::Pass(_) | Support::Direct(_))) {
+        for row in ROWS.iter().filter(|r| matches!(r.support, Support::Pass(_) | Support::Direct(_) | Support::Alone(_))) {
             assert!(row.name.parse::<aarch64::Sysno>().is_ok(), "{}", row.name);
         }
     }

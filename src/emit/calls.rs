@@ -1,0 +1,191 @@
+//! System calls made without leaving translated code: RFLAGS for R11, and the stubs that make them.
+//!
+//! A call may wait for another thread, and a thread that waits inside translated code can not be stopped. So the stubs mark it as not running meanwhile, as
+//! the engine does around everything that it does itself, and look afterwards whether code may have gone (`engine::stop`). Signals are kept to the rule
+//! of `host::sys::interruptible`: between [`Window::check`] and the call the handler moves the pc to [`Window::abort`], and where the kernel would
+//! restart the call, to [`Window::again`].
+
+use super::asm::{Alu, Asm, Shift, Size};
+use super::memory::{Mem, Order, Width};
+use super::regs::*;
+use super::stubs::{Stub, kind};
+use crate::emit::Label;
+use crate::guest::{CpuState, Gpr, rflags, state::nzcv};
+use std::mem::offset_of;
+
+/// A call in `CpuState::calls`: the host's number, and what else is to be known. Zero: the engine is to be asked.
+pub mod entry {
+    /// The host's number.
+    pub const NUMBER: u16 = (1 << 9) - 1;
+    /// The kernel writes guest memory: not while pages are protected.
+    pub const WRITES: u32 = 9;
+    /// It changes a file: the engine must know if code comes from one.
+    pub const FILES: u32 = 10;
+    /// It may wait for something, and EINTR is a result that programs know.
+    pub const WAITS: u32 = 11;
+    /// There is one.
+    pub const VALID: u32 = 15;
+}
+
+/// Offsets in `engine::stop::Seat`.
+pub mod seat {
+    /// The thread is in translated code.
+    pub const RUNNING: usize = 0;
+    /// Host addresses are to be forgotten.
+    pub const FORGET: usize = 2;
+    /// A signal came. Behind [`FORGET`], so that both are one load.
+    pub const INTERRUPT: usize = 3;
+}
+
+/// Offsets of the places that the signal handler must know of a call that may wait: see `host::sys`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Window {
+    /// From here on a signal makes it be given up.
+    pub check: u32,
+    /// The call.
+    pub svc: u32,
+    /// Where it is given up before it begins.
+    pub abort: u32,
+    /// Where it goes on after it was interrupted and would be restarted.
+    pub again: u32,
+}
+
+/// Where calls take their number from and leave their result.
+pub const RAX: X = gpr(Gpr::Rax as u8);
+/// Where SYSCALL leaves the address behind it: the stubs find it there.
+pub const RCX: X = gpr(Gpr::Rcx as u8);
+/// Where SYSCALL leaves RFLAGS.
+pub const R11: X = gpr(Gpr::R11 as u8);
+/// A call's arguments.
+pub const ARGUMENTS: [X; 6] =
+    [gpr(Gpr::Rdi as u8), gpr(Gpr::Rsi as u8), gpr(Gpr::Rdx as u8), gpr(Gpr::R10 as u8), gpr(Gpr::R8 as u8), gpr(Gpr::R9 as u8)];
+/// The call's [`entry`], for [`Stub::CallWaiting`] and [`Stub::Call`], which find the arguments in T0 to T5.
+pub const ENTRY: X = T[6];
+
+/// `d` = RFLAGS, as [`CpuState::rflags`] has it, from host registers. `inverted`: the carry is canonical. Uses S0 and S1; flags stay.
+pub fn read_rflags(a: &mut Asm, d: X, inverted: bool) {
+    let (one, two) = (S0, S1);
+    const { assert!(offset_of!(CpuState, flags) % 256 == 0) };
+    a.read_nzcv(one);
+    if !inverted {
+        a.alu_imm(Alu::Eor, Size::X, one, one, nzcv::C);
+    }
+    a.mov_imm(two, (offset_of!(CpuState, flags.status) / 2) as u64);
+    a.bfxil(Size::X, two, one, 28, 4);
+    a.load(Width::H, d, Mem::Idx(STATE, two, 1), Order::Plain);
+    a.alu(Alu::Eor, Size::X, one, PFR, AFX);
+    a.alu_imm(Alu::And, Size::X, one, one, rflags::AF);
+    a.alu(Alu::Orr, Size::X, d, d, one);
+    a.mov_imm(two, offset_of!(CpuState, flags.parity) as u64);
+    a.bfxil(Size::X, two, PFR, 0, 8);
+    a.load(Width::B, two, Mem::Idx(STATE, two, 0), Order::Plain);
+    a.alu(Alu::Orr, Size::X, d, d, two);
+    // DF and what POPF may have set.
+    const { assert!(offset_of!(CpuState, system_flags) == offset_of!(CpuState, df) + 8) };
+    a.ldp(one, two, STATE, offset_of!(CpuState, df) as i32);
+    a.alu_shift(Alu::Orr, Size::X, d, d, one, Shift::Lsl, rflags::DF.trailing_zeros());
+    a.alu(Alu::Orr, Size::X, d, d, two);
+}
+
+const fn field(offset: usize) -> Mem {
+    Mem::Off(STATE, offset as i64)
+}
+
+/// Leaves for the engine with RIP from RCX: `leave` is where guest registers are saved.
+fn leave_behind(a: &mut Asm, exit: u32, leave: Label) {
+    read_rflags(a, R11, true);
+    a.store(Width::X, RCX, field(offset_of!(CpuState, rip)), Order::Plain);
+    a.mov_imm(S0, exit as u64);
+    a.store(Width::W, S0, field(offset_of!(CpuState, exit_kind)), Order::Plain);
+    a.b(leave);
+}
+
+/// Assembles the stubs: SYSCALL's next instruction is in RCX, the carry canonical.
+pub fn assemble(a: &mut Asm, offsets: &mut [u32], leave: Label) -> Window {
+    let (asked, call, behind, over) = (a.label(), a.label(), a.label(), a.label());
+    // The guest's number, and this thread's seat, while the host's call is under way: the kernel keeps all registers but x0.
+    let (number, seat) = (T[7], S1);
+    // What was seen after it.
+    let seen = T[1];
+
+    // By the guest's number.
+    offsets[Stub::CallAny as usize] = a.offset();
+    a.shift_imm(Shift::Lsr, Size::X, ENTRY, RAX, 9);
+    a.cbnz(Size::X, ENTRY, asked);
+    a.load(Width::X, T[0], field(offset_of!(CpuState, calls)), Order::Plain);
+    a.load(Width::H, ENTRY, Mem::Idx(T[0], RAX, 1), Order::Plain);
+    a.tbz(ENTRY, entry::VALID, asked);
+    let writes_nothing = a.label();
+    a.tbz(ENTRY, entry::WRITES, writes_nothing);
+    a.load(Width::X, T[0], field(offset_of!(CpuState, careful)), Order::Plain);
+    a.load(Width::W, T[0], Mem::Off(T[0], 0), Order::Plain);
+    a.cbnz(Size::W, T[0], asked);
+    a.bind(writes_nothing);
+    for (t, argument) in T.into_iter().zip(ARGUMENTS) {
+        a.mov(Size::X, t, argument);
+    }
+    a.tbz(ENTRY, entry::WAITS, call);
+
+    // The kernel takes the number from x8.
+    const { assert!(RAX.0 == 8) };
+    let begin = |a: &mut Asm| {
+        a.load(Width::X, seat, field(offset_of!(CpuState, seat)), Order::Plain);
+        a.mov(Size::X, number, RAX);
+        a.alu_imm(Alu::And, Size::X, RAX, ENTRY, entry::NUMBER as u64);
+        const { assert!(seat::RUNNING == 0) };
+        a.store_release_byte(ZR, seat);
+    };
+    let mut window = Window::default();
+    offsets[Stub::CallWaiting as usize] = a.offset();
+    let abort = a.label();
+    begin(a);
+    window.check = a.offset();
+    a.load(Width::B, S0, Mem::Off(seat, seat::INTERRUPT as i64), Order::Plain);
+    a.cbnz(Size::W, S0, abort);
+    window.svc = a.offset();
+    a.svc();
+    a.bind(behind);
+    // Running again, unless somebody wants to change code, or has: the store is seen by who asks for it, or the load sees that somebody did (STLR, LDAR).
+    a.mov_imm(S0, 1);
+    a.store_release_byte(S0, seat);
+    a.load(Width::X, seen, field(offset_of!(CpuState, wanted)), Order::Plain);
+    a.load_acquire(seen, seen);
+    const { assert!(seat::INTERRUPT == seat::FORGET + 1 && seat::FORGET % 2 == 0) };
+    a.load(Width::H, S0, Mem::Off(seat, seat::FORGET as i64), Order::Plain);
+    a.alu(Alu::Orr, Size::X, seen, seen, S0);
+    let no_file = a.label();
+    a.tbz(ENTRY, entry::FILES, no_file);
+    a.load(Width::X, S0, field(offset_of!(CpuState, careful)), Order::Plain);
+    a.load(Width::W, S0, Mem::Off(S0, 0), Order::Plain);
+    a.alu(Alu::Orr, Size::X, seen, seen, S0);
+    a.bind(no_file);
+    a.mov(Size::X, RAX, T[0]);
+    a.cbnz(Size::X, seen, over);
+    read_rflags(a, R11, true);
+    a.ret(LINK);
+
+    a.bind(call);
+    offsets[Stub::Call as usize] = a.offset();
+    begin(a);
+    a.svc();
+    a.b(behind);
+
+    // Made, and the engine is to see what there is to do now.
+    a.bind(over);
+    a.store(Width::X, number, field(offset_of!(CpuState, scratch)), Order::Plain);
+    leave_behind(a, kind::CALLED, leave);
+
+    window.again = a.offset();
+    a.mov_imm(T[0], -(INTERRUPTED as i64) as u64);
+    a.b(behind);
+    window.abort = a.offset();
+    a.bind(abort);
+    a.mov(Size::X, RAX, number);
+    a.bind(asked);
+    offsets[Stub::Syscall as usize] = a.offset();
+    leave_behind(a, kind::SYSCALL, leave);
+    window
+}
+
+/// `host::sys::RESTART`.
+pub const INTERRUPTED: i32 = 512;
