@@ -4,7 +4,7 @@
 use super::cache::Cache;
 use super::run::Thread;
 use super::{Exit, GuestCode};
-use crate::decode::{Insn, Limits, decode_region};
+use crate::decode::{Insn, Limits, Mnemonic, decode_region};
 use crate::emit::stubs::kind;
 use crate::guest::Addr;
 use crate::host::exclusion::Exclusion;
@@ -28,7 +28,10 @@ impl Thread {
         let engine = self.engine;
         let rip = Addr(self.block.state().rip);
         let place = loop {
-            let Some(alone) = self.alone(rip) else { return Some(Exit::FetchFault) };
+            let alone = match self.alone(rip) {
+                Ok(alone) => alone,
+                Err(left) => return left,
+            };
             let state = self.block.state();
             let pages = alone.insn.touches(state).into_iter().flat_map(|(at, bytes)| [at, at.plus(bytes - 1)]);
             let shared = pages.filter_map(|at| engine.pages.page(at)).any(|p| p.shared);
@@ -55,22 +58,26 @@ impl Thread {
         if self.block.state().exit_kind == kind::LINK { None } else { self.left(place) }
     }
 
-    /// The instruction at `rip`, translated for a process of one thread; `None`: it can not be fetched. It is read anew each time, since what it
-    /// was translated from is not protected, and all flags are live, whatever follows.
-    fn alone(&mut self, rip: Addr) -> Option<Alone> {
+    /// The instruction at `rip`, translated for a process of one thread; or why not: it can not be fetched, or is another by now, to be run like any.
+    /// It is read anew each time, since what it was translated from is not protected, and all flags are live, whatever follows.
+    fn alone(&mut self, rip: Addr) -> Result<Alone, Option<Exit>> {
         let engine = self.engine;
         loop {
             let mut cache = engine.cache();
             let source = GuestCode::new(engine.pages, &cache);
             let region = decode_region(&source, rip, Limits { insns: 1, segments: 1, short: true });
-            let insn = *region.insns.first()?;
+            let Some(&insn) = region.insns.first() else { return Err(Some(Exit::FetchFault)) };
+            if !insn.lock() && insn.mnemonic() != Mnemonic::Xchg {
+                return Err(None);
+            }
             if let Some(known) = self.alone.filter(|a| a.insn.addr() == rip && a.insn.raw.eq_all_bits(&insn.raw)) {
-                return Some(known);
+                return Ok(known);
             }
             let options = Options { ordered: false, ..cache.options().clone() };
             if let Some(target) = cache.insert_once(&region, translate(&region, &options)) {
-                self.alone = Some(Alone { insn, host: target.host });
-                return self.alone;
+                let alone = Alone { insn, host: target.host };
+                self.alone = Some(alone);
+                return Ok(alone);
             }
             drop(cache);
             engine.stopped(Cache::flush);

@@ -34,7 +34,8 @@ pub fn install_handlers() -> Result<(), Errno> {
     for signal in [libc::SIGSEGV, libc::SIGBUS] {
         let action = KernelAction {
             handler: on_fault as *const () as usize,
-            flags: (libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER) as u64,
+            // A call that the signal finds, sent by somebody, goes by the guest's own settings.
+            flags: (libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER | libc::SA_RESTART) as u64,
             restorer: 0,
             mask: 0,
         };

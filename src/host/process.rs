@@ -265,8 +265,12 @@ pub fn forward(nr: i64, args: [u64; 6]) -> Result<u64, Errno> {
     unsafe { if may_block(nr) { sys::interruptible(nr, args) } else { sys::call(nr, args) } }
 }
 
+/// futex_wait(2), which libc does not name.
+const SYS_FUTEX_WAIT: i64 = 455;
 /// Calls that may wait for something, and for which EINTR is a result that programs know.
 const MAY_BLOCK: &[i64] = &[
+    libc::SYS_syslog,
+    SYS_FUTEX_WAIT,
     libc::SYS_read,
     libc::SYS_write,
     libc::SYS_readv,

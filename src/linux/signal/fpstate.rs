@@ -124,10 +124,11 @@ pub struct Bad;
 
 /// Restores the state from the area at `at`. Components that the frame does not have become initial.
 pub fn restore(s: &mut CpuState, at: u64) -> Result<(), Bad> {
-    if restore_usual(s, at) { Ok(()) } else { restore_pieces(s, at) }
+    // What is bad leaves nothing of either (arch/x86/kernel/fpu/signal.c, fpu__restore_sig).
+    if restore_usual(s, at) { Ok(()) } else { restore_pieces(s, at).inspect_err(|_| reset(s)) }
 }
 
-/// The same for a frame as [`save`] makes it; false, and nothing is restored, for any other.
+/// The same for a frame as [`save`] makes it; false for any other, of which nothing but vectors has been read.
 fn restore_usual(s: &mut CpuState, at: u64) -> bool {
     let xcr0 = cpuid::cpu().xcr0();
     let mut pieces = AreaPieces { x87: [0; X87_BYTES / 8], middle: [0; 20], last: 0 };
