@@ -269,7 +269,8 @@ impl Machine<'_> {
                     }
                 }
                 "dmb" | "dsb" | "isb" => items.push(Item::Step { text: word.text.to_uppercase(), defs: 0, uses: 0, effect: true }),
-                m if is_access(m) => self.access(&i, thread, &mut items).map_err(|e| format!("{e}: {}", word.text))?,
+                // (From the literal pool a constant comes.)
+                m if is_access(m) && i.operands.iter().any(|o| matches!(o, Operand::Memory { .. })) => self.access(&i, thread, &mut items).map_err(|e| format!("{e}: {}", word.text))?,
                 _ => self.arithmetic(&i, &mut items).map_err(|e| format!("{e}: {}", word.text))?,
             }
         }
