@@ -167,7 +167,7 @@ impl Insn {
         let mut factory = InstructionInfoFactory::new();
         let info = factory.info(&self.raw);
         let explicit = (0..self.raw.op_count()).filter(memory).filter_map(|i| {
-            let narrow = self.raw.memory_base().is_gpr32() || self.raw.memory_index().is_gpr32();
+            let narrow = self.memory().addr32;
             let (start, further) = (self.raw.virtual_address(i, 0, |r, _, _| register(s, r))?, self.further(i, s));
             let start = if narrow && further != 0 { start.wrapping_add(further) & 0xffff_ffff } else { start.wrapping_add(further) };
             let bytes = u64::from(self.memory_bytes());
@@ -322,6 +322,8 @@ mod tests {
         // xsave [rdi] without AVX, and fxsave, which looks at its end first.
         assert_eq!(fault(&[0x0f, 0xae, 0x27], 0x203f, 0, 0x1e00), (0x203f, true, false));
         assert_eq!(fault(&[0x0f, 0xae, 0x07], 0x1fff, 0, 0x1e00), (0x1fff, true, false));
+        // btc [30101FACh], rsi with addresses of 32 bits.
+        assert_eq!(reported(&[0x67, 0x48, 0x0f, 0xbb, 0x34, 0x25, 0xac, 0x1f, 0x10, 0x30], 0xf1e1_3a44, true, 0xd705_4b0e_0e88_d4ce, 0), (0xf1e1_3a44, true, false));
         // bts [rdi], rsi: far away.
         assert_eq!(fault(&[0x48, 0x0f, 0xab, 0x37], 0, !0 << 62, 0x5000), ((!0u64 << 59) + 0x5000, true, false));
     }
