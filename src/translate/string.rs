@@ -1,5 +1,5 @@
 //! String instructions, with and without REP. RCX, RSI and RDI are exact at a fault in every iteration, because they are advanced only after
-//! the accesses of one; flags are set once, after the last.
+//! the accesses of one. The flags at a fault are those of the comparison before it, as a Zen 4 leaves them (Intel's manual has them as before the instruction).
 //!
 //! What repeats often goes over many elements at once: `string_blocks`.
 
@@ -82,12 +82,17 @@ fn begin(c: &mut Ctx, insn: &Insn) -> Form {
     c.load_field(T[0], offset_of!(CpuState, df));
     c.a.mov_imm(STEP, form.bytes as u64);
     c.a.alu_shift(Alu::Sub, Size::X, STEP, STEP, T[0], Shift::Lsl, form.bytes.trailing_zeros() + 1);
-    match form.segment {
+    load_base(c, &form);
+    form
+}
+
+/// Loads BASE, which comparing takes.
+fn load_base(c: &mut Ctx, f: &Form) {
+    match f.segment {
         Some(4) => c.load_field(BASE, offset_of!(CpuState, fs_base)),
         Some(_) => c.load_field(BASE, offset_of!(CpuState, gs_base)),
         None => {}
     }
-    form
 }
 
 fn load_source(c: &mut Ctx, f: &Form, d: X) {
@@ -213,37 +218,40 @@ fn cmps(c: &mut Ctx, insn: &Insn) {
     comparing(c, insn, f, element, long);
 }
 
-/// Loads elements into T0 and T1 as long as the prefix says, then sets the flags of the last comparison. `long` may skip elements that do not end
+/// Sets the flags by the elements in T0 and T1, the carry canonical. Uses T4, T5.
+pub(super) fn compared(c: &mut Ctx, bytes: u32) {
+    let live = c.live;
+    if live != 0 {
+        compute(c, Kind::Sub, bytes, ZR, T[0], Source::Reg(T[1]));
+        c.canonical_carry(live);
+    }
+}
+
+/// Loads elements into T0 and T1 as long as the prefix says, and sets the flags by each pair. `long` may skip elements that do not end
 /// it: it gets what does, and the labels of the plain loop and of its end.
 fn comparing(c: &mut Ctx, insn: &Insn, f: Form, element: impl Fn(&mut Ctx), long: Option<impl FnOnce(&mut Ctx, Until, Label, Label) + 'static>) {
-    let flags = |c: &mut Ctx| {
-        if c.live != 0 {
-            compute(c, Kind::Sub, f.bytes, ZR, T[0], Source::Reg(T[1]));
-        }
-    };
     if !f.rep {
         element(c);
-        return flags(c);
+        return compared(c, f.bytes);
     }
-    // A count of zero leaves the flags alone: both ways must agree on the carry's polarity, which is the comparison's own.
+    // A count of zero leaves the flags alone: both ways must agree on the carry's polarity.
     let live = c.live;
     c.canonical_carry(live);
-    let (top, out, done) = (c.a.label(), c.a.label(), c.a.label());
+    let (top, done) = (c.a.label(), c.a.label());
     let until = if insn.raw.has_repne_prefix() { Until::Equal } else { Until::Different };
     c.a.cbz(f.size, RCX, done);
     if let Some(long) = long.filter(|_| f.may_be_long(c)) {
-        let long = c.cold(move |c| long(c, until, top, out));
+        let long = c.cold(move |c| long(c, until, top, done));
         branch_if_long(c, 32, long);
     }
     c.a.bind(top);
     element(c);
+    compared(c, f.bytes);
+    load_base(c, &f);
     count_down(c, &f);
-    c.a.cbz(f.size, RCX, out);
+    c.a.cbz(f.size, RCX, done);
     let size = size_of(f.bytes);
     c.a.alu(Alu::Eor, size, T[2], T[0], T[1]);
     if until == Until::Equal { c.a.cbnz(size, T[2], top) } else { c.a.cbz(size, T[2], top) }
-    c.a.bind(out);
-    flags(c);
-    c.canonical_carry(live);
     c.a.bind(done);
 }

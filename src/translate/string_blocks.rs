@@ -6,12 +6,13 @@
 //! used only where each element keeps its single-copy atomicity.
 //!
 //! REP SCAS and REP CMPS only skip here what can not end them; the plain loop reads the last elements again and sets the flags. No access touches a
-//! page that the elements themselves do not, and the first byte of each is the next element's, so that a fault names its address. In ordered mode
+//! page that the elements themselves do not, and the first byte of each is the next element's, so that a fault names its address; before the first
+//! access to a page the flags are set by the last elements that were skipped. In ordered mode
 //! elements must be seen one after the other: SCAS reads 8 aligned bytes at once, which is single-copy atomic; CMPS, whose two strings alternate,
 //! stays plain.
 
 use super::context::Ctx;
-use super::string::{RCX, RDI, RSI, STEP};
+use super::string::{RCX, RDI, RSI, STEP, compared};
 use crate::emit::regs::*;
 use crate::emit::simd::{Arr, ops};
 use crate::emit::{Alu, Label, Mem, Order, Shift, Size, Width};
@@ -274,7 +275,13 @@ pub fn long_scan(c: &mut Ctx, bytes: u32, until: Until, plain: Label) {
     c.a.alu(Alu::Add, Size::X, RDI, RDI, T[3]);
     c.a.alu_shift(Alu::Sub, Size::X, RCX, RCX, T[3], Shift::Lsr, bytes.trailing_zeros());
     c.a.bind(count);
+    // The next access may be the first one to its page.
+    c.load_mem(bytes, T[1], Mem::Off(RDI, -i64::from(bytes)));
+    compared(c, bytes);
     steps_by_count(c, bytes);
+    bytes_to_page_end(c, RDI);
+    c.a.shift_imm(Shift::Lsr, Size::X, T[1], T[1], STEP16);
+    limit(c, T[3]);
     c.a.cbz(Size::X, T[3], plain);
     c.a.bind(next);
     let blocks = c.a.label();
@@ -285,7 +292,7 @@ pub fn long_scan(c: &mut Ctx, bytes: u32, until: Until, plain: Label) {
     c.a.bind(one);
     load(c, RDI);
     ends(c, bytes, until, value);
-    scan_on(c, bytes, STEP16, found, T[3], next, plain);
+    scan_on(c, bytes, STEP16, found, T[3], next, count);
     c.a.bind(found);
     go_to_end(c, bytes, &[RDI], plain);
     if ordered {
@@ -342,12 +349,17 @@ pub fn long_compare(c: &mut Ctx, bytes: u32, until: Until, second_first: bool, p
     advance(c, bytes, 1 << STEP16, &[RSI, RDI]);
     c.a.alu_imm(Alu::Sub, Size::X, T[3], T[3], 1);
     c.a.cbnz(Size::X, T[3], one);
+    for (d, p) in [(T[0], RSI), (T[1], RDI)] {
+        c.load_mem(bytes, d, Mem::Off(p, -i64::from(bytes)));
+    }
+    compared(c, bytes);
     c.a.b(round);
     // Pair by pair over a boundary; more than these are left.
     c.a.bind(across);
     c.a.mov_imm(T[3], 16 / bytes as u64);
     c.a.bind(single);
     element(c);
+    compared(c, bytes);
     c.a.alu_imm(Alu::Sub, Size::X, RCX, RCX, 1);
     c.a.alu(Alu::Eor, Size::X, T[2], T[0], T[1]);
     if until == Until::Equal { c.a.cbz(Size::X, T[2], out) } else { c.a.cbnz(Size::X, T[2], out) }
