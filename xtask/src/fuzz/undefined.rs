@@ -62,7 +62,7 @@ pub fn volatile(insn: &Instruction, record: &Record) -> Volatile {
     if matches!(insn.mnemonic(), Fxsave | Fxsave64 | Xsave | Xsave64 | Xsaveopt | Xsaveopt64 | Xsavec | Xsavec64) {
         // MXCSR_MASK: AMD's misaligned mode, which nothing uses, is not offered.
         let start = record.effective_address(insn).unwrap_or(0).wrapping_sub(DATA) as usize;
-        memory.extend((start < DATA_SIZE as usize).then(|| start + 28..(start + 32).min(DATA_SIZE as usize)));
+        memory.extend((start < DATA_SIZE as usize - 28).then(|| start + 28..(start + 32).min(DATA_SIZE as usize)));
     }
     // Code and data segments of the last instruction: there or not, as the kernel's own saving and restoring leaves them.
     let segments = match insn.code() {
