@@ -87,6 +87,8 @@ pub struct Insn {
     pub flags: FlagEffects,
     /// Flags that something may read after this instruction (set by `optimize::liveness`; all, where it does not run).
     pub live: Flags,
+    /// See [`Insn::mnemonic`].
+    mnemonic: Mnemonic,
     /// See [`Insn::flow`].
     flow: Flow,
 }
@@ -94,12 +96,13 @@ pub struct Insn {
 impl Insn {
     /// One that nothing was decoded into yet.
     pub(super) fn empty() -> Insn {
-        Insn { raw: Instruction::default(), flags: FlagEffects::default(), live: super::STATUS, flow: Flow::Next }
+        Insn { raw: Instruction::default(), flags: FlagEffects::default(), live: super::STATUS, mnemonic: Mnemonic::INVALID, flow: Flow::Next }
     }
     /// Works out what follows from `raw`, which was just decoded, of an empty one; true: there is more, see [`Insn::annotate_special`].
     #[inline]
     pub(super) fn annotate(&mut self) -> bool {
-        let (flags, special) = known_effects(self.raw.mnemonic());
+        self.mnemonic = self.raw.mnemonic();
+        let (flags, special) = known_effects(self.mnemonic);
         self.flags = flags;
         special
     }
@@ -117,8 +120,9 @@ impl Insn {
         Addr(self.raw.next_ip())
     }
     /// Mnemonic.
+    #[inline]
     pub fn mnemonic(&self) -> Mnemonic {
-        self.raw.mnemonic()
+        self.mnemonic
     }
     /// Encoding form.
     pub fn code(&self) -> Code {

@@ -24,20 +24,20 @@ pub(super) enum From {
     Nothing = 20,
 }
 
-/// What a register number means.
+/// What a register number means: its first row in [`BY_CLASS`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Class {
     /// General register of 8, 16, 32, 64 bits, or of 32 or 64 as REX.W says.
-    Byte,
-    Word,
-    Long,
-    Quad,
-    Sized,
+    Byte = 0,
+    Word = 3,
+    Long = 6,
+    Quad = 9,
+    Sized = 12,
     /// The same with an operand size prefix: 16 or 64.
-    WordSized,
+    WordSized = 15,
     /// XMM register.
-    Xmm,
+    Xmm = 18,
 }
 
 /// An operand.
@@ -113,7 +113,7 @@ pub(super) struct Form {
 /// Rows of [`REGISTERS`] by class, and by REX: none, without W, with W.
 const ROWS: [[u8; 3]; 7] = [[2, 3, 3], [4, 4, 4], [0, 0, 0], [1, 1, 1], [0, 0, 1], [4, 4, 1], [5, 5, 5]];
 
-/// Registers by class, REX and number: `(3 * class + REX) * 16 + number`.
+/// Registers by class, REX and number: `(class + REX) * 16 + number`.
 static BY_CLASS: [Register; 512] = {
     let mut table = [Register::None; 512];
     let mut k = 0;
@@ -229,16 +229,24 @@ pub(super) enum Decoded {
 /// Decodes the instruction at `ip` into `i`, which is an empty one.
 #[inline(always)]
 pub(super) fn decode(bytes: &[u8; WINDOW], ip: u64, i: &mut Instruction) -> Decoded {
-    let mut c = Cursor { bytes, at: 0 };
-    let mut op = c.byte();
-    let mut before = 0;
-    if BEFORE[usize::from(op)] {
-        if op & 0xfe == 0xc4 {
-            return if quick_vex::decode(bytes, ip, i) { Decoded::Vex } else { Decoded::Unknown };
-        }
-        let Some(found) = prefixes(i, bytes, op) else { return Decoded::Unknown };
-        (before, op, c.at) = (found.said, found.op, found.at);
+    let op = bytes[0];
+    // Most begin with REX or the opcode.
+    if BEFORE[usize::from(op)] { behind_prefixes(bytes, ip, op, i) } else { rest(i, Cursor { bytes, at: 1 }, op, 0, ip) }
+}
+
+/// The same of one that begins otherwise.
+#[inline(never)]
+fn behind_prefixes(bytes: &[u8; WINDOW], ip: u64, op: u8, i: &mut Instruction) -> Decoded {
+    if op & 0xfe == 0xc4 {
+        return if quick_vex::decode(bytes, ip, i) { Decoded::Vex } else { Decoded::Unknown };
     }
+    let Some(found) = prefixes(i, bytes, op) else { return Decoded::Unknown };
+    rest(i, Cursor { bytes, at: found.at }, found.op, found.said, ip)
+}
+
+/// REX or the opcode, which is `op`, and all that follows. `before`: what prefixes said.
+#[inline(always)]
+fn rest(i: &mut Instruction, mut c: Cursor, mut op: u8, before: u8, ip: u64) -> Decoded {
     let mut rex = 0;
     if op & 0xf0 == 0x40 {
         rex = op;
@@ -259,16 +267,17 @@ pub(super) fn decode(bytes: &[u8; WINDOW], ip: u64, i: &mut Instruction) -> Deco
             return if bare(i, form, c.at, before, rex, ip) { Decoded::Plain } else { Decoded::Unknown };
         }
         let modrm = c.byte();
-        if form.modrm == ModRm::Group {
-            form = &GROUPS[usize::from(form.group & 31) << 3 | usize::from(modrm >> 3 & 7)];
-        } else if form.modrm == ModRm::Pair {
-            form = &GROUPS[usize::from(form.group & 31) << 3 | usize::from(modrm >= 0xc0)];
-        } else if form.modrm == ModRm::Only && modrm != form.group {
-            return Decoded::Unknown;
-        }
         in_memory = modrm < 0xc0;
-        if form.modrm == ModRm::Memory && !in_memory || form.modrm == ModRm::Register && in_memory {
-            return Decoded::Unknown;
+        if form.modrm != ModRm::Any {
+            match form.modrm {
+                ModRm::Group => form = &GROUPS[usize::from(form.group & 31) << 3 | usize::from(modrm >> 3 & 7)],
+                ModRm::Pair => form = &GROUPS[usize::from(form.group & 31) << 3 | usize::from(modrm >= 0xc0)],
+                ModRm::Only if modrm != form.group => return Decoded::Unknown,
+                _ => {}
+            }
+            if form.modrm == ModRm::Memory && !in_memory || form.modrm == ModRm::Register && in_memory {
+                return Decoded::Unknown;
+            }
         }
         numbers |= u32::from(modrm >> 3 & 7 | (rex & 4) << 1) | u32::from(modrm & 7 | (rex & 1) << 3) << From::Rm as u32;
         if in_memory {
@@ -287,7 +296,7 @@ pub(super) fn decode(bytes: &[u8; WINDOW], ip: u64, i: &mut Instruction) -> Deco
         i.set_has_lock_prefix(true);
     }
     let size = usize::from(rex != 0) + wide;
-    let register = |o: Operand| BY_CLASS[((3 * o.class as usize + size) << 4 | (numbers >> (o.from as u32 & 31) & 15) as usize) & 511];
+    let register = |o: Operand| BY_CLASS[((o.class as usize + size) << 4 | (numbers >> (o.from as u32 & 31) & 15) as usize) & 511];
     let [first, second] = form.operands;
     if first.from == From::Rm && in_memory {
         i.set_op0_kind(OpKind::Memory);

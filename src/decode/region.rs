@@ -2,6 +2,7 @@
 //! forward branch targets are left to be translated when they run.
 
 use super::insn::{Flow, Insn};
+use super::loops::keep_loops;
 use super::quick::{self, Decoded};
 use super::{FlagEffects, Flags, STATUS, is_arithmetic};
 use crate::guest::Addr;
@@ -161,6 +162,10 @@ pub struct Region {
     /// What its translation compares at the start of each block; nothing where its pages are protected.
     pub guards: Vec<Guard>,
     segments: Vec<Segment>,
+    /// Address of the first instruction, and of the last one, of all segments.
+    span: (Addr, Addr),
+    /// Indices of instructions by the low bits of their address: what is left of earlier regions is there too. Empty in a region that was not decoded.
+    places: Vec<u8>,
     /// Indices of the instructions after which control may go elsewhere, and of those that they go to ([`OUTSIDE`] where the region has them not).
     turns: Vec<u32>,
     targets: Vec<u32>,
@@ -181,6 +186,8 @@ impl Region {
         self.turns.clear();
         self.targets.clear();
         self.insns.reserve(limits.insns);
+        self.places.resize(PLACES, 0);
+        self.span = (Addr(u64::MAX), Addr(0));
         Region { sources: Vec::with_capacity(8), unusual: false, arithmetic: false, ..self }
     }
     /// Index of the block that starts at `addr`.
@@ -189,7 +196,26 @@ impl Region {
         let (first, end) = s.blocks;
         self.blocks[first..end].binary_search_by_key(&addr, |b| b.addr).ok().map(|i| first + i)
     }
+    #[inline]
     fn insn_at(&self, addr: Addr) -> Option<usize> {
+        let (first, last) = self.span;
+        if addr < first || addr > last {
+            return None;
+        }
+        if last.0 - first.0 >= PLACES as u64 {
+            return self.search(addr);
+        }
+        let i = usize::from(*self.places.get(place(addr))?);
+        self.insns.get(i).is_some_and(|insn| insn.addr() == addr).then_some(i)
+    }
+    /// Has a piece under way, from `start` on, come to an instruction that another one holds?
+    fn reaches(&mut self, start: Addr, at: Addr) -> bool {
+        self.span = (self.span.0.min(start), self.span.1.max(at));
+        self.insn_at(at).is_some()
+    }
+    /// [`Region::insn_at`] where instructions may have the same place.
+    #[cold]
+    fn search(&self, addr: Addr) -> Option<usize> {
         let s = self.segments.iter().find(|s| s.from <= addr && addr <= s.last && s.insns.0 < s.insns.1)?;
         let (first, end) = s.insns;
         self.insns[first..end].binary_search_by_key(&addr, |i| i.addr()).ok().map(|i| first + i)
@@ -197,6 +223,12 @@ impl Region {
 }
 
 const OPTIONS: u32 = DecoderOptions::AMD;
+
+/// Of [`Region::places`]: most regions span less.
+const PLACES: usize = 1024;
+const fn place(addr: Addr) -> usize {
+    addr.0 as usize % PLACES
+}
 
 /// Decodes code bytes that lie at an address.
 struct Reader<'a> {
@@ -214,6 +246,7 @@ impl<'a> Reader<'a> {
         Reader { bytes, start, iced: None, unusual: false, arithmetic: false }
     }
     /// Decodes the instruction at `at` into `insn`, an [empty](Insn::empty) one; false if the bytes end before it does.
+    #[inline(always)]
     fn decode(&mut self, at: Addr, insn: &mut Insn) -> bool {
         let Some(rest) = self.bytes.get((at.0 - self.start.0) as usize..) else { return false };
         let Some(window) = rest.first_chunk() else { return self.decode_last(rest, at, insn) };
@@ -279,7 +312,13 @@ impl<'a> Reader<'a> {
 /// Decodes one instruction of `bytes` at `addr`: `None` if the bytes end before it does.
 pub fn decode_one(bytes: &[u8], addr: Addr) -> Option<Insn> {
     let mut insn = Insn::empty();
-    Reader::new(bytes, addr).decode(addr, &mut insn).then_some(insn)
+    decode_outside(&mut Reader::new(bytes, addr), addr, &mut insn).then_some(insn)
+}
+
+/// [`Reader::decode`] where it is rarely needed.
+#[inline(never)]
+fn decode_outside(reader: &mut Reader, at: Addr, insn: &mut Insn) -> bool {
+    reader.decode(at, insn)
 }
 
 /// What the instructions of `bytes` at `addr` do to the flags, where they go and where the next one begins, as long as `each` wants more and bytes last.
@@ -295,7 +334,7 @@ pub fn effects_each(bytes: &[u8], addr: Addr, mut each: impl FnMut(FlagEffects, 
             }
             None => {
                 let mut insn = Insn::empty();
-                if !reader.decode(at, &mut insn) {
+                if !decode_outside(&mut reader, at, &mut insn) {
                     return;
                 }
                 at = insn.next();
@@ -320,6 +359,7 @@ enum Stop {
 }
 
 /// Decodes a straight piece from `start` on; returns how it ended.
+#[inline(never)]
 fn sweep(source: &dyn CodeSource, start: Addr, limits: Limits, region: &mut Region) -> Stop {
     let mut buf = [0u8; 256];
     let mut at = start;
@@ -340,7 +380,7 @@ fn sweep(source: &dyn CodeSource, start: Addr, limits: Limits, region: &mut Regi
             if at > whole {
                 break None;
             }
-            if region.insns.len() >= limits.insns || joins && source.is_translated(at) || at >= others && at != start && region.insn_at(at).is_some() {
+            if region.insns.len() >= limits.insns || joins && source.is_translated(at) || at >= others && at != start && region.reaches(start, at) {
                 break Some(Stop::At(at));
             }
             let n = region.insns.len();
@@ -350,6 +390,7 @@ fn sweep(source: &dyn CodeSource, start: Addr, limits: Limits, region: &mut Regi
                 region.insns.pop();
                 break (at == window).then(|| Stop::NoFetch(at.plus(have as u64)));
             }
+            region.places[place(at)] = n as u8;
             at = insn.next();
             let flow = insn.flow();
             joins = flow != Flow::Next;
@@ -393,6 +434,7 @@ pub fn decode_region_in(source: &dyn CodeSource, entry: Addr, limits: Limits, ro
             let stop = sweep(source, start, limits, &mut region);
             let end = region.insns.len();
             let last = region.insns[first..].last().map_or(start, |i| i.addr());
+            region.span = (region.span.0.min(start), region.span.1.max(last));
             region.segments.push(Segment { from: start, last, insns: (first, end), blocks: (0, 0), stop });
             let len = if end > first { region.insns[end - 1].next().0.wrapping_sub(start.0) } else { 1 };
             region.sources.push((start, len));
@@ -512,6 +554,9 @@ fn split_blocks(region: &mut Region) {
         s.blocks.1 = region.blocks.len();
     }
     connect(region, empty != 0);
+    if heads.looped != 0 {
+        keep_loops(region);
+    }
 }
 
 /// Which blocks follow which. `shifted`: there are blocks without instructions, which heads do not count.

@@ -1,5 +1,6 @@
 //! Translated regions: where they lie, where they can be entered, what links to what, and which guest pages they came from.
 
+use super::ahead::AheadTable;
 use super::asleep::{Asleep, Sleeper};
 use super::guards::Guards;
 use super::heat::Heat;
@@ -57,6 +58,11 @@ impl Placed {
         self.sources.shrink_to_fit();
         self.steps.shrink_to_fit();
         self.marks.shrink_to_fit();
+    }
+    /// One of `len` bytes in which nothing is.
+    #[cfg(test)]
+    pub fn for_test(len: u64) -> Placed {
+        Placed { len, ..Placed::new(Vec::new(), Emitted::default()).0 }
     }
     /// What is kept of a translation, and its code, which has been copied.
     fn new(sources: Vec<(Addr, u64)>, e: Emitted) -> (Placed, Vec<u8>) {
@@ -119,7 +125,8 @@ pub(super) struct Cache {
     options: Options,
     targets: FxHashMap<u64, Target>,
     regions: Regions,
-    by_page: FxHashMap<u64, FxHashSet<u64>>,
+    /// Starts of the regions made from a page, each once.
+    by_page: FxHashMap<u64, Vec<u64>>,
     /// Counts what took translations away: while it stays the same, everything that was found is still there.
     generation: u64,
     /// Guest pages that we made read-only because code was translated from them, or from the pages listed here: other views of the same memory.
@@ -127,7 +134,7 @@ pub(super) struct Cache {
     /// Guest pages of shared memory that code was translated from.
     shared: FxHashSet<u64>,
     /// What was looked at behind exits, until anything is taken away: it belongs to the sources of regions that are in use.
-    ahead: FxHashMap<u64, Ahead>,
+    ahead: AheadTable,
     asleep: Asleep,
     room: Room,
     /// A region that is not needed any more, for its room.
@@ -156,7 +163,7 @@ impl Cache {
             generation: 0,
             protected: FxHashMap::default(),
             shared: FxHashSet::default(),
-            ahead: FxHashMap::with_capacity_and_hasher(1500, Default::default()),
+            ahead: AheadTable::default(),
             asleep: Asleep::default(),
             room: Room::default(),
             spare: Region::default(),
@@ -181,7 +188,7 @@ impl Cache {
 
     /// What a look ahead at `guest` found.
     pub fn ahead(&self, guest: Addr) -> Option<Ahead> {
-        self.ahead.get(&guest.0).copied()
+        self.ahead.get(guest)
     }
 
     pub fn lookup(&self, guest: Addr) -> Option<Target> {
@@ -239,7 +246,7 @@ impl Cache {
     /// Places a translation; `None` if the arena is full. `pages`, those of its sources, are [protected](Cache::protect) since before they were read.
     pub fn insert(&mut self, mut region: Region, emitted: Emitted, pages: &[Addr]) -> Option<Target> {
         let (host, placed) = self.place(emitted, std::mem::take(&mut region.sources))?;
-        self.ahead.extend(region.ahead.iter().map(|(at, ahead)| (at.0, *ahead)));
+        self.ahead.put(&region.ahead);
         self.spare = region;
         Some(self.enlist(host, placed, pages))
     }
@@ -247,8 +254,9 @@ impl Cache {
     /// Makes a region findable.
     fn enlist(&mut self, host: u64, placed: Placed, pages: &[Addr]) -> Target {
         for page in pages {
-            self.by_page.entry(page.0).or_default().insert(host);
+            self.by_page.entry(page.0).or_default().push(host);
         }
+        self.make_room_for(placed.entries.len());
         let target = |e: &Entry| target_of(host, e);
         for e in &placed.entries {
             // The first translation of an address stays: others may be linked to it.
@@ -259,6 +267,14 @@ impl Cache {
         self.targets.insert(first.guest.0, target(&first));
         self.regions.insert(host, placed);
         target(&first)
+    }
+
+    /// Has the table of targets grow by steps of four as long as it is small, not of two: each step costs what putting in all of it did.
+    fn make_room_for(&mut self, more: usize) {
+        let (len, room) = (self.targets.len(), self.targets.capacity());
+        if len + more > room && room < 1 << 16 {
+            self.targets.reserve(3 * room);
+        }
     }
 
     fn count_once(&mut self) -> Option<()> {
@@ -474,8 +490,10 @@ impl Cache {
             self.arena.patch(p.at, p.original);
         }
         for page in pages_of(&placed.sources) {
-            if let Some(set) = self.by_page.get_mut(&page.0) {
-                set.remove(&host);
+            if let Some(all) = self.by_page.get_mut(&page.0)
+                && let Some(i) = all.iter().position(|r| *r == host)
+            {
+                all.swap_remove(i);
             }
         }
         if fate == Fate::Sleep {
@@ -513,9 +531,13 @@ fn target_of(host: u64, e: &Entry) -> Target {
 
 /// The pages of byte ranges, each once.
 pub(super) fn pages_of(sources: &[(Addr, u64)]) -> Vec<Addr> {
-    let mut pages: Vec<Addr> = Vec::new();
+    let mut pages: Vec<Addr> = Vec::with_capacity(4);
     for &(start, len) in sources {
         let mut page = start.page();
+        // Most lie on the page of the one before.
+        if pages.last() == Some(&page) {
+            page = page.plus(PAGE_SIZE);
+        }
         while page < start.plus(len) {
             if !pages.contains(&page) {
                 pages.push(page);

@@ -1,0 +1,55 @@
+//! What looks ahead of the end of a region found, for the regions that look there again.
+
+use crate::decode::{Ahead, NO_FLAGS};
+use crate::guest::Addr;
+
+/// log2 of the number of places. Looks at the same code come soon after each other.
+const BITS: u32 = 10;
+
+#[derive(Clone, Copy)]
+struct Place {
+    at: Addr,
+    ahead: Ahead,
+}
+
+/// One for each place, the last one that came: a table that grows would take more instructions than the looks that it saves.
+#[derive(Default)]
+pub(super) struct AheadTable(Vec<Place>);
+
+impl AheadTable {
+    fn index(at: Addr) -> usize {
+        (at.0 ^ at.0 >> BITS) as usize & ((1 << BITS) - 1)
+    }
+    pub fn get(&self, at: Addr) -> Option<Ahead> {
+        self.0.get(Self::index(at)).filter(|p| p.at == at && p.ahead.sources[0].1 != 0).map(|p| p.ahead)
+    }
+    pub fn put(&mut self, found: &[(Addr, Ahead)]) {
+        if self.0.is_empty() {
+            let nothing = Ahead { live: NO_FLAGS, sources: [(Addr(0), 0); 2] };
+            self.0.resize(1 << BITS, Place { at: Addr(0), ahead: nothing });
+        }
+        for &(at, ahead) in found {
+            self.0[Self::index(at)] = Place { at, ahead };
+        }
+    }
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+#[test]
+fn the_last_one_of_a_place_is_found() {
+    let ahead = |live| Ahead { live, sources: [(Addr(7), 3), (Addr(0), 0)] };
+    let mut table = AheadTable::default();
+    assert!(table.get(Addr(0)).is_none());
+    table.put(&[(Addr(0x1000), ahead(1)), (Addr(0x1001), ahead(2))]);
+    assert_eq!(table.get(Addr(0x1000)).map(|a| a.live), Some(1));
+    assert_eq!(table.get(Addr(0x1001)).map(|a| a.live), Some(2));
+    assert!(table.get(Addr(0)).is_none() && table.get(Addr(0x1002)).is_none());
+    let same_place = Addr((0x1000..).find(|a| *a != 0x1000 && AheadTable::index(Addr(*a)) == AheadTable::index(Addr(0x1000))).unwrap());
+    table.put(&[(same_place, ahead(4))]);
+    assert!(table.get(Addr(0x1000)).is_none());
+    table.clear();
+    assert!(table.get(same_place).is_none());
+}
