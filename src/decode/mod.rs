@@ -5,6 +5,7 @@
 mod access;
 mod effects;
 mod insn;
+mod loops;
 mod quick;
 mod quick_groups;
 mod quick_rows;

@@ -43,6 +43,8 @@ pub enum Opt {
     SharedSums,
     /// System calls that pass are made by a stub that does not leave translated code (`emit::calls`).
     CallStubs,
+    /// PCMPESTRI and PCMPISTRI in translated code (`translate::sse_string`).
+    QuickCompares,
 }
 
 /// Name and meaning of every optimisation.
@@ -63,6 +65,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::Copies, "copies", "a register copied to be overwritten is not copied"),
     (Opt::SharedSums, "shared-sums", "base and index are added once for neighbouring floating-point accesses"),
     (Opt::CallStubs, "call-stubs", "system calls that pass are made by a stub, without the engine"),
+    (Opt::QuickCompares, "quick-compares", "PCMPESTRI and PCMPISTRI without a helper's call"),
 ];
 
 /// Which optimisations are on.

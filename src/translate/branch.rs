@@ -97,8 +97,11 @@ fn jmp(c: &mut Ctx, insn: &Insn) {
                 Some(t) => {
                     let live = c.region.blocks[t].live_in;
                     c.canonical_carry(live);
-                    let label = c.block_label(t);
-                    c.a.b(label);
+                    // The block it goes to often is the next one here: code that a jump goes back to.
+                    if t != c.block + 1 {
+                        let label = c.block_label(t);
+                        c.a.b(label);
+                    }
                 }
                 None => {
                     c.canonical_carry(live);
