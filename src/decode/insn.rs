@@ -87,6 +87,9 @@ pub struct Insn {
     pub flags: FlagEffects,
     /// Flags that something may read after this instruction (set by `optimize::liveness`; all, where it does not run).
     pub live: Flags,
+    /// Whether a block begins here, and which: `decode::blocks`'.
+    pub(super) begins: u8,
+    pub(super) block: u8,
     /// See [`Insn::mnemonic`].
     mnemonic: Mnemonic,
     /// See [`Insn::flow`].
@@ -96,7 +99,7 @@ pub struct Insn {
 impl Insn {
     /// One that nothing was decoded into yet.
     pub(super) fn empty() -> Insn {
-        Insn { raw: Instruction::default(), flags: FlagEffects::default(), live: super::STATUS, mnemonic: Mnemonic::INVALID, flow: Flow::Next }
+        Insn { raw: Instruction::default(), flags: FlagEffects::default(), live: super::STATUS, begins: 0, block: 0, mnemonic: Mnemonic::INVALID, flow: Flow::Next }
     }
     /// Works out what follows from `raw`, which was just decoded, of an empty one; true: there is more, see [`Insn::annotate_special`].
     #[inline]

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod blocks;
 mod effects;
 mod insn;
 mod loops;

@@ -2,7 +2,6 @@
 //! forward branch targets are left to be translated when they run.
 
 use super::insn::{Flow, Insn};
-use super::loops::keep_loops;
 use super::quick::{self, Decoded};
 use super::{FlagEffects, Flags, STATUS, is_arithmetic};
 use crate::guest::Addr;
@@ -90,21 +89,21 @@ pub struct Block {
     /// Target of a backward branch inside the region: a loop head.
     pub loop_head: bool,
     /// Indices of the blocks that its last instruction's branch or call goes to, and that follows it or is returned to; [`OUTSIDE`] where there is none.
-    to: u32,
-    next: u32,
+    pub(super) to: u32,
+    pub(super) next: u32,
     /// Flags that may be read before they are overwritten (set by `optimize::liveness`).
     pub live_in: Flags,
 }
 
 /// No block of the region.
-const OUTSIDE: u32 = u32::MAX;
+pub(super) const OUTSIDE: u32 = u32::MAX;
 
 fn inside(block: u32) -> Option<usize> {
     (block != OUTSIDE).then_some(block as usize)
 }
 
 impl Block {
-    fn new(first: usize, count: usize, addr: Addr, end: End) -> Block {
+    pub(super) fn new(first: usize, count: usize, addr: Addr, end: End) -> Block {
         Block { first, count, addr, end, loop_head: false, to: OUTSIDE, next: OUTSIDE, live_in: STATUS }
     }
     /// Index of the block that its last instruction's branch or call goes to, if the region has it.
@@ -119,16 +118,16 @@ impl Block {
 
 /// A straight piece of a region.
 #[derive(Clone, Copy, Debug)]
-struct Segment {
+pub(super) struct Segment {
     /// Guest address of its first instruction.
-    from: Addr,
+    pub from: Addr,
     /// Guest address of its last instruction.
-    last: Addr,
+    pub last: Addr,
     /// Indices of its instructions: first, and behind the last. None where the first can not be fetched.
-    insns: (usize, usize),
+    pub insns: (usize, usize),
     /// Indices of its blocks.
-    blocks: (usize, usize),
-    stop: Stop,
+    pub blocks: (usize, usize),
+    pub stop: Stop,
 }
 
 /// Guest bytes that a translation compares with what it was made from, when it runs.
@@ -161,14 +160,14 @@ pub struct Region {
     pub ahead: Vec<(Addr, Ahead)>,
     /// What its translation compares at the start of each block; nothing where its pages are protected.
     pub guards: Vec<Guard>,
-    segments: Vec<Segment>,
+    pub(super) segments: Vec<Segment>,
     /// Address of the first instruction, and of the last one, of all segments.
     span: (Addr, Addr),
     /// Indices of instructions by the low bits of their address: what is left of earlier regions is there too. Empty in a region that was not decoded.
     places: Vec<u8>,
     /// Indices of the instructions after which control may go elsewhere, and of those that they go to ([`OUTSIDE`] where the region has them not).
-    turns: Vec<u32>,
-    targets: Vec<u32>,
+    pub(super) turns: Vec<u32>,
+    pub(super) targets: Vec<u32>,
 }
 
 impl Region {
@@ -197,7 +196,7 @@ impl Region {
         self.blocks[first..end].binary_search_by_key(&addr, |b| b.addr).ok().map(|i| first + i)
     }
     #[inline]
-    fn insn_at(&self, addr: Addr) -> Option<usize> {
+    pub(super) fn insn_at(&self, addr: Addr) -> Option<usize> {
         let (first, last) = self.span;
         if addr < first || addr > last {
             return None;
@@ -349,7 +348,7 @@ pub fn effects_each(bytes: &[u8], addr: Addr, mut each: impl FnMut(FlagEffects, 
 
 /// How a straight piece ended.
 #[derive(Clone, Copy, Debug)]
-enum Stop {
+pub(super) enum Stop {
     /// At an instruction that does not go on.
     Flow,
     /// In front of this address, which another segment holds or which lies beyond the limits.
@@ -416,6 +415,12 @@ fn sweep(source: &dyn CodeSource, start: Addr, limits: Limits, region: &mut Regi
     }
 }
 
+/// Bytes of a loop that is translated whole even if its head is already.
+const SHORT_LOOP: u64 = 128;
+
+/// As many instructions as a region can have: their indices are bytes.
+const MOST: usize = 128;
+
 /// Builds the region that starts at `entry`.
 pub fn decode_region(source: &dyn CodeSource, entry: Addr, limits: Limits) -> Region {
     decode_region_in(source, entry, limits, Region::default())
@@ -445,6 +450,9 @@ pub fn decode_region_in(source: &dyn CodeSource, entry: Addr, limits: Limits, ro
                     && to <= i.addr()
                     && to.0 + 4096 > i.addr().0
                     && region.insn_at(to).is_none()
+                    // The cost of leaving for its translation is small for a long loop; one of more than a region's instructions would be translated again
+                    // and again, from where each translation ends.
+                    && (to.0 + SHORT_LOOP > i.addr().0 || !source.is_translated(to))
                 {
                     pending.push(to);
                 }
@@ -452,131 +460,6 @@ pub fn decode_region_in(source: &dyn CodeSource, entry: Addr, limits: Limits, ro
         }
         next = pending.pop();
     }
-    split_blocks(&mut region);
+    super::blocks::split(&mut region);
     region
-}
-
-/// A bit for each instruction.
-type Set = u128;
-/// As many as a region can have.
-const MOST: usize = Set::BITS as usize;
-
-/// Where blocks begin.
-struct Heads {
-    all: Set,
-    /// A branch goes back to here.
-    looped: Set,
-}
-
-impl Heads {
-    fn add(&mut self, insn: usize, looped: bool) {
-        self.all |= 1 << insn;
-        self.looped |= Set::from(looped) << insn;
-    }
-    /// Those before `insn`.
-    fn before(&self, insn: usize) -> usize {
-        (self.all & ((1 << insn) - 1)).count_ones() as usize
-    }
-}
-
-/// Where blocks begin; sets [`Region::targets`].
-fn heads(region: &mut Region) -> Heads {
-    let n = region.insns.len();
-    let mut heads = Heads { all: 0, looped: 0 };
-    let mut targets = std::mem::take(&mut region.targets);
-    for &i in &region.turns {
-        let (i, insn) = (i as usize, &region.insns[i as usize]);
-        let target = match insn.flow() {
-            Flow::Conditional(to) | Flow::Jump(to) => region.insn_at(to).inspect(|&t| heads.add(t, to <= insn.addr())),
-            Flow::Call(to) => region.insn_at(to),
-            _ => None,
-        };
-        targets.push(target.map_or(OUTSIDE, |t| t as u32));
-        // Behind the last one of a piece another piece begins, or nothing.
-        if i + 1 < n {
-            heads.add(i + 1, false);
-        }
-    }
-    for s in &region.segments {
-        let (first, end) = s.insns;
-        if first < end {
-            heads.add(first, false);
-        }
-        // A piece that runs into another one makes a head there.
-        if let Stop::At(to) = s.stop
-            && let Some(t) = region.insn_at(to)
-        {
-            heads.add(t, first < end && to <= s.last);
-        }
-    }
-    region.targets = targets;
-    heads
-}
-
-fn split_blocks(region: &mut Region) {
-    let heads = heads(region);
-    let empty = region.segments.iter().filter(|s| s.insns.0 == s.insns.1).count();
-    region.blocks.reserve_exact(heads.all.count_ones() as usize + empty);
-    let (mut left, mut turns) = (heads.all, region.targets.iter());
-    for s in &mut region.segments {
-        let (first, end) = s.insns;
-        s.blocks.0 = region.blocks.len();
-        if first == end {
-            let end = match s.stop {
-                Stop::NoFetch(a) | Stop::At(a) => End::NoFetch(a),
-                Stop::Flow => End::Fall(s.from),
-            };
-            region.blocks.push(Block::new(first, 0, s.from, end));
-        }
-        let mut at = first;
-        while at < end {
-            left &= left - 1;
-            let next = end.min(left.trailing_zeros() as usize);
-            let insn = &region.insns[next - 1];
-            let end_kind = match (insn.flow(), s.stop) {
-                (Flow::Next, Stop::NoFetch(a)) if next == end => End::NoFetch(a),
-                (Flow::Next, _) => End::Fall(insn.next()),
-                (flow, _) => End::Flow(flow),
-            };
-            let mut block = Block::new(at, next - at, region.insns[at].addr(), end_kind);
-            block.loop_head = heads.looped >> at & 1 != 0;
-            if let End::Flow(_) = end_kind
-                && let Some(&target) = turns.next()
-                && target != OUTSIDE
-                // A call does not make a head of where it goes.
-                && heads.all >> target & 1 != 0
-            {
-                block.to = heads.before(target as usize) as u32;
-            }
-            region.blocks.push(block);
-            at = next;
-        }
-        s.blocks.1 = region.blocks.len();
-    }
-    connect(region, empty != 0);
-    if heads.looped != 0 {
-        keep_loops(region);
-    }
-}
-
-/// Which blocks follow which. `shifted`: there are blocks without instructions, which heads do not count.
-fn connect(region: &mut Region, shifted: bool) {
-    for b in 0..region.blocks.len() {
-        let block = &region.blocks[b];
-        let next = match block.end {
-            End::Fall(to) => to,
-            End::Flow(Flow::Conditional(_) | Flow::Call(_) | Flow::CallIndirect | Flow::Syscall) => region.insns[block.first + block.count - 1].next(),
-            _ => continue,
-        };
-        let follows = region.blocks.get(b + 1).is_some_and(|n| n.addr == next);
-        region.blocks[b].next = if follows { b as u32 + 1 } else { region.block_at(next).map_or(OUTSIDE, |t| t as u32) };
-    }
-    if !shifted {
-        return;
-    }
-    for b in 0..region.blocks.len() {
-        if let End::Flow(Flow::Conditional(to) | Flow::Jump(to) | Flow::Call(to)) = region.blocks[b].end {
-            region.blocks[b].to = region.block_at(to).map_or(OUTSIDE, |t| t as u32);
-        }
-    }
 }

@@ -187,8 +187,8 @@ impl Asm {
         }
     }
 
-    /// Places the literal pool, resolves every branch, and returns the code.
-    pub fn finish(mut self) -> Finished {
+    /// Places the literal pool, resolves every branch, and returns the code; what is left is empty.
+    pub fn finish(&mut self) -> Finished {
         let mut relocations = Vec::with_capacity(self.literals.len());
         if !self.literals.is_empty() && self.offset() & 7 != 0 {
             self.nop();
@@ -203,7 +203,7 @@ impl Asm {
                 self.word((l.value >> (32 * i)) as u32);
             }
         }
-        let mut bytes = self.ops.0;
+        let mut bytes = std::mem::take(&mut self.ops.0);
         for f in &self.fixups {
             let to = self.labels[f.label.0 as usize];
             assert_ne!(to, UNBOUND, "branch to an unbound label");
@@ -211,6 +211,6 @@ impl Asm {
             let word = u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
             bytes[at..at + 4].copy_from_slice(&insert(word, f.field, to as i32 - f.at as i32).to_le_bytes());
         }
-        Finished { bytes, relocations, labels: self.labels, fixups: self.fixups, literals }
+        Finished { bytes, relocations, labels: std::mem::take(&mut self.labels), fixups: std::mem::take(&mut self.fixups), literals }
     }
 }

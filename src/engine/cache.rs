@@ -537,6 +537,9 @@ pub(super) fn pages_of(sources: &[(Addr, u64)]) -> Vec<Addr> {
         // Most lie on the page of the one before.
         if pages.last() == Some(&page) {
             page = page.plus(PAGE_SIZE);
+            if page >= start.plus(len) {
+                continue;
+            }
         }
         while page < start.plus(len) {
             if !pages.contains(&page) {

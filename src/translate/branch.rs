@@ -203,10 +203,7 @@ fn call(c: &mut Ctx, insn: &Insn) {
                     let live = c.live;
                     c.canonical_carry(live);
                     let patch = c.a.offset();
-                    let stub = c.cold(move |c| {
-                        c.call_stub(Stub::Link);
-                        c.exit_site(to, ExitKind::Direct { target: to, patch, call: true });
-                    });
+                    let stub = c.cold_call(to, patch);
                     c.a.bl(stub);
                 }
             }
@@ -245,12 +242,7 @@ fn ret(c: &mut Ctx, insn: &Insn) {
     }
     let late = carry_is_late(c);
     c.store_uppers();
-    let at = c.at;
-    let miss = c.cold(move |c| {
-        c.canonical_carry(STATUS);
-        c.call_stub(Stub::Return);
-        c.exit_site(at, ExitKind::Indirect);
-    });
+    let miss = c.cold_return();
     c.a.ldp_post(T[1], LINK, SHADOW, 16);
     // Not late: the mark is the guest's address.
     const { assert!(CARRY_MARK.0 == T[1].0) };

@@ -26,8 +26,10 @@ pub enum Carry {
 pub use crate::guest::exception;
 
 enum ColdCode<'a> {
-    /// An exit: most of it all.
+    /// The most common ones need no closure: an exit; a call's, whose BL lies at this offset; a return's that was not predicted.
     Exit(Addr),
+    Call(Addr, u32),
+    Return,
     Code(Box<dyn FnOnce(&mut Ctx<'a>) + 'a>),
 }
 
@@ -255,6 +257,28 @@ impl<'a> Ctx<'a> {
         self.out_of_the_way(ColdCode::Exit(to))
     }
 
+    /// The same for the stub's call behind a BL at `patch`, until it is linked.
+    pub fn cold_call(&mut self, to: Addr, patch: u32) -> Label {
+        self.out_of_the_way(ColdCode::Call(to, patch))
+    }
+
+    /// The same for a return that was not predicted.
+    pub fn cold_return(&mut self) -> Label {
+        self.out_of_the_way(ColdCode::Return)
+    }
+
+    fn unlinked_call(&mut self, target: Addr, patch: u32) {
+        self.call_stub(Stub::Link);
+        self.exit_site(target, ExitKind::Direct { target, patch, call: true });
+    }
+
+    fn unpredicted_return(&mut self) {
+        self.canonical_carry(crate::decode::STATUS);
+        self.call_stub(Stub::Return);
+        let at = self.at;
+        self.exit_site(at, ExitKind::Indirect);
+    }
+
     fn out_of_the_way(&mut self, code: ColdCode<'a>) -> Label {
         let label = self.a.label();
         let (steps, live) = (self.marked(), self.live);
@@ -380,7 +404,7 @@ impl<'a> Ctx<'a> {
         arrivals
     }
 
-    pub(super) fn finish(mut self, room: &mut Room) -> Emitted {
+    pub(super) fn finish(&mut self, room: &mut Room) -> Emitted {
         while !self.cold.is_empty() {
             for cold in std::mem::take(&mut self.cold) {
                 self.a.bind(cold.label);
@@ -392,7 +416,9 @@ impl<'a> Ctx<'a> {
                 self.mark_as(cold.steps);
                 match cold.code {
                     ColdCode::Exit(to) => self.direct_exit(to),
-                    ColdCode::Code(code) => code(&mut self),
+                    ColdCode::Call(to, patch) => self.unlinked_call(to, patch),
+                    ColdCode::Return => self.unpredicted_return(),
+                    ColdCode::Code(code) => code(self),
                 }
             }
         }
@@ -415,8 +441,9 @@ impl<'a> Ctx<'a> {
         let held = self.uppers.held;
         let relocations = std::mem::take(&mut finished.relocations);
         let (code, buffers) = finished.into_parts();
-        *room = Room { buffers, labels: self.labels, entries: self.entries };
-        Emitted { code, relocations, entries, origins: self.origins, exits: self.exits, held, steps: self.groups.steps, marks: self.groups.marks }
+        *room = Room { buffers, labels: std::mem::take(&mut self.labels), entries: std::mem::take(&mut self.entries) };
+        let (steps, marks) = (std::mem::take(&mut self.groups.steps), std::mem::take(&mut self.groups.marks));
+        Emitted { code, relocations, entries, origins: std::mem::take(&mut self.origins), exits: std::mem::take(&mut self.exits), held, steps, marks }
     }
 }
 

@@ -117,9 +117,14 @@ fn reads_first(insn: &Insn, r: u8, bytes: u8) -> bool {
 
 impl Ctx<'_> {
     /// If the current instruction is a copy that another one can do without, notes that and emits nothing.
+    #[inline]
     pub(super) fn leaves_out_copy(&mut self, insn: &Insn) -> bool {
         // Most moves are loads, stores or constants.
-        if ROLES[insn.mnemonic() as usize & 2047] & COPY == 0 || !insn.has_two_registers() || !self.options.switches.on(Opt::Copies) {
+        ROLES[insn.mnemonic() as usize & 2047] & COPY != 0 && insn.has_two_registers() && self.leaves_out_register_copy(insn)
+    }
+    #[inline(never)]
+    fn leaves_out_register_copy(&mut self, insn: &Insn) -> bool {
+        if !self.options.switches.on(Opt::Copies) {
             return false;
         }
         let Some((r, from, bytes)) = copy(insn) else { return false };

@@ -139,10 +139,12 @@ pub(super) fn is_wide(insn: &Insn) -> bool {
 
 impl Ctx<'_> {
     /// Translates an instruction inside a group if it can be; if not, and it may meet the group's registers, ends the group.
+    #[inline]
     pub(super) fn in_group(&mut self, insn: &Insn) -> bool {
-        if !self.groups.wanted {
-            return false;
-        }
+        self.groups.wanted && self.in_wanted_group(insn)
+    }
+    #[inline(never)]
+    fn in_wanted_group(&mut self, insn: &Insn) -> bool {
         if !self.groups.active {
             // Most instructions have nothing to do with groups.
             let vector = (0..insn.op_count()).any(|i| matches!(insn.op(i), Op::Xmm(_) | Op::Ymm(_)));
