@@ -152,7 +152,7 @@ fn scan(c: &mut Ctx, insn: &Insn, reverse: bool) {
 fn count_zeros(c: &mut Ctx, insn: &Insn, leading: bool) {
     let bytes = insn.bytes(0);
     let size = size_of(bytes);
-    let v = c.read(insn, 1, T[0]);
+    let mut v = c.read(insn, 1, T[0]);
     if bytes == 2 {
         // A marker bit behind the sixteen ends the count.
         if leading {
@@ -161,18 +161,24 @@ fn count_zeros(c: &mut Ctx, insn: &Insn, leading: bool) {
         } else {
             c.a.alu_imm(Alu::Orr, Size::W, T[1], v, 0x1_0000);
         }
-    } else {
-        c.a.mov(Size::X, T[1], v);
+        v = T[1];
     }
     if !leading {
-        c.a.rbit(size, T[1], T[1]);
+        c.a.rbit(size, T[1], v);
+        v = T[1];
     }
-    c.a.clz(size, T[1], T[1]);
-    c.write_gpr(insn.op(0), T[1]);
+    let d = match insn.op(0) {
+        Op::Gpr { n, bytes: 4.., .. } => gpr(n),
+        _ => T[1],
+    };
+    c.a.clz(size, d, v);
+    if d == T[1] {
+        c.write_gpr(insn.op(0), d);
+    }
     if c.needs(CF | ZF) {
         // Count = bits: C = 0 (CF set), Z = 0. Else compare with 0: C = 1, Z as it comes.
-        c.a.alu_imm(Alu::Subs, Size::W, ZR, T[1], 8 * bytes as u64);
-        c.a.ccmp_imm(Size::W, T[1], 0, 0, Cond::Ne);
+        c.a.alu_imm(Alu::Subs, Size::W, ZR, d, 8 * bytes as u64);
+        c.a.ccmp_imm(Size::W, d, 0, 0, Cond::Ne);
         c.carry = Carry::Inverted;
     }
 }

@@ -3,9 +3,10 @@
 use super::context::{Carry, Ctx, size_of};
 use super::flags::nz_flags;
 use super::{Row, atomic};
-use crate::decode::{AF, CF, Insn, Mnemonic, OF, Op, PF, SF, ZF};
+use crate::decode::{AF, CF, End, Flow, Insn, Mnemonic, OF, Op, PF, SF, ZF};
 use crate::emit::regs::*;
 use crate::emit::{Alu, Asm, Shift, Size};
+use crate::optimize::Opt;
 
 /// Mnemonics of this family.
 pub const ROWS: &[Row] = {
@@ -94,21 +95,42 @@ fn emit(a: &mut Asm, op: Alu, size: Size, d: X, n: X, b: Source) {
 /// `d = a kind b` with those flags that are live. `d` may be `a` or `b`; `ZR` where only flags are wanted. Above the low `bytes` `d` is not
 /// defined for 1 and 2 bytes. Uses T4, T5.
 pub fn compute(c: &mut Ctx, kind: Kind, bytes: u32, d: X, a: X, b: Source) {
+    compute_read(c, kind, bytes, d, a, b, [false; 2]);
+}
+
+/// The same where it is known which of the two operands are zero-extended already.
+fn compute_read(c: &mut Ctx, kind: Kind, bytes: u32, d: X, a: X, b: Source, extended: [bool; 2]) {
     let parity = c.needs(PF | AF);
-    // PF and AF want the result in a register.
-    let d = if d == ZR && parity { T[5] } else { d };
+    // Of which register PF is: where only flags are wanted the result goes to its place at once, and that of a register with itself is there.
+    let only_flags = d == ZR;
+    let itself = kind == Kind::And && only_flags && b == Source::Reg(a);
+    let d = if only_flags && parity && !itself { PFR } else { d };
     if c.needs(AF) && !kind.logic() {
-        emit(&mut c.a, Alu::Eor, Size::X, AFX, a, b);
+        match b {
+            // Only bit 4 counts, and not every constant fits.
+            Source::Imm(v) if v & 0x10 == 0 => c.a.mov(Size::X, AFX, a),
+            Source::Imm(_) => c.a.alu_imm(Alu::Eor, Size::X, AFX, a, 0x10),
+            Source::Reg(m) => c.a.alu(Alu::Eor, Size::X, AFX, a, m),
+        }
     }
     let nzcv = c.needs(ZF | SF | CF | OF);
     match kind {
         Kind::Adc | Kind::Sbb => carried(c, kind, bytes, d, a, b, nzcv),
         _ if bytes >= 4 => wide(c, kind, size_of(bytes), d, a, b, nzcv),
-        _ => narrow(c, kind, bytes, d, a, b, nzcv),
+        _ => narrow(c, kind, bytes, d, a, b, nzcv, extended),
     }
-    if parity {
-        c.a.mov(Size::X, PFR, d);
+    if parity && d != PFR {
+        c.a.mov(Size::X, PFR, if itself { a } else { d });
     }
+}
+
+/// May AND leave the carry in the polarity that it has by itself? It does where the block ends in a jump that [takes either](Ctx::late_carry) and nothing reads it before.
+fn carry_may_stay(c: &Ctx) -> bool {
+    let block = &c.region.blocks[c.block];
+    c.late_carry()
+        && c.options.switches.on(Opt::InlineLookup)
+        && matches!(block.end, End::Flow(Flow::Return | Flow::JumpIndirect | Flow::CallIndirect))
+        && c.region.insns[c.index + 1..block.first + block.count].iter().all(|i| i.flags.reads & CF == 0)
 }
 
 fn wide(c: &mut Ctx, kind: Kind, size: Size, d: X, a: X, b: Source, nzcv: bool) {
@@ -117,7 +139,7 @@ fn wide(c: &mut Ctx, kind: Kind, size: Size, d: X, a: X, b: Source, nzcv: bool) 
             emit(&mut c.a, kind.with_flags(), size, d, a, b);
             c.carry = if kind == Kind::Add { Carry::Direct } else { Carry::Inverted };
         }
-        Kind::And if nzcv && !c.needs(CF) => {
+        Kind::And if nzcv && (!c.needs(CF) || carry_may_stay(c)) => {
             emit(&mut c.a, Alu::Ands, size, d, a, b);
             c.carry = Carry::Direct;
         }
@@ -139,19 +161,28 @@ fn wide(c: &mut Ctx, kind: Kind, size: Size, d: X, a: X, b: Source, nzcv: bool) 
     }
 }
 
-fn narrow(c: &mut Ctx, kind: Kind, bytes: u32, d: X, a: X, b: Source, nzcv: bool) {
+#[allow(clippy::too_many_arguments)] // As `compute`'s, and what that knows.
+fn narrow(c: &mut Ctx, kind: Kind, bytes: u32, d: X, a: X, b: Source, nzcv: bool, extended: [bool; 2]) {
     let up = 32 - 8 * bytes;
     let (t, t2) = (T[4], T[5]);
     if kind.logic() {
+        let itself = kind == Kind::And && b == Source::Reg(a) && d == ZR;
         let d = if d == ZR { t2 } else { d };
-        let result = if kind == Kind::And && b == Source::Reg(a) && d == t2 { a } else { d };
-        if result == d {
+        // Without the sign bit the flags of 32 bits are those of the operand.
+        if let (Kind::And, Source::Imm(v)) = (kind, b)
+            && v >> (8 * bytes - 1) == 0
+            && nzcv
+            && (!c.needs(CF) || carry_may_stay(c))
+        {
+            emit(&mut c.a, Alu::Ands, Size::W, d, a, b);
+            c.carry = Carry::Direct;
+            return;
+        }
+        if !itself {
             emit(&mut c.a, kind.plain(), Size::W, d, a, b);
-        } else if c.needs(PF | AF) {
-            c.a.mov(Size::X, d, a);
         }
         if nzcv {
-            nz_flags(c, bytes, result);
+            nz_flags(c, bytes, if itself { a } else { d });
         }
         return;
     }
@@ -162,16 +193,20 @@ fn narrow(c: &mut Ctx, kind: Kind, bytes: u32, d: X, a: X, b: Source, nzcv: bool
         return;
     }
     if kind == Kind::Sub && !c.needs(SF | OF) {
-        // Z and the borrow are right for zero-extended operands too, and memory operands are so already.
-        c.a.zext(bytes, t, a);
-        let b = match b {
-            Source::Reg(m) => {
-                c.a.zext(bytes, t2, m);
-                Source::Reg(t2)
+        // Z and the borrow are right for zero-extended operands too.
+        let mut extend = |t, r, known| {
+            if known {
+                return r;
             }
+            c.a.zext(bytes, t, r);
+            t
+        };
+        let a = extend(t, a, extended[0]);
+        let b = match b {
+            Source::Reg(m) => Source::Reg(extend(t2, m, extended[1])),
             imm => imm,
         };
-        emit(&mut c.a, Alu::Subs, Size::W, d, t, b);
+        emit(&mut c.a, Alu::Subs, Size::W, d, a, b);
         c.carry = Carry::Inverted;
         return;
     }
@@ -318,7 +353,9 @@ fn cmp(c: &mut Ctx, insn: &Insn) {
     }
     let a = c.read(insn, 0, T[0]);
     let b = source(c, insn, 1, T[1]);
-    compute(c, Kind::Sub, bytes, ZR, a, b);
+    // What memory and the second byte of a register give.
+    let extended = [0, 1].map(|i| matches!(insn.op(i), Op::Mem | Op::Gpr { high: true, .. }));
+    compute_read(c, Kind::Sub, bytes, ZR, a, b, extended);
 }
 
 fn test(c: &mut Ctx, insn: &Insn) {
@@ -334,7 +371,7 @@ fn test(c: &mut Ctx, insn: &Insn) {
 /// If the next instruction is a branch on ZF alone, and nothing reads flags after it, leaves the comparison of operand 0 with zero to it: a whole
 /// register as it is, anything else zero-extended in T0, which nothing uses in between.
 fn zero_branch(c: &mut Ctx, insn: &Insn) -> bool {
-    if !c.options.switches.on(crate::optimize::Opt::ZeroBranch) || !c.options.switches.on(crate::optimize::Opt::DeadFlags) {
+    if !c.options.switches.on(Opt::ZeroBranch) || !c.options.switches.on(Opt::DeadFlags) {
         return false;
     }
     let block = &c.region.blocks[c.block];
