@@ -1,8 +1,9 @@
 //! One decoded instruction, in the terms that translation needs.
 
 use super::effects::{FlagEffects, Flags, flag_effects, known_effects};
+use super::region::CodeSource;
 use crate::guest::Addr;
-use iced_x86::{Code, EncodingKind, FlowControl, Instruction, Mnemonic, OpKind, Register};
+use iced_x86::{Code, EncodingKind, FlowControl, Instruction, MemorySize, Mnemonic, OpKind, Register};
 
 /// An operand.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -260,6 +261,22 @@ impl Insn {
         use Mnemonic::*;
         let registers = matches!(self.raw.op0_kind(), OpKind::Register | OpKind::Immediate8 | OpKind::Immediate16 | OpKind::Immediate32 | OpKind::Immediate8to64);
         self.raw.op_count() != 0 && !registers || matches!(self.mnemonic(), Push | Pushf | Pushfq | Enter | Xchg)
+    }
+
+    /// Where a jump or a call by a pointer relative to RIP goes that nobody can change: the pointer's address, and the pointer. So do calls
+    /// through a procedure linkage table whose pointers the dynamic linker has protected.
+    pub(super) fn fixed_target(&self, source: &dyn CodeSource) -> Option<(Addr, Addr)> {
+        if !matches!(self.flow, Flow::JumpIndirect | Flow::CallIndirect) || self.raw.memory_base() != Register::RIP || self.raw.memory_size() != MemorySize::QwordOffset {
+            return None;
+        }
+        let m = self.memory();
+        let slot = Addr(m.disp as u64);
+        let to = source.constant(slot).filter(|to| m.segment.is_none() && to >> 47 == 0)?;
+        Some((slot, Addr(to)))
+    }
+    /// Makes it a direct one.
+    pub(super) fn go_to(&mut self, to: Addr) {
+        self.flow = if self.flow == Flow::CallIndirect { Flow::Call(to) } else { Flow::Jump(to) };
     }
 
     /// How control leaves.

@@ -19,6 +19,10 @@ pub trait CodeSource {
     fn hides(&self, _at: Addr) -> bool {
         false
     }
+    /// The 8 bytes at `at`, if they can be read and nothing can change them unheard.
+    fn constant(&self, _at: Addr) -> Option<u64> {
+        None
+    }
     /// What an earlier look ahead at `at` found, if its bytes are still the same.
     fn ahead(&self, _at: Addr) -> Option<Ahead> {
         None
@@ -30,8 +34,8 @@ pub trait CodeSource {
 pub struct Ahead {
     /// Flags that the code there may read before it overwrites them.
     pub live: Flags,
-    /// Bytes that were looked at, as in [`Region::sources`]. The second range may be empty.
-    pub sources: [(Addr, u64); 2],
+    /// Bytes that were looked at, as in [`Region::sources`]. Those behind the first may be empty.
+    pub sources: [(Addr, u64); 3],
 }
 
 /// Bytes that lie at an address, with nothing around them: for tests and tools.
@@ -320,16 +324,17 @@ fn decode_outside(reader: &mut Reader, at: Addr, insn: &mut Insn) -> bool {
     reader.decode(at, insn)
 }
 
-/// What the instructions of `bytes` at `addr` do to the flags, where they go and where the next one begins, as long as `each` wants more and bytes last.
-pub fn effects_each(bytes: &[u8], addr: Addr, mut each: impl FnMut(FlagEffects, Flow, Addr) -> bool) {
+/// What the instructions of `bytes` at `addr` do to the flags, where they go and where the next one begins, as long as `each` wants more and bytes last. Of one
+/// with a [fixed target](Insn::fixed_target) also where that is read.
+pub fn effects_each(source: &dyn CodeSource, bytes: &[u8], addr: Addr, mut each: impl FnMut(FlagEffects, Flow, Addr, Option<Addr>) -> bool) {
     let mut reader = Reader::new(bytes, addr);
     let mut at = addr;
     loop {
         let window = bytes.get((at.0 - addr.0) as usize..).and_then(|rest| rest.first_chunk());
-        let (flags, flow) = match window.and_then(quick::glance) {
+        let (flags, flow, slot) = match window.and_then(quick::glance) {
             Some((len, flags)) => {
                 at = at.plus(len as u64);
-                (flags, Flow::Next)
+                (flags, Flow::Next, None)
             }
             None => {
                 let mut insn = Insn::empty();
@@ -337,10 +342,14 @@ pub fn effects_each(bytes: &[u8], addr: Addr, mut each: impl FnMut(FlagEffects, 
                     return;
                 }
                 at = insn.next();
-                (insn.flags, insn.flow())
+                let slot = insn.fixed_target(source).map(|(slot, to)| {
+                    insn.go_to(to);
+                    slot
+                });
+                (insn.flags, insn.flow(), slot)
             }
         };
-        if !each(flags, flow, at) {
+        if !each(flags, flow, at, slot) {
             return;
         }
     }
@@ -391,7 +400,7 @@ fn sweep(source: &dyn CodeSource, start: Addr, limits: Limits, region: &mut Regi
             }
             region.places[place(at)] = n as u8;
             at = insn.next();
-            let flow = insn.flow();
+            let mut flow = insn.flow();
             joins = flow != Flow::Next;
             if !joins {
                 if limits.short && insn.may_store() {
@@ -400,6 +409,11 @@ fn sweep(source: &dyn CodeSource, start: Addr, limits: Limits, region: &mut Regi
                 continue;
             }
             region.turns.push(n as u32);
+            if let Some((slot, to)) = insn.fixed_target(source) {
+                region.sources.push((slot, 8));
+                region.insns[n].go_to(to);
+                flow = region.insns[n].flow();
+            }
             if !matches!(flow, Flow::Conditional(_) | Flow::Call(_) | Flow::CallIndirect | Flow::Syscall) {
                 break Some(Stop::Flow);
             }

@@ -25,7 +25,7 @@ impl AheadTable {
     }
     pub fn put(&mut self, found: &[(Addr, Ahead)]) {
         if self.0.is_empty() {
-            let nothing = Ahead { live: NO_FLAGS, sources: [(Addr(0), 0); 2] };
+            let nothing = Ahead { live: NO_FLAGS, sources: [(Addr(0), 0); 3] };
             self.0.resize(1 << BITS, Place { at: Addr(0), ahead: nothing });
         }
         for &(at, ahead) in found {
@@ -40,7 +40,7 @@ impl AheadTable {
 
 #[test]
 fn the_last_one_of_a_place_is_found() {
-    let ahead = |live| Ahead { live, sources: [(Addr(7), 3), (Addr(0), 0)] };
+    let ahead = |live| Ahead { live, sources: [(Addr(7), 3), (Addr(0), 0), (Addr(0), 0)] };
     let mut table = AheadTable::default();
     assert!(table.get(Addr(0)).is_none());
     table.put(&[(Addr(0x1000), ahead(1)), (Addr(0x1001), ahead(2))]);

@@ -250,18 +250,33 @@ struct GuestCode<'a> {
     looks: bool,
     /// The area that was last found executable: most questions are about the same one.
     executable: Cell<(u64, u64)>,
+    /// The same of one that can only be read.
+    constant: Cell<(u64, u64)>,
 }
 
 impl<'a> GuestCode<'a> {
     fn new(pages: &'a dyn Pages, cache: &'a Cache) -> Self {
-        GuestCode { pages, cache, recalls: false, looks: false, executable: Cell::new((0, 0)) }
+        GuestCode { pages, cache, recalls: false, looks: false, executable: Cell::new((0, 0)), constant: Cell::new((0, 0)) }
     }
     fn recalling(pages: &'a dyn Pages, cache: &'a Cache) -> Self {
         GuestCode { recalls: true, ..GuestCode::new(pages, cache) }
     }
     /// The same for looks ahead only.
     fn ahead(&self) -> Self {
-        GuestCode { recalls: true, looks: true, executable: self.executable.clone(), ..*self }
+        GuestCode { recalls: true, looks: true, executable: self.executable.clone(), constant: self.constant.clone(), ..*self }
+    }
+    /// Can these 8 bytes be read, and be changed only after the engine has heard of it, as it hears of all changes of mappings?
+    fn is_constant(&self, at: Addr) -> bool {
+        if at.0 % PAGE_SIZE > PAGE_SIZE - 8 || self.hides(at) {
+            return false;
+        }
+        let (start, end) = self.constant.get();
+        if start <= at.0 && at.0 < end {
+            return true;
+        }
+        let Some((area, _)) = self.pages.area(at).filter(|(_, info)| info.readable && !info.writable && !info.shared) else { return false };
+        self.constant.set((area.start, area.end));
+        true
     }
     fn is_executable(&self, pc: Addr) -> bool {
         let (start, end) = self.executable.get();
@@ -283,6 +298,14 @@ impl CodeSource for GuestCode<'_> {
     }
     fn hides(&self, at: Addr) -> bool {
         self.looks && self.cache.heat.is_hot(at.page())
+    }
+    fn constant(&self, at: Addr) -> Option<u64> {
+        if !self.recalls || !self.cache.options().switches.on(Opt::FixedTargets) || !self.is_constant(at) {
+            return None;
+        }
+        let mut bytes = [0; 8];
+        copy::read_bytes(at, &mut bytes).ok()?;
+        Some(u64::from_le_bytes(bytes))
     }
     fn ahead(&self, at: Addr) -> Option<Ahead> {
         if self.recalls { self.cache.ahead(at) } else { None }

@@ -28,10 +28,10 @@ fn live_at(source: &dyn CodeSource, at: Addr, noted: &mut Noted) -> Flags {
     let first = noted.sources.len();
     let live = look(source, at, noted.sources);
     let looked = &noted.sources[first..];
-    if let [one] = looked {
-        noted.ahead.push((at, Ahead { live, sources: [*one, (at, 0)] }));
-    } else if let [one, two] = looked {
-        noted.ahead.push((at, Ahead { live, sources: [*one, *two] }));
+    let mut sources = [(at, 0); 3];
+    if let Some(places) = sources.get_mut(..looked.len()) {
+        places.copy_from_slice(looked);
+        noted.ahead.push((at, Ahead { live, sources }));
     }
     live
 }
@@ -45,7 +45,9 @@ fn look(source: &dyn CodeSource, at: Addr, sources: &mut Vec<(Addr, u64)>) -> Fl
     loop {
         let have = source.read_code(start, &mut buf);
         let (mut pc, mut next) = (start, None);
-        effects_each(&buf[..have], start, |flags, flow, behind| {
+        let mut read = None;
+        effects_each(source, &buf[..have], start, |flags, flow, behind, slot| {
+            read = slot;
             live |= flags.reads & open;
             open &= !flags.kills;
             pc = behind;
@@ -61,6 +63,7 @@ fn look(source: &dyn CodeSource, at: Addr, sources: &mut Vec<(Addr, u64)>) -> Fl
             next.is_none() && open != NO_FLAGS && left > 0
         });
         sources.push((start, (pc.0 - start.0).max(1)));
+        sources.extend(read.map(|slot| (slot, 8)));
         match next {
             Some(to) if open != NO_FLAGS && left > 0 && !source.hides(to) => start = to,
             _ => return live | open,

@@ -45,6 +45,8 @@ pub enum Opt {
     CallStubs,
     /// PCMPESTRI and PCMPISTRI in translated code (`translate::sse_string`).
     QuickCompares,
+    /// Jumps and calls by pointers that nobody can write are direct ones (`decode::insn`).
+    FixedTargets,
 }
 
 /// Name and meaning of every optimisation.
@@ -66,6 +68,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::SharedSums, "shared-sums", "base and index are added once for neighbouring floating-point accesses"),
     (Opt::CallStubs, "call-stubs", "system calls that pass are made by a stub, without the engine"),
     (Opt::QuickCompares, "quick-compares", "PCMPESTRI and PCMPISTRI without a helper's call"),
+    (Opt::FixedTargets, "fixed-targets", "jumps and calls by pointers in memory that nobody can write go straight to where they lead"),
 ];
 
 /// Which optimisations are on.
