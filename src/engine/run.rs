@@ -333,6 +333,13 @@ impl Thread {
                 return self.step(rip);
             }
         }
+        if self.was_paired(rip) {
+            self.engine.stopped(|cache| {
+                cache.options_mut().unpaired.insert(rip.0);
+                cache.invalidate(rip, 1, Fate::Forget);
+            });
+            return None;
+        }
         if signal == libc::SIGSEGV && write && self.engine.pages.page(address).is_some_and(|p| p.writable) {
             // Another thread may have lifted the protection while this one was on its way here: if anything changed since, it is tried again.
             let now = Some((rip, address, self.engine.cache().generation()));
@@ -361,6 +368,17 @@ impl Thread {
         let Some(insn) = region.insns.first() else { return Some(Exit::MemoryFault { signal, code, address, write, stack: false }) };
         let fault = insn.fault(address, write, self.block.state());
         Some(Exit::MemoryFault { signal, code, address: fault.address, write: write || fault.write, stack: fault.stack })
+    }
+
+    /// May the access that faulted be that of two instructions? Nothing is done of it that is not done again.
+    fn was_paired(&self, rip: Addr) -> bool {
+        let cache = self.engine.cache();
+        if cache.options().unpaired.contains(&rip.0) {
+            return false;
+        }
+        let source = GuestCode::new(self.engine.pages, &cache);
+        let region = decode_region(&source, rip, Limits { insns: 2, segments: 1, short: false });
+        matches!(&region.insns[..], [first, second] if translate::pair(first, second).is_some())
     }
 
     /// Code left, or faulted, inside a group: makes the state exact (see `translate::repair`), and after a NaN has these instructions translated

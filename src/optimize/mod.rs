@@ -47,6 +47,8 @@ pub enum Opt {
     QuickCompares,
     /// Jumps and calls by pointers that nobody can write are direct ones (`decode::insn`).
     FixedTargets,
+    /// Two neighbouring pushes or pops are one access (`translate::moves`).
+    StackPairs,
 }
 
 /// Name and meaning of every optimisation.
@@ -69,6 +71,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::CallStubs, "call-stubs", "system calls that pass are made by a stub, without the engine"),
     (Opt::QuickCompares, "quick-compares", "PCMPESTRI and PCMPISTRI without a helper's call"),
     (Opt::FixedTargets, "fixed-targets", "jumps and calls by pointers in memory that nobody can write go straight to where they lead"),
+    (Opt::StackPairs, "stack-pairs", "two neighbouring pushes or pops of registers are one access"),
 ];
 
 /// Which optimisations are on.

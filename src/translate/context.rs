@@ -93,6 +93,8 @@ pub struct Ctx<'a> {
     pub(super) in_groups_insn: bool,
     /// Copies left out whose readers are still to come.
     pub(super) copies: Vec<Copy>,
+    /// The next instruction is translated together with the current one.
+    pub(super) next_is_done: bool,
     /// The current instruction works inside a group.
     pub(super) grouped: bool,
     /// Where the guest goes on if a NaN is seen now.
@@ -133,6 +135,7 @@ impl<'a> Ctx<'a> {
             sum: None,
             in_groups_insn: false,
             copies: Vec::new(),
+            next_is_done: false,
             grouped: false,
             resume: region.blocks[0].addr,
             memory: None,

@@ -65,6 +65,7 @@ mod order_tests;
 
 pub use context::{Carry, Ctx, Room, exception};
 pub use groups::Mark;
+pub use moves::pair;
 pub use repair::{Step, repair, saved};
 pub use uppers::Held;
 
@@ -95,6 +96,8 @@ pub struct Options {
     pub unsafe_fast_nan: bool,
     /// Addresses of guest instructions whose results were seen to be NaN inside a group: they are translated alone.
     pub nans: BTreeSet<u64>,
+    /// Addresses of guest instructions that must not share an access with the next one: see [`pair`].
+    pub unpaired: BTreeSet<u64>,
     /// System calls that translated code makes itself.
     pub calls: &'static HostCalls,
 }
@@ -110,6 +113,7 @@ impl Default for Options {
             xcr0: XCR0_X87 | XCR0_SSE | XCR0_AVX,
             unsafe_fast_nan: false,
             nans: BTreeSet::new(),
+            unpaired: BTreeSet::new(),
             calls: &NO_CALLS,
         }
     }
@@ -223,6 +227,9 @@ fn block(c: &mut Ctx, index: usize) {
     for (k, insn) in region.insns[block.first..block.first + block.count].iter().enumerate() {
         c.index = block.first + k;
         c.begin_insn(insn);
+        if std::mem::take(&mut c.next_is_done) {
+            continue;
+        }
         if c.leaves_out_copy(insn) || c.in_group(insn) {
             continue;
         }

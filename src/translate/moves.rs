@@ -4,7 +4,8 @@ use super::Row;
 use super::context::{Ctx, size_of};
 use crate::decode::{Insn, Mnemonic, Op};
 use crate::emit::regs::*;
-use crate::emit::{Alu, Mem, Shift, Size};
+use crate::emit::{Alu, Mem, Order, Shift, Size};
+use crate::optimize::Opt;
 
 /// Mnemonics of this family.
 pub const ROWS: &[Row] = {
@@ -110,7 +111,36 @@ fn lea(c: &mut Ctx, insn: &Insn) {
     }
 }
 
+/// The registers of two neighbours that push or pop one 64-bit register each, if one access can do both: whoever faults in it is translated alone
+/// from then on (`Options::unpaired`), because the first one may be over when the second faults.
+pub fn pair(first: &Insn, second: &Insn) -> Option<[u8; 2]> {
+    if first.mnemonic() != second.mnemonic() || !matches!(first.mnemonic(), Mnemonic::Push | Mnemonic::Pop) {
+        return None;
+    }
+    let register = |insn: &Insn| match insn.op(0) {
+        Op::Gpr { n, bytes: 8, .. } if n != 4 => Some(n),
+        _ => None,
+    };
+    let (a, b) = (register(first)?, register(second)?);
+    (first.mnemonic() == Mnemonic::Push || a != b).then_some([a, b])
+}
+
+/// [`pair`] of the current instruction and the next one of its block, which is then done too.
+fn paired(c: &mut Ctx, insn: &Insn) -> Option<[X; 2]> {
+    let block = &c.region.blocks[c.block];
+    let last = c.index + 1 == block.first + block.count;
+    if last || c.order() != Order::Plain || !c.options.switches.on(Opt::StackPairs) {
+        return None;
+    }
+    let registers = pair(insn, &c.region.insns[c.index + 1]).filter(|_| !c.options.unpaired.contains(&c.at.0))?;
+    c.next_is_done = true;
+    Some(registers.map(gpr))
+}
+
 fn push(c: &mut Ctx, insn: &Insn) {
+    if let Some([a, b]) = paired(c, insn) {
+        return c.a.stp_pre(b, a, gpr(4), -16);
+    }
     use super::context::exception::GENERAL_PROTECTION;
     let word = insn.raw.stack_pointer_increment() == -2;
     let v = match insn.op(0) {
@@ -135,6 +165,9 @@ fn push(c: &mut Ctx, insn: &Insn) {
 }
 
 fn pop(c: &mut Ctx, insn: &Insn) {
+    if let Some([a, b]) = paired(c, insn) {
+        return c.a.ldp_post(a, b, gpr(4), 16);
+    }
     let step = insn.raw.stack_pointer_increment() as i64;
     let bytes = step as u32;
     match insn.op(0) {

@@ -37,6 +37,7 @@ pub const CONFIGS: &[Config] = &[
     config("no-copies", &[("XEMU_NO_OPT", "copies")], true),
     config("no-shared-sums", &[("XEMU_NO_OPT", "shared-sums")], true),
     config("no-call-stubs", &[("XEMU_NO_OPT", "call-stubs")], true),
+    config("no-stack-pairs", &[("XEMU_NO_OPT", "stack-pairs")], true),
     config("no-fixed-targets", &[("XEMU_NO_OPT", "fixed-targets")], true),
     config("no-quick-compares", &[("XEMU_NO_OPT", "quick-compares")], true),
 ];
