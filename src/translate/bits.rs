@@ -280,17 +280,23 @@ fn bextr(c: &mut Ctx, insn: &Insn) {
 fn bzhi(c: &mut Ctx, insn: &Insn) {
     let v = c.read(insn, 1, T[0]);
     let index = c.read(insn, 2, T[1]);
-    let size = size_of(insn.bytes(0));
-    c.a.ubfx(Size::W, T[2], index, 0, 8);
-    ones_from(c, size);
-    c.a.cset(T[3], Cond::Cs);
-    c.a.alu(Alu::Bic, size, T[4], v, T[5]);
-    c.write_gpr(insn.op(0), T[4]);
-    if c.live != 0 {
-        logic_flags(c, insn.bytes(0), T[4]);
-        if c.needs(CF) {
-            write_cf_of(c, Some(T[3]), None);
-        }
+    let Op::Gpr { n, bytes, .. } = insn.op(0) else { return c.undefined(insn) };
+    let (size, d) = (size_of(bytes as u32), gpr(n));
+    // The index is a byte: where it is beyond the operand nothing is cleared, and CF is set.
+    c.a.alu_imm(Alu::Ands, Size::W, ZR, index, if size == Size::X { 0xc0 } else { 0xe0 });
+    c.a.mov_imm(T[5], u64::MAX);
+    c.a.lslv(size, T[5], T[5], index);
+    c.a.csel(size, T[5], T[5], ZR, Cond::Eq);
+    if c.needs(CF) {
+        c.a.cset(T[3], Cond::Ne);
+        c.a.alu(Alu::Bic, size, d, v, T[5]);
+        logic_flags(c, bytes as u32, d);
+        return write_cf_of(c, Some(T[3]), None);
+    }
+    c.a.alu(if c.needs(ZF | SF | OF) { Alu::Bics } else { Alu::Bic }, size, d, v, T[5]);
+    c.carry = Carry::Direct;
+    if c.needs(PF | AF) {
+        c.a.mov(Size::X, PFR, d);
     }
 }
 
