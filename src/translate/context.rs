@@ -93,6 +93,8 @@ pub struct Ctx<'a> {
     pub(super) copies: Vec<Copy>,
     /// The current instruction works inside a group.
     pub(super) grouped: bool,
+    /// The comparison in front of the branch under way has left PF, AF, SF and OF to the branch's exit.
+    pub(super) late_compare: bool,
     /// Where the guest goes on if a NaN is seen now.
     pub(super) resume: Addr,
     /// What stands for the memory operand, in repairs.
@@ -132,6 +134,7 @@ impl<'a> Ctx<'a> {
             in_groups_insn: false,
             copies: Vec::new(),
             grouped: false,
+            late_compare: false,
             resume: region.blocks[0].addr,
             memory: None,
             always_live: if options.switches.on(Opt::DeadFlags) { NO_FLAGS } else { crate::decode::STATUS },
@@ -206,6 +209,11 @@ impl<'a> Ctx<'a> {
     pub(super) fn begin_insn(&mut self, insn: &Insn) {
         self.origin(insn.addr());
         self.live = insn.live | self.always_live;
+    }
+
+    /// Do all flags count as live everywhere?
+    pub(super) fn always_live(&self) -> bool {
+        self.always_live != NO_FLAGS
     }
 
     /// Is any of these flags read later?

@@ -3,7 +3,8 @@
 
 use super::context::Ctx;
 use super::group_insns::*;
-use super::groups::{Value, upper};
+use super::group_values::Value;
+use super::groups::upper;
 #[cfg(test)]
 use crate::decode::is_arithmetic;
 use crate::decode::{Code, FlagEffects, Insn, Mnemonic, Op};

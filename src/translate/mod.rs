@@ -30,6 +30,7 @@ mod flags;
 mod fuzz;
 mod group_insns;
 mod group_kind;
+mod group_values;
 mod groups;
 mod guard;
 mod integer;

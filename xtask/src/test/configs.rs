@@ -36,6 +36,8 @@ pub const CONFIGS: &[Config] = &[
     config("no-quick-x87", &[("XEMU_NO_OPT", "quick-x87")], true),
     config("no-copies", &[("XEMU_NO_OPT", "copies")], true),
     config("no-shared-sums", &[("XEMU_NO_OPT", "shared-sums")], true),
+    config("no-elements", &[("XEMU_NO_OPT", "elements")], true),
+    config("no-late-compare", &[("XEMU_NO_OPT", "late-compare")], true),
     config("no-call-stubs", &[("XEMU_NO_OPT", "call-stubs")], true),
 ];
 
