@@ -45,6 +45,8 @@ pub enum Opt {
     Elements,
     /// Of a floating-point comparison only a branch's exit computes the flags that it alone needs (`translate::branch`).
     LateCompare,
+    /// Loops of one block keep sums of base and index from one turn to the next (`translate::held_sums`).
+    HeldSums,
     /// System calls that pass are made by a stub that does not leave translated code (`emit::calls`).
     CallStubs,
 }
@@ -68,6 +70,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::SharedSums, "shared-sums", "base and index are added once for neighbouring floating-point accesses"),
     (Opt::Elements, "elements", "products take a doubleword of a vector register from where it lies"),
     (Opt::LateCompare, "late-compare", "flags of floating-point comparisons that only a branch's exit needs are computed there"),
+    (Opt::HeldSums, "held-sums", "loops over floating-point arrays keep sums of base and index, and step them on"),
     (Opt::CallStubs, "call-stubs", "system calls that pass are made by a stub, without the engine"),
 ];
 

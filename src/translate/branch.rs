@@ -38,7 +38,10 @@ rows! { 0 Jo 1 Jno 2 Jb 3 Jae 4 Je 5 Jne 6 Jbe 7 Ja 8 Js 9 Jns 10 Jp 11 Jnp 12 J
 fn target(c: &mut Ctx, to: Addr, live: u8) -> Label {
     c.canonical_carry(live);
     match c.region.blocks[c.block].target() {
-        Some(t) => c.block_label(t),
+        Some(t) => match &c.held_sums {
+            Some(held) if t == c.block => held.again,
+            _ => c.block_label(t),
+        },
         None if std::mem::take(&mut c.late_compare) => c.cold(move |c| {
             c.settle_compare();
             c.direct_exit(to);

@@ -3,6 +3,7 @@
 use super::copies::Copy;
 use super::group_kind::Sum;
 use super::groups::{Groups, Range};
+use super::held_sums::HeldSums;
 use super::uppers::{Places, Plan};
 use super::{Emitted, Entry, ExitKind, ExitSite, Options, Origin};
 use crate::decode::{CF, Flags, Insn, NO_FLAGS, Region};
@@ -93,6 +94,8 @@ pub struct Ctx<'a> {
     pub(super) copies: Vec<Copy>,
     /// The current instruction works inside a group.
     pub(super) grouped: bool,
+    /// Sums of base and index that the current block, a loop, holds.
+    pub(super) held_sums: Option<HeldSums>,
     /// The comparison in front of the branch under way has left PF, AF, SF and OF to the branch's exit.
     pub(super) late_compare: bool,
     /// Where the guest goes on if a NaN is seen now.
@@ -134,6 +137,7 @@ impl<'a> Ctx<'a> {
             in_groups_insn: false,
             copies: Vec::new(),
             grouped: false,
+            held_sums: None,
             late_compare: false,
             resume: region.blocks[0].addr,
             memory: None,
@@ -162,6 +166,7 @@ impl<'a> Ctx<'a> {
         self.carry = Carry::Inverted;
         self.enter_group(block.addr);
         self.enter_block(index, label);
+        self.hold_sums(index);
         if block.loop_head {
             self.poll(block.addr);
         }

@@ -244,7 +244,7 @@ impl Ctx<'_> {
     }
 
     /// What the instructions of the current block are, found out once.
-    fn find_kinds(&mut self) {
+    pub(super) fn find_kinds(&mut self) {
         if self.groups.kinds_of != self.block {
             let block = &self.region.blocks[self.block];
             let mut kinds = std::mem::take(&mut self.groups.kinds);

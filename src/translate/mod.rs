@@ -33,6 +33,7 @@ mod group_kind;
 mod group_values;
 mod groups;
 mod guard;
+mod held_sums;
 mod integer;
 #[cfg(test)]
 mod isa;
