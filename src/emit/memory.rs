@@ -266,6 +266,22 @@ impl Asm {
     pub fn stp_q(&mut self, a: V, b: V, n: X, off: i32) {
         self.word(0xad00_0000 | ((off / 16) as u32 & 0x7f) << 15 | (b.0 as u32) << 10 | (n.0 as u32) << 5 | a.0 as u32);
     }
+    /// `ldp` of two 128-bit registers, which then adds `step`: a multiple of 16, -1024 to 1008.
+    pub fn ldp_q_post(&mut self, a: V, b: V, n: X, step: i32) {
+        self.word(0xacc0_0000 | ((step / 16) as u32 & 0x7f) << 15 | (b.0 as u32) << 10 | (n.0 as u32) << 5 | a.0 as u32);
+    }
+    /// `stp`, as well.
+    pub fn stp_q_post(&mut self, a: V, b: V, n: X, step: i32) {
+        self.word(0xac80_0000 | ((step / 16) as u32 & 0x7f) << 15 | (b.0 as u32) << 10 | (n.0 as u32) << 5 | a.0 as u32);
+    }
+    /// `ldr` of a 128-bit register, which then adds `step`, -256 to 255.
+    pub fn load_q_post(&mut self, d: V, n: X, step: i32) {
+        self.word(0x3cc0_0400 | (step as u32 & 0x1ff) << 12 | (n.0 as u32) << 5 | d.0 as u32);
+    }
+    /// `str`, as well.
+    pub fn store_q_post(&mut self, s: V, n: X, step: i32) {
+        self.word(0x3c80_0400 | (step as u32 & 0x1ff) << 12 | (n.0 as u32) << 5 | s.0 as u32);
+    }
 
     /// Full barrier, inner shareable.
     pub fn dmb_ish(&mut self) {

@@ -375,6 +375,11 @@ impl Asm {
         let base = if fp.scalar() { op.0 } else { op.1 | 1 << 30 };
         self.word(base | fp.size_bit() | (m.0 as u32) << 16 | nd(n, d));
     }
+    /// Products of doubles, `d = n * m`, m being lane `lane` of its register for all.
+    pub fn fmul_element(&mut self, fp: Fp, d: V, n: V, m: V, lane: u32) {
+        let base = if fp.scalar() { 0x5fc0_9000 } else { 0x4fc0_9000 };
+        self.word(base | (m.0 as u32) << 16 | lane << 11 | nd(n, d));
+    }
     /// Floating point, `d = op n`.
     pub fn f2(&mut self, op: F2, fp: Fp, d: V, n: V) {
         let base = if fp.scalar() { op.0 } else { op.1 | 1 << 30 };
@@ -496,6 +501,8 @@ mod tests {
                 a.vones(d);
                 a.movi_b(d, 0x8f);
                 a.movi_s(d, 0x4f, 24);
+                a.fmul_element(Fp::D2, d, n, m, 1);
+                a.fmul_element(Fp::D, d, n, m, 0);
                 a.ext(d, n, m, 9);
                 a.tbl(d, n, 2, m);
                 a.dup(Arr::S4, d, n, 3);
@@ -518,6 +525,8 @@ mod tests {
                 "movi v1.2d, #0xffffffffffffffff",
                 "movi v1.16b, #0x8f",
                 "movi v1.4s, #0x4f, lsl #24",
+                "fmul v1.2d, v18.2d, v31.d[1]",
+                "fmul d1, d18, v31.d[0]",
                 "ext v1.16b, v18.16b, v31.16b, #9",
                 "tbl v1.16b, {v18.16b, v19.16b}, v31.16b",
                 "dup v1.4s, v18.s[3]",

@@ -41,6 +41,12 @@ pub enum Opt {
     Copies,
     /// Base and index of addresses are added once for several accesses of a group (`translate::group_kind`).
     SharedSums,
+    /// Products in a group take a doubleword from where it lies in a register (`translate::group_values`).
+    Elements,
+    /// Of a floating-point comparison only a branch's exit computes the flags that it alone needs (`translate::branch`).
+    LateCompare,
+    /// Loops of one block keep sums of base and index from one turn to the next (`translate::held_sums`).
+    HeldSums,
     /// System calls that pass are made by a stub that does not leave translated code (`emit::calls`).
     CallStubs,
     /// PCMPESTRI and PCMPISTRI in translated code (`translate::sse_string`).
@@ -68,6 +74,9 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::QuickX87, "quick-x87", "x87 loads, stores and exchanges without a helper's call"),
     (Opt::Copies, "copies", "a register copied to be overwritten is not copied"),
     (Opt::SharedSums, "shared-sums", "base and index are added once for neighbouring floating-point accesses"),
+    (Opt::Elements, "elements", "products take a doubleword of a vector register from where it lies"),
+    (Opt::LateCompare, "late-compare", "flags of floating-point comparisons that only a branch's exit needs are computed there"),
+    (Opt::HeldSums, "held-sums", "loops over floating-point arrays keep sums of base and index, and step them on"),
     (Opt::CallStubs, "call-stubs", "system calls that pass are made by a stub, without the engine"),
     (Opt::QuickCompares, "quick-compares", "PCMPESTRI and PCMPISTRI without a helper's call"),
     (Opt::FixedTargets, "fixed-targets", "jumps and calls by pointers in memory that nobody can write go straight to where they lead"),

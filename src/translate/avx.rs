@@ -88,6 +88,9 @@ impl Ctx<'_> {
 
     /// Loads 32 bytes of memory. `low` is a temporary, because the other half may fault.
     pub fn load_wide(&mut self, insn: &Insn, low: V, high: V) {
+        if let Some((n, step)) = self.steps_on() {
+            return self.a.ldp_q_post(low, high, n, step);
+        }
         let (n, off) = self.mem_based(insn);
         if off & 15 == 0 && (-1024..1008).contains(&off) {
             self.a.ldp_q(low, high, n, off as i32);
@@ -102,6 +105,9 @@ impl Ctx<'_> {
     }
     /// Stores 32 bytes.
     pub fn store_wide(&mut self, insn: &Insn, low: V, high: V) {
+        if let Some((n, step)) = self.steps_on() {
+            return self.a.stp_q_post(low, high, n, step);
+        }
         let (n, off) = self.mem_based(insn);
         if self.order() != Order::Plain {
             self.a.dmb_ish();

@@ -3,7 +3,7 @@
 use super::context::{Carry, Ctx, exception};
 use super::flags::{Test, condition};
 use super::{ExitKind, Row};
-use crate::decode::{CF, Flow, Insn, Mnemonic, NO_FLAGS, Op, STATUS};
+use crate::decode::{AF, CF, Flow, Insn, Mnemonic, NO_FLAGS, OF, Op, PF, SF, STATUS};
 use crate::emit::regs::*;
 use crate::emit::stubs::{CARRY_MARK, Stub, inline_place, look_up_inline};
 use crate::emit::{Alu, Label, Size};
@@ -38,8 +38,37 @@ rows! { 0 Jo 1 Jno 2 Jb 3 Jae 4 Je 5 Jne 6 Jbe 7 Ja 8 Js 9 Jns 10 Jp 11 Jnp 12 J
 fn target(c: &mut Ctx, to: Addr, live: u8) -> Label {
     c.canonical_carry(live);
     match c.region.blocks[c.block].target() {
-        Some(t) => c.block_label(t),
+        Some(t) => match &c.held_sums {
+            Some(held) if t == c.block => held.again,
+            _ => c.block_label(t),
+        },
+        None if std::mem::take(&mut c.late_compare) => c.cold(move |c| {
+            c.settle_compare();
+            c.direct_exit(to);
+        }),
         None => c.cold_exit(to),
+    }
+}
+
+impl Ctx<'_> {
+    /// Does only the exit of a branch that follows need more of the comparison under way than C and Z?
+    pub(super) fn is_compare_late(&self) -> bool {
+        use Mnemonic::*;
+        let block = &self.region.blocks[self.block];
+        if !self.options.switches.on(Opt::LateCompare) || self.always_live() || self.index + 2 != block.first + block.count || block.target().is_some() {
+            return false;
+        }
+        let branch = &self.region.insns[self.index + 1];
+        let needed = |b: usize| self.region.blocks[b].live_in & (PF | AF | SF | OF) != 0;
+        matches!(branch.mnemonic(), Jb | Jae | Je | Jne | Jbe | Ja) && block.behind().is_some_and(|b| !needed(b))
+    }
+    /// What the comparison of two numbers has left out. C and Z are right, V is clear, N is set for "less".
+    fn settle_compare(&mut self) {
+        self.a.mov_imm(PFR, 1);
+        self.a.mov_imm(AFX, 1);
+        self.a.read_nzcv(T[0]);
+        self.a.alu_imm(Alu::And, Size::X, T[0], T[0], !(1 << 31));
+        self.a.write_nzcv(T[0]);
     }
 }
 

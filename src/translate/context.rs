@@ -3,6 +3,7 @@
 use super::copies::Copy;
 use super::group_kind::Sum;
 use super::groups::{Groups, Range};
+use super::held_sums::HeldSums;
 use super::uppers::{Places, Plan};
 use super::{Emitted, Entry, ExitKind, ExitSite, Options, Origin};
 use crate::decode::{CF, Flags, Insn, NO_FLAGS, Region};
@@ -97,6 +98,10 @@ pub struct Ctx<'a> {
     pub(super) next_is_done: bool,
     /// The current instruction works inside a group.
     pub(super) grouped: bool,
+    /// Sums of base and index that the current block, a loop, holds.
+    pub(super) held_sums: Option<HeldSums>,
+    /// The comparison in front of the branch under way has left PF, AF, SF and OF to the branch's exit.
+    pub(super) late_compare: bool,
     /// Where the guest goes on if a NaN is seen now.
     pub(super) resume: Addr,
     /// What stands for the memory operand, in repairs.
@@ -137,6 +142,8 @@ impl<'a> Ctx<'a> {
             copies: Vec::new(),
             next_is_done: false,
             grouped: false,
+            held_sums: None,
+            late_compare: false,
             resume: region.blocks[0].addr,
             memory: None,
             always_live: if options.switches.on(Opt::DeadFlags) { NO_FLAGS } else { crate::decode::STATUS },
@@ -164,6 +171,7 @@ impl<'a> Ctx<'a> {
         self.carry = Carry::Inverted;
         self.enter_group(block.addr);
         self.enter_block(index, label);
+        self.hold_sums(index);
         if block.loop_head {
             self.poll(block.addr);
         }
@@ -211,6 +219,11 @@ impl<'a> Ctx<'a> {
     pub(super) fn begin_insn(&mut self, insn: &Insn) {
         self.origin(insn.addr());
         self.live = insn.live | self.always_live;
+    }
+
+    /// Do all flags count as live everywhere?
+    pub(super) fn always_live(&self) -> bool {
+        self.always_live != NO_FLAGS
     }
 
     /// Is any of these flags read later?

@@ -3,7 +3,8 @@
 
 use super::context::Ctx;
 use super::group_kind::{Logic, is_wide};
-use super::groups::{Value, upper};
+use super::group_values::Value;
+use super::groups::upper;
 use super::sse_float::compare_into_flags;
 use crate::decode::{AF, Insn, OF, Op, PF, SF};
 use crate::emit::regs::*;
@@ -74,10 +75,10 @@ impl Ctx<'_> {
             self.keep(n);
         }
     }
-    fn source_node(&self, s: Source) -> u8 {
+    fn source_nodes(&self, s: Source) -> [u8; 2] {
         match s {
-            Source::Reg(n) => self.node_of(n),
-            Source::Loaded(..) => 0,
+            Source::Reg(n) => self.nodes_of(n),
+            Source::Loaded(..) => [0, 0],
         }
     }
     /// The value of `d` when `low` bytes are merged into `a`, and where to compute them: `f` does.
@@ -113,6 +114,9 @@ pub(super) fn arith(c: &mut Ctx, insn: &Insn, op: F3, fp: Fp) {
         c.group_operand(b, fp);
     }
     let mut one = |d: u8, a: u8, b: Source| {
+        if op == FMUL && by_element(c, fp, d, a, b) {
+            return;
+        }
         let x = c.operand(a, fp);
         let y = c.group_operand(b, fp);
         // The first may have been moved by that.
@@ -125,6 +129,28 @@ pub(super) fn arith(c: &mut Ctx, insn: &Insn, op: F3, fp: Fp) {
         c.upper_changes(d);
     }
     done(c, insn, b);
+}
+
+/// A product with an operand that is one doubleword somewhere, or the same one twice, as it lies there.
+fn by_element(c: &mut Ctx, fp: Fp, d: u8, a: u8, b: Source) -> bool {
+    if !fp.double() || b == Source::Reg(a) {
+        return false;
+    }
+    let element = |c: &Ctx, s: Source| match s {
+        Source::Reg(n) if !c.is_pending_single(n) => c.double_at(n, fp),
+        _ => None,
+    };
+    let (other, (v, lane)) = if let Some(at) = element(c, b) {
+        (Source::Reg(a), at)
+    } else if let Some(at) = element(c, Source::Reg(a)) {
+        (b, at)
+    } else {
+        return false;
+    };
+    let x = c.group_operand(other, fp);
+    // Where the element is nothing has changed: only what lies elsewhere is moved.
+    finish(c, fp, d, a, &[Source::Reg(a), b], |c, t| c.a.fmul_element(fp, t, x, v, lane.into()));
+    true
 }
 
 pub(super) fn root(c: &mut Ctx, insn: &Insn, fp: Fp) {
@@ -158,10 +184,10 @@ fn unary(c: &mut Ctx, from: Fp, fp: Fp, d: u8, a: u8, b: Source, f: impl FnOnce(
 
 /// `f` computes into a register; the result is pending.
 fn finish(c: &mut Ctx, fp: Fp, d: u8, a: u8, from: &[Source], f: impl FnOnce(&mut Ctx, V)) {
-    let mut parents = [0; 3];
+    let mut parents = [[0; 2]; 3];
     for (s, parent) in from.iter().zip(&mut parents) {
         c.keep_source(*s);
-        *parent = c.source_node(*s);
+        *parent = c.source_nodes(*s);
     }
     let value = if fp.scalar() {
         c.keep(a);
@@ -191,10 +217,10 @@ pub(super) fn fused(c: &mut Ctx, fp: Fp, d: u8, [x, y, z]: [Source; 3], in_place
     if fp.scalar() {
         return finish(c, fp, d, d, &[x, y, z], |c, t| f(c, t, at));
     }
-    let mut parents = [0; 3];
+    let mut parents = [[0; 2]; 3];
     for (s, parent) in [x, y, z].iter().zip(&mut parents) {
         c.keep_source(*s);
-        *parent = c.source_node(*s);
+        *parent = c.source_nodes(*s);
     }
     let mut t = c.target(d);
     if t == at[0] || t == at[1] || t == at[2] && !in_place {
@@ -312,8 +338,8 @@ pub(super) fn low_move(c: &mut Ctx, insn: &Insn, bytes: u32) {
                 return copy(c, insn, d, s);
             }
             let v = c.value(a);
-            let high = if v.bytes != 16 && u32::from(v.bytes) > bytes { c.read_whole(a) } else { v.high };
-            c.set_value(d, Value { low, high, bytes: bytes as u8, ..Value::whole(low) });
+            let v = if v.bytes != 16 && u32::from(v.bytes) > bytes { Value::whole(c.read_whole(a)) } else { v };
+            c.set_value(d, Value { low, high: v.high, bytes: bytes as u8, lanes: [0, v.lanes[1]], ..Value::whole(low) });
             c.record_value(d);
         }
         (Op::Xmm(d), _) => load_low(c, insn, d, bytes),
@@ -361,7 +387,7 @@ pub(super) fn compare(c: &mut Ctx, insn: &Insn, fp: Fp, signal: bool) {
     let x = if c.value(a).low == x { x } else { c.read_low(a, fp.bytes()) };
     let list = c.to_look_at(u32::MAX);
     let seen = |v: V| v == x || v == y;
-    let shown = !list.is_empty() && list.iter().all(|&(f, v)| f == fp && seen(v));
+    let shown = !list.is_empty() && list.iter().all(|l| l.fp == fp && seen(l.v));
     if !shown {
         compare_into_flags(c, fp, x, y, signal);
         return c.release();
@@ -371,6 +397,10 @@ pub(super) fn compare(c: &mut Ctx, insn: &Insn, fp: Fp, signal: bool) {
     c.a.b_cond(Cond::Vs, exit);
     c.looked_at(u32::MAX);
     c.carry = super::Carry::Inverted;
+    if c.needs(PF | AF | SF | OF) && c.is_compare_late() {
+        c.late_compare = true;
+        return c.release();
+    }
     if c.needs(PF | AF) {
         c.a.mov_imm(PFR, 1);
         c.a.mov_imm(AFX, 1);
@@ -391,7 +421,8 @@ fn group_low(c: &mut Ctx, s: Source, fp: Fp) -> V {
 pub(super) fn from_integer(c: &mut Ctx, insn: &Insn, fp: Fp) {
     let (first, second) = sources(insn);
     let (d, a) = (number(insn.op(0)), number(insn.op(first)));
-    if c.is_pending_above(a, fp.bytes()) {
+    if c.is_pending_above(a, fp.bytes()) || c.nodes_of(a)[1] != 0 {
+        // Repairs read the result where it is, with all that stays of a.
         c.look_at(1 << a);
     }
     let r = c.read(insn, second, T[0]);
@@ -409,9 +440,15 @@ pub(super) fn from_integer(c: &mut Ctx, insn: &Insn, fp: Fp) {
 pub(super) fn interleave(c: &mut Ctx, insn: &Insn, high: bool) {
     let (first, second) = sources(insn);
     let (d, a) = (number(insn.op(0)), number(insn.op(first)));
+    if let Op::Xmm(b) = insn.op(second)
+        && c.double_twice(d, a, b, high)
+    {
+        if c.is_pending(d) { c.record(insn, None) } else { c.record_value(d) }
+        return;
+    }
     let b = c.group_source(insn, second, Fp::D2);
     let read = |c: &mut Ctx, n: u8| {
-        if c.is_pending(n) && !c.is_pending_double(n) {
+        if c.is_pending_single(n) {
             c.look_at(1 << n);
         }
         if high { c.read_whole(n) } else { c.read_low(n, 8) }
@@ -422,8 +459,8 @@ pub(super) fn interleave(c: &mut Ctx, insn: &Insn, high: bool) {
         Source::Loaded(v, _) => v,
     };
     let x = if c.value(a).places() >> x.0 & 1 != 0 { x } else { read(c, a) };
-    let nodes = [c.node_of(a), c.source_node(b)];
-    let pending = nodes != [0, 0];
+    let [node, node_high] = [c.nodes_of(a), c.source_nodes(b)].map(|nodes| nodes[usize::from(high)]);
+    let pending = [c.nodes_of(a), c.source_nodes(b)] != [[0, 0]; 2];
     if pending {
         c.keep(a);
         c.keep_source(b);
@@ -431,10 +468,8 @@ pub(super) fn interleave(c: &mut Ctx, insn: &Insn, high: bool) {
     let t = if pending { c.target(d) } else { c.place(d, true) };
     c.a.v3(if high { ZIP2 } else { ZIP1 }, Arr::D2, t, x, y);
     if pending {
-        // Of two doubles one is left out: only single ones are seen in the result.
-        let parent = |c: &Ctx, k: u8| if high || !c.is_node_scalar(k) { 0 } else { k };
-        let parents = [parent(c, nodes[0]), parent(c, nodes[1]), 0];
-        c.pending_value(d, Fp::D2, parents, Value::whole(t));
+        // What is left out is in no register any more: nobody sees whether it was exact.
+        c.set_value(d, Value { node, node_high, ..Value::whole(t) });
         return done(c, insn, b);
     }
     c.set_value(d, Value::whole(t));

@@ -3,7 +3,8 @@
 
 use super::context::Ctx;
 use super::group_insns::*;
-use super::groups::{Value, upper};
+use super::group_values::Value;
+use super::groups::upper;
 #[cfg(test)]
 use crate::decode::is_arithmetic;
 use crate::decode::{Code, FlagEffects, Insn, Mnemonic, Op};
@@ -245,7 +246,7 @@ impl Ctx<'_> {
     }
 
     /// What the instructions of the current block are, found out once.
-    fn find_kinds(&mut self) {
+    pub(super) fn find_kinds(&mut self) {
         if self.groups.kinds_of != self.block {
             let block = &self.region.blocks[self.block];
             let mut kinds = std::mem::take(&mut self.groups.kinds);

@@ -11,49 +11,36 @@
 
 use super::ExitKind;
 use super::context::Ctx;
+use super::group_values::Value;
 use super::repair::Step;
 use crate::decode::{Insn, Op};
 use crate::emit::regs::*;
-use crate::emit::simd::{Fp, ops::*};
+use crate::emit::simd::{Arr, Fp, ops::*};
 use crate::emit::stubs::Stub;
 use crate::emit::{Cond, Size};
 use crate::guest::Addr;
 use crate::optimize::Opt;
 
 /// Host registers for values that are not at home: those from here on that the region holds nothing in, up to v15.
-const FIRST_FREE: u8 = 4;
+pub(super) const FIRST_FREE: u8 = 4;
 /// How many a region must have: for 256 bits from memory, a result of 256 bits, and one more.
 const ROOM: u32 = 5;
 
-/// Where the value of an XMM register is.
+/// Something that must be looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Value {
-    /// Its low `bytes`.
-    pub low: V,
-    /// The rest of it.
-    pub high: V,
-    /// 4, 8, or 16: all of it is in `low`.
-    pub bytes: u8,
-    /// From this byte on it is known to be zero, if it is whole (16: not known).
-    pub zero_from: u8,
-    /// The operation that it comes from, if that is still pending; else 0.
-    pub node: u8,
+pub(super) struct Look {
+    /// Where, and in which format. Two doubles: both of them.
+    pub fp: Fp,
+    /// The register.
+    pub v: V,
+    /// Of two doubles the upper one alone.
+    pub upper: bool,
 }
 
-impl Value {
-    /// All in one register.
-    pub const fn whole(v: V) -> Value {
-        Value { low: v, high: v, bytes: 16, zero_from: 16, node: 0 }
-    }
-    pub fn places(self) -> u64 {
-        1 << self.low.0 | 1 << self.high.0
-    }
-}
-
-/// A pending operation.
+/// A pending operation. One on two doubles is two of them: so what reads only one of the results answers for that one.
 #[derive(Clone, Copy, Debug)]
-struct Node {
-    fp: Fp,
+pub(super) struct Node {
+    pub fp: Fp,
     /// Pending operations whose NaNs are seen in this one's result.
     parents: [u8; 3],
     /// Known to be no NaN.
@@ -64,7 +51,7 @@ struct Node {
 pub(super) type Range = (u32, u32);
 
 /// How many registers there are: XMM0-15, and the upper halves of YMM0-15 if the region holds them.
-const COUNT: usize = 32;
+pub(super) const COUNT: usize = 32;
 /// Where upper halves are that the region does not hold: in no host register.
 const NOWHERE: V = V(32);
 
@@ -75,15 +62,15 @@ pub(super) const fn upper(n: u8) -> u8 {
 
 /// The block's group.
 pub(super) struct Groups {
-    at: [Value; COUNT],
-    homes: [V; COUNT],
+    pub(super) at: [Value; COUNT],
+    pub(super) homes: [V; COUNT],
     /// The region has something to gain by groups.
     pub wanted: bool,
     /// Host registers that a repair reads.
-    kept: u64,
+    pub(super) kept: u64,
     /// Those that the instruction under way has put something into.
     busy: u64,
-    nodes: Vec<Node>,
+    pub(super) nodes: Vec<Node>,
     /// There may be something to end.
     pub active: bool,
     /// Something is known of values at home.
@@ -137,15 +124,23 @@ impl Default for Groups {
 }
 
 impl Groups {
-    fn node(&self, n: u8) -> u8 {
-        match self.at[n as usize].node {
+    fn open(&self, node: u8) -> u8 {
+        match node {
             0 => 0,
             k if self.nodes[k as usize - 1].clean => 0,
             k => k,
         }
     }
+    /// Pending operations of register `n`: the low or only one's, and that of the upper double.
+    pub(super) fn nodes(&self, n: u8) -> [u8; 2] {
+        let v = self.at[n as usize];
+        [self.open(v.node), self.open(v.node_high)]
+    }
+    fn is_pending(&self, n: u8) -> bool {
+        self.nodes(n) != [0, 0]
+    }
     /// Is register `n` where it belongs?
-    fn is_home(&self, n: usize) -> bool {
+    pub(super) fn is_home(&self, n: usize) -> bool {
         let v = self.at[n];
         v.bytes == 16 && v.low == self.homes[n]
     }
@@ -154,10 +149,10 @@ impl Groups {
         self.from as usize == self.steps.len() && (0..COUNT).all(|n| self.is_home(n))
     }
     fn pending(&self) -> bool {
-        (0..COUNT as u8).any(|n| self.node(n) != 0)
+        (0..COUNT as u8).any(|n| self.is_pending(n))
     }
     /// Host registers that hold values of registers other than `n`.
-    fn used_by_others(&self, n: usize) -> u64 {
+    pub(super) fn used_by_others(&self, n: usize) -> u64 {
         (0..COUNT).filter(|&m| m != n).fold(0, |u, m| u | self.at[m].places())
     }
     /// Bit set of pending operations whose NaNs are seen in `k`'s result, itself not among them.
@@ -172,7 +167,7 @@ impl Groups {
 }
 
 impl Ctx<'_> {
-    fn home(&self, n: u8) -> V {
+    pub(super) fn home(&self, n: u8) -> V {
         self.groups.homes[n as usize]
     }
     /// Are groups worth their while in this region? If so, learns where upper halves are.
@@ -192,11 +187,11 @@ impl Ctx<'_> {
     }
     /// Is the value of `n` pending?
     pub(super) fn is_pending(&self, n: u8) -> bool {
-        self.groups.node(n) != 0
+        self.groups.is_pending(n)
     }
     /// What is pending in `n`, for [`Ctx::pending_value`].
-    pub(super) fn node_of(&self, n: u8) -> u8 {
-        self.groups.node(n)
+    pub(super) fn nodes_of(&self, n: u8) -> [u8; 2] {
+        self.groups.nodes(n)
     }
 
     fn free_registers(&self) -> u64 {
@@ -229,68 +224,22 @@ impl Ctx<'_> {
         }
     }
 
-    /// Makes `n` whole and returns where it is.
-    pub(super) fn read_whole(&mut self, n: u8) -> V {
-        let v = self.value(n);
-        if v.bytes == 16 {
-            return v.low;
-        }
-        let t = if v.high == self.home(n) && self.home_is_free(n) { v.high } else { self.free_register() };
-        self.a.vmov(t, v.high);
-        self.a.ins(v.bytes.trailing_zeros(), t, 0, v.low, 0);
-        self.groups.at[n as usize] = Value { node: v.node, ..Value::whole(t) };
-        if !self.is_pending(n) {
-            // The registers that it came from may be used for something else.
-            self.record_value(n);
-        }
-        t
-    }
-    /// A register whose low `bytes` are those of `n`.
-    pub(super) fn read_low(&mut self, n: u8, bytes: u32) -> V {
-        let v = self.value(n);
-        if u32::from(v.bytes) >= bytes { v.low } else { self.read_whole(n) }
-    }
-    /// The same for an operand of arithmetic: what is pending there must be of its kind.
-    pub(super) fn operand(&mut self, n: u8, fp: Fp) -> V {
-        if let k @ 1.. = self.groups.node(n) {
-            let node = self.groups.nodes[k as usize - 1].fp;
-            if node.double() != fp.double() || fp.scalar() && !node.scalar() {
-                self.look_at(1 << n);
-            }
-        }
-        if fp.scalar() { self.read_low(n, fp.bytes()) } else { self.read_whole(n) }
-    }
-    /// Register `n` without anything pending, as it is.
-    pub(super) fn exact_low(&mut self, n: u8, bytes: u32) -> V {
-        if self.is_pending(n) {
-            self.look_at(1 << n);
-        }
-        self.read_low(n, bytes)
-    }
-
-    /// `n` has the low `bytes` of `low`; the rest is that of `a` now. `low` has zeros there.
-    pub(super) fn merged(&mut self, a: u8, low: V, bytes: u8) -> Value {
-        let v = self.value(a);
-        if v.bytes == 16 && v.zero_from <= bytes {
-            return Value { zero_from: bytes, ..Value::whole(low) };
-        }
-        let high = if v.bytes != 16 && v.bytes > bytes { self.read_whole(a) } else { v.high };
-        Value { low, high, bytes, zero_from: 16, node: 0 }
-    }
-    /// Will a result merged into `a` be whole?
-    pub(super) fn merges_to_whole(&self, a: u8, bytes: u8) -> bool {
-        let v = self.value(a);
-        v.bytes == 16 && v.zero_from <= bytes
-    }
-    /// A pending operation's value in place of `n`'s.
-    pub(super) fn pending_value(&mut self, n: u8, fp: Fp, parents: [u8; 3], value: Value) {
-        let node = if self.exact_nan() {
-            self.groups.nodes.push(Node { fp, parents, clean: false });
-            self.groups.nodes.len() as u8
+    /// A pending operation's value in place of `n`'s. `parents`: what is pending in its operands.
+    pub(super) fn pending_value(&mut self, n: u8, fp: Fp, parents: [[u8; 2]; 3], value: Value) {
+        let value = if fp == Fp::D2 {
+            let [node, node_high] = [0, 1].map(|i| self.new_node(Fp::D, parents.map(|p| p[i])));
+            Value { node, node_high, ..value }
         } else {
-            0
+            Value { node: self.new_node(fp, parents.map(|p| p[0])), ..value }
         };
-        self.groups.at[n as usize] = Value { node, ..value };
+        self.groups.at[n as usize] = value;
+    }
+    fn new_node(&mut self, fp: Fp, parents: [u8; 3]) -> u8 {
+        if !self.exact_nan() {
+            return 0;
+        }
+        self.groups.nodes.push(Node { fp, parents, clean: false });
+        self.groups.nodes.len() as u8
     }
     /// `n` gets the value of `m`, or something exact.
     pub(super) fn set_value(&mut self, n: u8, value: Value) {
@@ -307,7 +256,7 @@ impl Ctx<'_> {
     pub(super) fn record_value(&mut self, n: u8) {
         let value = self.value(n);
         self.groups.kept |= value.places();
-        self.groups.steps.push(Step::Set { n, low: value.low, high: value.high, bytes: value.bytes });
+        self.groups.steps.push(value.step(n));
     }
 
     /// To be called first by an instruction that works with renamed registers.
@@ -328,12 +277,12 @@ impl Ctx<'_> {
         g.kept = 0;
         g.nodes.clear();
         for v in &mut g.at {
-            v.node = 0;
+            (v.node, v.node_high) = (0, 0);
         }
         for n in 0..COUNT {
             if !g.is_home(n) {
                 let v = g.at[n];
-                g.steps.push(Step::Set { n: n as u8, low: v.low, high: v.high, bytes: v.bytes });
+                g.steps.push(v.step(n as u8));
             }
         }
         g.begun = g.steps.len() as u32;
@@ -355,37 +304,48 @@ impl Ctx<'_> {
     }
 
     /// What must be looked at so that the pending values of these registers (bit set) are known to be exact.
-    pub(super) fn to_look_at(&self, registers: u32) -> Vec<(Fp, V)> {
+    pub(super) fn to_look_at(&self, registers: u32) -> Vec<Look> {
         let g = &self.groups;
         let (mut wanted, mut seen) = (0u128, 0u128);
-        for n in 0..COUNT as u8 {
-            if let k @ 1.. = g.node(n)
-                && registers >> n & 1 != 0
-            {
-                wanted |= 1 << k;
-                g.ancestors(k, &mut seen);
-            }
+        let chosen = |registers: u32| (0..COUNT as u8).filter(move |n| registers >> n & 1 != 0);
+        for k in chosen(registers).flat_map(|n| g.nodes(n)).filter(|k| *k != 0) {
+            wanted |= 1 << k;
+            g.ancestors(k, &mut seen);
         }
-        let mut list: Vec<(u8, Fp, V)> = Vec::new();
-        for n in 0..COUNT as u8 {
-            if let k @ 1.. = g.node(n)
-                && wanted & !seen & 1 << k != 0
-                && !list.iter().any(|l| l.0 == k)
-            {
-                list.push((k, g.nodes[k as usize - 1].fp, g.at[n as usize].low));
+        let mut open = wanted & !seen;
+        let mut list = Vec::new();
+        for n in chosen(u32::MAX) {
+            let (value, [low, high]) = (g.at[n as usize], g.nodes(n));
+            let [has_low, has_high] = [low, high].map(|k| k != 0 && open >> k & 1 != 0);
+            if !has_low && !has_high {
+                continue;
             }
+            // With a low double that is pending too both of a register cost what one does.
+            let both = has_high && low != 0 && value.bytes == 16 && g.nodes[low as usize - 1].fp == Fp::D;
+            if both {
+                list.push(Look { fp: Fp::D2, v: value.low, upper: false });
+            } else {
+                let at = |fp: Fp, v: V, lane: u8| if lane == 0 { Look { fp, v, upper: false } } else { Look { fp: Fp::D2, v, upper: true } };
+                if has_low {
+                    list.push(at(g.nodes[low as usize - 1].fp, value.low, value.lanes[0]));
+                }
+                if has_high && high != low {
+                    list.push(at(Fp::D, value.high, value.lanes[1]));
+                }
+            }
+            open &= !(1 << low | 1 << high);
         }
-        list.into_iter().map(|(_, fp, v)| (fp, v)).collect()
+        list
     }
     /// The pending values of these registers, and what they come from, are no NaN.
     pub(super) fn looked_at(&mut self, registers: u32) {
         let mut clean = 0u128;
         for n in 0..COUNT as u8 {
-            if let k @ 1.. = self.groups.node(n)
-                && registers >> n & 1 != 0
-            {
-                clean |= 1 << k;
-                self.groups.ancestors(k, &mut clean);
+            for k in self.groups.nodes(n) {
+                if k != 0 && registers >> n & 1 != 0 {
+                    clean |= 1 << k;
+                    self.groups.ancestors(k, &mut clean);
+                }
             }
         }
         for (k, node) in self.groups.nodes.iter_mut().enumerate() {
@@ -408,7 +368,7 @@ impl Ctx<'_> {
         label
     }
 
-    /// Leaves if one of the pending values of these registers is a NaN. Uses v2, v3, S0.
+    /// Leaves if one of the pending values of these registers is a NaN. Uses v1 to v3, S0.
     pub(super) fn look_at(&mut self, registers: u32) {
         let list = self.to_look_at(registers);
         if list.is_empty() {
@@ -416,19 +376,30 @@ impl Ctx<'_> {
         }
         let mut scalars = [Vec::new(), Vec::new()];
         for double in [false, true] {
-            let wide: Vec<V> = list.iter().filter(|(fp, _)| !fp.scalar() && fp.double() == double).map(|l| l.1).collect();
             let fp = if double { Fp::D2 } else { Fp::S4 };
             let t = if double { V(3) } else { V(2) };
-            let mut all = wide.first().copied();
-            for &v in wide.iter().skip(1) {
-                self.a.f3(FMAX, fp, t, all.unwrap_or(v), v);
-                all = Some(t);
+            let mut all = None;
+            for look in list.iter().filter(|l| l.fp == fp) {
+                let mut v = look.v;
+                if look.upper {
+                    // Beside it may lie anything.
+                    v = if all.is_none() { t } else { V(1) };
+                    self.a.dup(Arr::D2, v, look.v, 1);
+                }
+                if let Some(all) = all {
+                    self.a.f3(FMAX, fp, t, all, v);
+                    v = t;
+                }
+                all = Some(v);
             }
+            let one_upper = list.iter().filter(|l| l.fp == fp).all(|l| l.upper);
             if let Some(v) = all {
-                self.a.fmax_across(fp, t, v);
+                if !one_upper {
+                    self.a.fmax_across(fp, t, v);
+                }
                 scalars[usize::from(double)].push(t);
             }
-            scalars[usize::from(double)].extend(list.iter().filter(|(fp, _)| fp.scalar() && fp.double() == double).map(|l| l.1));
+            scalars[usize::from(double)].extend(list.iter().filter(|l| l.fp.scalar() && l.fp.double() == double).map(|l| l.v));
         }
         let exit = self.nan_exit();
         for (vs, fp, t) in [(&scalars[0], Fp::S, V(2)), (&scalars[1], Fp::D, V(3))] {
@@ -476,52 +447,6 @@ impl Ctx<'_> {
         }
         self.mark_as((0, 0));
     }
-    /// Moves values to their places. Uses v0, v1.
-    fn bring_home(&mut self) {
-        let mut left: Vec<u8> = (0..COUNT as u8).filter(|&n| !self.groups.is_home(n as usize)).collect();
-        while !left.is_empty() {
-            let needed = |c: &Ctx, n: u8| left.iter().any(|&m| m != n && c.value(m).places() >> c.home(n).0 & 1 != 0);
-            let free = left.iter().position(|&n| !needed(self, n));
-            let Some(i) = free else {
-                // A circle: one of them waits elsewhere.
-                let n = left[0];
-                let t = self.free_register_for_circle();
-                let home = self.home(n);
-                self.a.vmov(t, home);
-                for &m in &left {
-                    let v = &mut self.groups.at[m as usize];
-                    if v.low == home {
-                        v.low = t;
-                    }
-                    if v.high == home {
-                        v.high = t;
-                    }
-                }
-                continue;
-            };
-            let n = left.swap_remove(i);
-            let (v, home) = (self.value(n), self.home(n));
-            if v.bytes == 16 {
-                self.a.vmov(home, v.low);
-            } else {
-                let mut low = v.low;
-                if low == home {
-                    self.a.vmov(V(0), low);
-                    low = V(0);
-                }
-                self.a.vmov(home, v.high);
-                self.a.ins(v.bytes.trailing_zeros(), home, 0, low, 0);
-            }
-            self.groups.at[n as usize] = Value { zero_from: v.zero_from, ..Value::whole(home) };
-        }
-    }
-    fn free_register_for_circle(&self) -> V {
-        // What repairs read is not needed any more: everything was looked at.
-        let first = self.uppers.first_free();
-        let used = self.groups.used_by_others(COUNT);
-        V((1..FIRST_FREE).chain(first..16).find(|v| used >> v & 1 == 0).expect("v1 to v3 hold no value but that of a circle"))
-    }
-
     /// At a block's start: nothing is known.
     pub(super) fn enter_group(&mut self, at: Addr) {
         if self.groups.known {
@@ -544,7 +469,7 @@ impl Ctx<'_> {
     /// Is `v` still where `n`'s operand is?
     pub(super) fn is_operand(&self, n: u8, fp: Fp, v: V) -> bool {
         let at = self.value(n);
-        at.low == v && (fp.scalar() || at.bytes == 16)
+        at.low == v && if fp.scalar() { at.lanes[0] == 0 } else { at.bytes == 16 }
     }
     /// Register `n`, whole and exact.
     pub(super) fn exact_whole(&mut self, n: u8) -> V {
@@ -553,24 +478,19 @@ impl Ctx<'_> {
         }
         self.read_whole(n)
     }
-    /// Are pending doubles in `n`, if anything?
-    pub(super) fn is_pending_double(&self, n: u8) -> bool {
-        let k = self.groups.node(n);
-        k != 0 && self.groups.nodes[k as usize - 1].fp.double()
+    /// Are pending singles in `n`?
+    pub(super) fn is_pending_single(&self, n: u8) -> bool {
+        let k = self.groups.nodes(n)[0];
+        k != 0 && !self.groups.nodes[k as usize - 1].fp.double()
     }
-    /// Is that node's result one value?
-    pub(super) fn is_node_scalar(&self, k: u8) -> bool {
-        k != 0 && self.groups.nodes[k as usize - 1].fp.scalar()
-    }
-    /// Is something pending in `n` beyond its low `bytes`?
+    /// Is something pending in `n` that a result of the low `bytes` would cut, or that would not go with the rest of it?
     pub(super) fn is_pending_above(&self, n: u8, bytes: u32) -> bool {
-        match self.groups.node(n) {
-            0 => false,
-            k => {
-                let fp = self.groups.nodes[k as usize - 1].fp;
-                !fp.scalar() || fp.bytes() > bytes
-            }
-        }
+        let [low, high] = self.groups.nodes(n);
+        let cut = low != 0 && {
+            let fp = self.groups.nodes[low as usize - 1].fp;
+            !fp.scalar() || fp.bytes() > bytes
+        };
+        cut || high != 0 && bytes < 8
     }
     /// An instruction that is none of the group's: what it leaves in vector registers is not known.
     pub(super) fn forget_values(&mut self) {

@@ -30,8 +30,10 @@ mod flags;
 mod fuzz;
 mod group_insns;
 mod group_kind;
+mod group_values;
 mod groups;
 mod guard;
+mod held_sums;
 mod integer;
 #[cfg(test)]
 mod isa;

@@ -56,6 +56,9 @@ impl Ctx<'_> {
                     Mem::Off(t, m.disp)
                 }
             }
+            (Some(b), Some(i)) if segment.is_none() && !m.addr32 && self.held_sum((b, i, m.scale)).is_some() => {
+                return Mem::Off(self.held_sum((b, i, m.scale)).unwrap_or(t), m.disp);
+            }
             (Some(b), Some(i)) if segment.is_none() && !m.addr32 && self.shares_sum((b, i, m.scale)) => return Mem::Off(T[6], m.disp),
             (Some(b), Some(i)) if m.disp == 0 => Mem::Idx(gpr(b), gpr(i), m.scale as u32),
             (Some(b), Some(i)) => {

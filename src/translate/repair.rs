@@ -8,6 +8,7 @@ use super::uppers::Plan;
 use super::{Emitted, Options, table};
 use crate::decode::{End, Insn, Region, STATUS};
 use crate::emit::regs::*;
+use crate::emit::simd::Arr;
 use crate::emit::{Mem, Order};
 use crate::guest::{Addr, CpuState};
 use std::mem::offset_of;
@@ -15,7 +16,8 @@ use std::mem::offset_of;
 /// What a repair does.
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
-    /// Gives XMM `n`, or the upper half of YMM `n` - 16, the low `bytes` (4, 8; 16: all) of a saved host register, and the rest of another.
+    /// Gives XMM `n`, or the upper half of YMM `n` - 16, the low `bytes` (4, 8; 16: all) of a saved host register, and the rest of another (with 8 bytes
+    /// it may be another doubleword).
     Set {
         /// Number.
         n: u8,
@@ -25,6 +27,8 @@ pub enum Step {
         high: V,
         /// How many.
         bytes: u8,
+        /// If 8: which doubleword of each.
+        lanes: [u8; 2],
     },
     /// Runs an instruction; `mem`: the saved host registers that its memory operand was loaded to, twice the same if it has 16 bytes or less.
     Run {
@@ -69,7 +73,7 @@ pub fn repair(steps: &[Step], resume: Addr, options: &Options) -> Emitted {
     c.begin_block(0);
     for step in steps {
         match step {
-            Step::Set { n, low, high, bytes } => {
+            Step::Set { n, low, high, bytes, lanes } => {
                 let (high, low) = (c.field(saved(*high)), c.field(saved(*low)));
                 if let Some(n) = n.checked_sub(16) {
                     c.a.load_v(16, V(0), low, Order::Plain);
@@ -80,7 +84,10 @@ pub fn repair(steps: &[Step], resume: Addr, options: &Options) -> Emitted {
                 c.a.load_v(16, d, high, Order::Plain);
                 if *bytes != 16 {
                     c.a.load_v(16, V(0), low, Order::Plain);
-                    c.a.ins(bytes.trailing_zeros(), d, 0, V(0), 0);
+                    if lanes[1] == 0 {
+                        c.a.dup(Arr::D2, d, d, 0);
+                    }
+                    c.a.ins(bytes.trailing_zeros(), d, 0, V(0), lanes[0].into());
                 }
             }
             Step::Run { insn, mem } => {

@@ -74,6 +74,10 @@ impl Ctx<'_> {
                 t
             }
             Op::Mem => {
+                if let Some((n, step)) = self.steps_on() {
+                    self.a.load_q_post(t, n, step);
+                    return t;
+                }
                 let mem = self.mem(insn);
                 let order = self.order();
                 self.a.load_v(bytes, t, mem, order);
@@ -91,6 +95,9 @@ impl Ctx<'_> {
     }
     /// Stores the low `bytes` of `s` to the memory operand.
     pub fn write_v(&mut self, insn: &Insn, bytes: u32, s: V) {
+        if let Some((n, step)) = self.steps_on() {
+            return self.a.store_q_post(s, n, step);
+        }
         let mem = self.mem(insn);
         let order = self.order();
         self.a.store_v(bytes, s, mem, order);
