@@ -23,6 +23,10 @@ pub mod entry {
     pub const FILES: u32 = 10;
     /// It may wait for something, and EINTR is a result that programs know.
     pub const WAITS: u32 = 11;
+    /// It does not wait, writes no memory and takes few arguments: nothing is to be looked at before it or after it.
+    pub const AT_ONCE: u32 = 12;
+    /// As many as such a call takes at most.
+    pub const AT_ONCE_ARGUMENTS: usize = 3;
     /// There is one.
     pub const VALID: u32 = 15;
 }
@@ -100,9 +104,10 @@ fn leave_behind(a: &mut Asm, exit: u32, leave: Label) {
     a.b(leave);
 }
 
-/// Assembles the stubs: SYSCALL's next instruction is in RCX, the carry canonical.
-pub fn assemble(a: &mut Asm, offsets: &mut [u32], leave: Label) -> Window {
-    let (asked, call, behind, over) = (a.label(), a.label(), a.label(), a.label());
+/// Assembles the stubs: SYSCALL's next instruction is in RCX, the carry canonical. `direct`: calls that do not wait are made at once
+/// (`Opt::DirectCalls`), like those whose number is known when they are translated.
+pub fn assemble(a: &mut Asm, offsets: &mut [u32], leave: Label, direct: bool) -> Window {
+    let (asked, call, behind, over, at_once) = (a.label(), a.label(), a.label(), a.label(), a.label());
     // The guest's number, and this thread's seat, while the host's call is under way: the kernel keeps all registers but x0.
     let (number, seat) = (T[7], S1);
     // What was seen after it.
@@ -115,6 +120,9 @@ pub fn assemble(a: &mut Asm, offsets: &mut [u32], leave: Label) -> Window {
     a.load(Width::X, T[0], field(offset_of!(CpuState, calls)), Order::Plain);
     a.load(Width::H, ENTRY, Mem::Idx(T[0], RAX, 1), Order::Plain);
     a.tbz(ENTRY, entry::VALID, asked);
+    if direct {
+        a.tbnz(ENTRY, entry::AT_ONCE, at_once);
+    }
     let writes_nothing = a.label();
     a.tbz(ENTRY, entry::WRITES, writes_nothing);
     a.load(Width::X, T[0], field(offset_of!(CpuState, careful)), Order::Plain);
@@ -169,6 +177,18 @@ pub fn assemble(a: &mut Asm, offsets: &mut [u32], leave: Label) -> Window {
     begin(a);
     a.svc();
     a.b(behind);
+
+    if direct {
+        a.bind(at_once);
+        for (t, argument) in T.into_iter().zip(ARGUMENTS).take(entry::AT_ONCE_ARGUMENTS) {
+            a.mov(Size::X, t, argument);
+        }
+        a.alu_imm(Alu::And, Size::X, RAX, ENTRY, entry::NUMBER as u64);
+        a.svc();
+        a.mov(Size::X, RAX, T[0]);
+        read_rflags(a, R11, true);
+        a.ret(LINK);
+    }
 
     // Made, and the engine is to see what there is to do now.
     a.bind(over);

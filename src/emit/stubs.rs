@@ -239,8 +239,8 @@ fn look_up_second(a: &mut Asm, missed: super::Label) {
     a.stp(T[0], T[3], T[1], 0);
 }
 
-/// Assembles all stubs.
-pub fn assemble(features: super::Features) -> Stubs {
+/// Assembles all stubs. `direct_calls`: see `calls::assemble`.
+pub fn assemble(features: super::Features, direct_calls: bool) -> Stubs {
     let mut asm = Asm::new(features);
     let a = &mut asm;
     let mut offsets = [0; COUNT];
@@ -307,7 +307,7 @@ pub fn assemble(features: super::Features) -> Stubs {
         a.store(Width::X, LINK, field(offset_of!(CpuState, exit_arg)), Order::Plain);
         a.b(leave);
     }
-    let window = super::calls::assemble(a, &mut offsets, leave);
+    let window = super::calls::assemble(a, &mut offsets, leave, direct_calls);
     offsets[Stub::Nan as usize] = a.offset();
     a.mov_imm(S0, kind::NAN as u64);
     a.store(Width::W, S0, field(offset_of!(CpuState, exit_kind)), Order::Plain);

@@ -102,7 +102,7 @@ static ENGINE: OnceLock<Engine> = OnceLock::new();
 impl Engine {
     /// Starts the engine of this process. Can be called once.
     pub fn start(options: Options, pages: &'static dyn Pages) -> Result<&'static Engine, host::sys::Errno> {
-        let stubs = stubs::assemble(options.translate.features);
+        let stubs = stubs::assemble(options.translate.features, options.translate.switches.on(Opt::DirectCalls));
         let arena = Arena::new(options.cache_size.clamp(128 << 10, MAX_CACHE), &stubs)?;
         let engine = Engine {
             pages,

@@ -53,6 +53,7 @@ impl HostCall {
             | (self.writes as u16) << entry::WRITES
             | (self.file as u16) << entry::FILES
             | (matches!(self.way, Way::Waiting) as u16) << entry::WAITS
+            | ((matches!(self.way, Way::AtOnce) && !self.writes && !self.file) as u16) << entry::AT_ONCE
             | 1 << entry::VALID
     }
 }
@@ -74,7 +75,7 @@ impl HostCalls {
 
     /// The same with one more.
     pub const fn with(mut self, number: u16, call: HostCall) -> HostCalls {
-        assert!(!matches!(call.way, Way::AtOnce | Way::Alone) || call.arguments <= 3);
+        assert!(!matches!(call.way, Way::AtOnce | Way::Alone) || call.arguments as usize <= entry::AT_ONCE_ARGUMENTS);
         self.calls[number as usize] = Some(call);
         self.packed[number as usize] = call.packed();
         self
