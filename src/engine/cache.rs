@@ -445,6 +445,10 @@ impl Cache {
     pub fn invalidate(&mut self, start: Addr, len: u64, fate: Fate) {
         self.generation += 1;
         self.ahead.clear();
+        if fate == Fate::Forget {
+            // The source may be the same while the options are others. Such translations are found by what they were made from.
+            self.heat.flush();
+        }
         let range = range_of(start, len);
         let mut pages = keys_in(&self.by_page, &range);
         let lifted = keys_in(&self.protected, &range);

@@ -267,7 +267,7 @@ impl<'a> GuestCode<'a> {
     }
     /// Can these 8 bytes be read, and be changed only after the engine has heard of it, as it hears of all changes of mappings?
     fn is_constant(&self, at: Addr) -> bool {
-        if at.0 % PAGE_SIZE > PAGE_SIZE - 8 || self.hides(at) {
+        if at.0 % PAGE_SIZE > PAGE_SIZE - 8 || self.cache.heat.is_hot(at.page()) {
             return false;
         }
         let (start, end) = self.constant.get();

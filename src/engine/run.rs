@@ -12,7 +12,7 @@ use crate::guest::state::{GUARDS, nzcv};
 use crate::guest::{Addr, CpuState};
 use crate::host::sys::Errno;
 use crate::host::thread::{Brake, ThreadBlock};
-use crate::optimize;
+use crate::optimize::{self, Opt};
 use crate::translate::{self, Carry, ExitKind, Held, Step, exception};
 use std::sync::{Arc, MutexGuard};
 use std::sync::atomic::Ordering;
@@ -373,7 +373,8 @@ impl Thread {
     /// May the access that faulted be that of two instructions? Nothing is done of it that is not done again.
     fn was_paired(&self, rip: Addr) -> bool {
         let cache = self.engine.cache();
-        if cache.options().unpaired.contains(&rip.0) {
+        let options = cache.options();
+        if options.ordered || !options.switches.on(Opt::StackPairs) || options.unpaired.contains(&rip.0) {
             return false;
         }
         let source = GuestCode::new(self.engine.pages, &cache);

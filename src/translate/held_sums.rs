@@ -84,7 +84,11 @@ impl Ctx<'_> {
         self.held_sums = None;
         let region = self.region;
         let block = &region.blocks[index];
-        let alone = block.target() == Some(index) && matches!(block.end, End::Flow(Flow::Conditional(_)));
+        // LOOP and its kin count RCX down, which may be the base or the index.
+        let counts = |insn: &Insn| matches!(insn.mnemonic(), Mnemonic::Loop | Mnemonic::Loope | Mnemonic::Loopne);
+        let alone = block.target() == Some(index)
+            && matches!(block.end, End::Flow(Flow::Conditional(_)))
+            && !counts(&region.insns[block.first + block.count - 1]);
         if !alone || !self.groups.wanted || self.options.ordered || !self.options.switches.on(Opt::HeldSums) || !region.guards.is_empty() {
             return;
         }
