@@ -271,9 +271,8 @@ impl Insn {
         }
         let m = self.memory();
         let slot = Addr(m.disp as u64);
-        let to = Addr(source.constant(slot).filter(|to| m.segment.is_none() && to >> 47 == 0)?);
-        // A direct call back looks for no signals, which the way by the table does.
-        (self.flow == Flow::JumpIndirect || to > self.addr()).then_some((slot, to))
+        let to = source.constant(slot).filter(|to| m.segment.is_none() && to >> 47 == 0)?;
+        Some((slot, Addr(to)))
     }
     /// Makes it a direct one.
     pub(super) fn go_to(&mut self, to: Addr) {

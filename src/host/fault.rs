@@ -87,11 +87,10 @@ extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut li
         let state = unsafe { &mut *(at as *mut CpuState) };
         let below = at.wrapping_sub(address);
         if GUARD_BELOW_STATE.contains(&below) {
-            // The shadow stack is full: start over. Older entries are lost, not wrong.
+            // The shadow stack is full: start over. Older entries are lost, not wrong. Calls look for signals here: the instruction has done nothing yet, and runs again.
             m.regs[27] = state.shadow_top;
-            return;
         }
-        if POLL_BELOW_STATE.contains(&below) {
+        if GUARD_BELOW_STATE.contains(&below) || POLL_BELOW_STATE.contains(&below) {
             state.exit_kind = kind::POLL;
         } else {
             state.exit_kind = kind::FAULT;

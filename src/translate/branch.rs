@@ -193,11 +193,12 @@ fn indirect(c: &mut Ctx, to: X, call: bool) {
 fn push_return(c: &mut Ctx, insn: &Insn) -> Label {
     let landing = c.a.label();
     c.a.guest_address(T[1], insn.next().0);
-    c.push(T[1]);
     if c.options.switches.on(Opt::ShadowStack) {
+        // First, because a full shadow stack stops the guest here (`host::fault`), in front of the call. A pair whose call faults costs a prediction.
         c.a.adr(T[2], landing);
         c.a.stp_pre(T[1], T[2], SHADOW, -16);
     }
+    c.push(T[1]);
     landing
 }
 
@@ -220,6 +221,10 @@ fn call(c: &mut Ctx, insn: &Insn) {
         }
         Flow::Call(to) => {
             c.store_uppers();
+            if to <= insn.addr() && !c.options.switches.on(Opt::ShadowStack) {
+                // With it calls look where it is full.
+                c.poll(insn.addr());
+            }
             let landing = push_return(c, insn);
             match c.region.blocks[c.block].target() {
                 Some(t) => {
