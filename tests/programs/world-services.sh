@@ -1,11 +1,14 @@
 # Services in C and Go: each started, asked and stopped.
 #@ root = world
-#@ each = etcd exporter memcached rsyslog valkey
+#@ each = collectd etcd exporter memcached rsyslog valkey
 #@ long = more than a minute under two emulators
 #@ limit = 1500
 port=$((20000 + RANDOM % 20000))
 up() { for i in {1..900}; do curl -s "$1" > /dev/null && return; sleep 0.1; done; cat log; exit 1; }
 case $1 in
+collectd) printf 'BaseDir "/tmp/work"\nPIDFile "/tmp/work/pid"\nPluginDir "/usr/lib/collectd"\nTypesDB "/usr/share/collectd/types.db"\nHostname "here"\nInterval 1\nLoadPlugin load\nLoadPlugin memory\nLoadPlugin cpu\nLoadPlugin uptime\nLoadPlugin csv\n<Plugin csv>\nDataDir "/tmp/work/csv"\n</Plugin>\n' > c.conf
+  collectd -t -C c.conf; echo $?; collectd -f -C c.conf > log 2>&1 & for i in {1..600}; do [ -d csv/here/load ] && [ -d csv/here/memory ] && [ -d csv/here/uptime ] && break; sleep 0.1; done; sleep 2; kill $!; wait $!; echo $?
+  (cd csv/here; ls -d load memory uptime; for f in load/load-* uptime/uptime-* memory/memory-free-*; do head -1 "$f"; [ "$(wc -l < "$f")" -ge 2 ] && echo values; done) ;;
 etcd) export ALLOW_NONE_AUTHENTICATION=yes; etcd --data-dir d --listen-client-urls http://127.0.0.1:$port --advertise-client-urls http://127.0.0.1:$port --listen-peer-urls http://127.0.0.1:$((port + 1)) --initial-advertise-peer-urls http://127.0.0.1:$((port + 1)) --initial-cluster default=http://127.0.0.1:$((port + 1)) > log 2>&1 & up http://127.0.0.1:$port/health
   c() { curl -s http://127.0.0.1:$port/v3/kv/$1 -d "$2" | grep -o '"value":"[^"]*"\|"key":"[^"]*"\|"deleted":"[^"]*"'; }; for i in {1..200}; do curl -s http://127.0.0.1:$port/health | grep -q true && break; sleep 0.2; done
   curl -s http://127.0.0.1:$port/health | grep -o '"health":"true"'; curl -s http://127.0.0.1:$port/v3/kv/put -d '{"key":"Zm9v","value":"YmFy"}' | grep -c revision; c range '{"key":"Zm9v"}'; c deleterange '{"key":"Zm9v"}'; kill $!; wait $! ; echo $? ;;

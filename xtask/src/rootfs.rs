@@ -21,7 +21,7 @@ const AMD64: &[&str] = &[
 
 /// What the one named `world` holds: amd64 servers and runtimes, apart from the rest because they are large and their tests mostly long.
 const WORLD: &[&str] = &[
-    "apache2-utils", "apt", "base-files", "base-passwd", "bash", "ca-certificates", "coreutils", "curl", "dash", "debianutils", "diffutils", "dpkg", "erlang-base", "etcd-server",
+    "apache2-utils", "apt", "base-files", "base-passwd", "bash", "ca-certificates", "collectd-core", "coreutils", "curl", "dash", "debianutils", "diffutils", "dpkg", "erlang-base", "etcd-server",
     "findutils", "gcc", "golang-go", "grep", "hostname", "iproute2", "libc-bin", "libc6-dev", "libjemalloc2", "libtcmalloc-minimal4t64", "luajit", "make",
     "mariadb-server", "memcached", "nginx", "nodejs", "openjdk-21-jdk-headless", "perl", "php8.4-cli", "php8.4-opcache", "postgresql-17", "procps", "prometheus-node-exporter", "python3",
     "redis-server", "redis-tools", "rsyslog", "ruby", "sed", "sudo", "tar", "util-linux", "valkey-server",
@@ -66,6 +66,9 @@ const EXTRA: &[&str] = &[
 /// What Debian does not have, from PyPI: requirements with their versions, unpacked below `usr/local` of `extra`.
 const EXTRA_WHEELS: &[&str] = &["ruff==0.17.6", "uv==0.13.9", "zlib-ng==1.1.0"];
 
+/// From npm: packages with their versions, unpacked below `usr/local/lib/npm/PROGRAM`, whose PROGRAM is linked from `usr/local/bin`.
+const EXTRA_NPM: &[(&str, &str, &str)] = &[("bun", "@oven/bun-linux-x64@1.4.5", "bin/bun"), ("deno", "@deno/linux-x64-glibc@2.9.6", "deno")];
+
 /// Unpacked before the rest, because its links (`/bin` to `usr/bin`) say where the rest goes.
 const FIRST: &str = "base-files";
 
@@ -95,7 +98,9 @@ pub fn ensure(name: &str) -> Result<PathBuf> {
     let dir = project::target(&format!("rootfs-{name}"));
     let stamp = dir.join(".packages");
     let wheels = if name == "extra" { EXTRA_WHEELS } else { &[] };
-    let wanted = [&packages[..], wheels].concat().join(" ");
+    let npm = if name == "extra" { EXTRA_NPM } else { &[] };
+    let npm_packages: Vec<&str> = npm.iter().map(|n| n.1).collect();
+    let wanted = [&packages[..], wheels, &npm_packages].concat().join(" ");
     if fs::read_to_string(&stamp).is_ok_and(|t| t == wanted) {
         return Ok(dir);
     }
@@ -115,6 +120,9 @@ pub fn ensure(name: &str) -> Result<PathBuf> {
     }
     if !wheels.is_empty() {
         unpack_wheels(wheels, &new)?;
+    }
+    for (program, package, file) in npm {
+        unpack_npm(program, package, file, &new)?;
     }
     if packages.contains(&"python3") && arch == project::HOST_ARCH {
         compile_python(&new)?;
@@ -175,6 +183,26 @@ fn unpack_wheels(wheels: &[&str], root: &Path) -> Result<()> {
     if output.status.success() { Ok(()) } else { Err(format!("pip3 install {}: {}", wheels.join(" "), String::from_utf8_lossy(&output.stderr).trim())) }
 }
 
+/// Unpacks a package of npm's that holds one program.
+fn unpack_npm(program: &str, package: &str, file: &str, root: &Path) -> Result<()> {
+    tools::need_program("npm", "npm")?;
+    let dir = root.join("usr/local/lib/npm").join(program);
+    let failed = |e: std::io::Error| format!("{}: {e}", dir.display());
+    fs::create_dir_all(&dir).map_err(failed)?;
+    let packed = Command::new("npm").args(["pack", "--silent", "--pack-destination"]).arg(&dir).arg(package).output().map_err(|e| format!("npm: {e}"))?;
+    if !packed.status.success() {
+        return Err(format!("npm pack {package}: {}", String::from_utf8_lossy(&packed.stderr).trim()));
+    }
+    let archive = dir.join(String::from_utf8_lossy(&packed.stdout).trim());
+    let unpacked = Command::new("tar").arg("xzf").arg(&archive).args(["--strip-components=1", "-C"]).arg(&dir).status().map_err(|e| format!("tar: {e}"))?;
+    if !unpacked.success() {
+        return Err(format!("{}: tar cannot unpack it", archive.display()));
+    }
+    fs::remove_file(&archive).map_err(failed)?;
+    let bin = root.join("usr/local/bin");
+    fs::create_dir_all(&bin).map_err(failed)?;
+    symlink(Path::new("../lib/npm").join(program).join(file), bin.join(program)).map_err(failed)
+}
 
 /// Python's library below a root, Debian's packages for it, and PyPI's.
 const PYTHON: &str = "usr/lib/python3.13";
