@@ -10,31 +10,40 @@ const BITS: u32 = 10;
 struct Place {
     at: Addr,
     ahead: Ahead,
+    /// [`AheadTable::clears`] when it was put.
+    put: u32,
 }
 
 /// One for each place, the last one that came: a table that grows would take more instructions than the looks that it saves.
 #[derive(Default)]
-pub(super) struct AheadTable(Vec<Place>);
+pub(super) struct AheadTable {
+    places: Vec<Place>,
+    /// How often all was forgotten: programs that write code have that done all the time.
+    clears: u32,
+}
 
 impl AheadTable {
     fn index(at: Addr) -> usize {
         (at.0 ^ at.0 >> BITS) as usize & ((1 << BITS) - 1)
     }
     pub fn get(&self, at: Addr) -> Option<Ahead> {
-        self.0.get(Self::index(at)).filter(|p| p.at == at && p.ahead.sources[0].1 != 0).map(|p| p.ahead)
+        self.places.get(Self::index(at)).filter(|p| p.at == at && p.put == self.clears && p.ahead.sources[0].1 != 0).map(|p| p.ahead)
     }
     pub fn put(&mut self, found: &[(Addr, Ahead)]) {
-        if self.0.is_empty() {
+        if self.places.is_empty() {
             let nothing = Ahead { live: NO_FLAGS, sources: [(Addr(0), 0); 3] };
-            self.0.resize(1 << BITS, Place { at: Addr(0), ahead: nothing });
+            self.places.resize(1 << BITS, Place { at: Addr(0), ahead: nothing, put: 0 });
         }
         for &(at, ahead) in found {
-            self.0[Self::index(at)] = Place { at, ahead };
+            self.places[Self::index(at)] = Place { at, ahead, put: self.clears };
         }
     }
     /// Forgets all.
     pub fn clear(&mut self) {
-        self.0.clear();
+        self.clears = self.clears.wrapping_add(1);
+        if self.clears == 0 {
+            self.places.clear();
+        }
     }
 }
 
