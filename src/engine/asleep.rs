@@ -35,6 +35,10 @@ impl Asleep {
     pub fn take(&mut self, guest: Addr) -> Option<Sleeper> {
         self.0.remove(&guest.0)
     }
+    /// Forgets those that hold the byte at `at`.
+    pub fn forget(&mut self, at: Addr) {
+        self.0.retain(|_, sleeper| !sleeper.placed.sources.iter().any(|&(start, len)| at.0.wrapping_sub(start.0) < len));
+    }
     pub fn clear(&mut self) {
         self.0.clear();
     }

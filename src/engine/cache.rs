@@ -13,6 +13,7 @@ use crate::host::protection;
 use crate::optimize::Opt;
 use crate::translate::{Carry, Emitted, Entry, ExitKind, ExitSite, Held, Mark, Options, Origin, Room, Step, translate_in};
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -445,10 +446,6 @@ impl Cache {
     pub fn invalidate(&mut self, start: Addr, len: u64, fate: Fate) {
         self.generation += 1;
         self.ahead.clear();
-        if fate == Fate::Forget {
-            // The source may be the same while the options are others. Such translations are found by what they were made from.
-            self.heat.flush();
-        }
         let range = range_of(start, len);
         let mut pages = keys_in(&self.by_page, &range);
         let lifted = keys_in(&self.protected, &range);
@@ -473,6 +470,15 @@ impl Cache {
             protection::writable(Addr(page));
         }
         self.nothing_protected();
+    }
+
+    /// Adds the instruction at `at` to a set of the options, and takes every translation that holds it out of use: also those that sleep and those for one entry,
+    /// which are found by their source, because that is still what it was. No thread is in translated code.
+    pub fn learn(&mut self, at: Addr, set: impl FnOnce(&mut Options) -> &mut BTreeSet<u64>) {
+        set(&mut self.options).insert(at.0);
+        self.asleep.forget(at);
+        self.heat.flush();
+        self.invalidate(at, 1, Fate::Forget);
     }
 
     /// Says so, if no page is.

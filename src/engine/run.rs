@@ -334,10 +334,7 @@ impl Thread {
             }
         }
         if self.was_paired(rip) {
-            self.engine.stopped(|cache| {
-                cache.options_mut().unpaired.insert(rip.0);
-                cache.invalidate(rip, 1, Fate::Forget);
-            });
+            self.engine.stopped(|cache| cache.learn(rip, |options| &mut options.unpaired));
             return None;
         }
         if signal == libc::SIGSEGV && write && self.engine.pages.page(address).is_some_and(|p| p.writable) {
@@ -351,10 +348,7 @@ impl Thread {
         if signal == libc::SIGBUS && code == libc::BUS_ADRALN {
             let known = self.engine.cache().options().misaligned.contains(&rip.0);
             if !known {
-                self.engine.stopped(|cache| {
-                    cache.options_mut().misaligned.insert(rip.0);
-                    cache.invalidate(rip, 1, Fate::Forget);
-                });
+                self.engine.stopped(|cache| cache.learn(rip, |options| &mut options.misaligned));
                 return None;
             }
             // Another thread may have found the same site while this one was on its way here, from code that is gone now.
@@ -419,15 +413,10 @@ impl Thread {
         if exit == kind::NAN {
             self.seat.running.store(false, Ordering::SeqCst);
             engine.stopped(|cache| {
-                for step in steps {
-                    if let Step::Run { insn, .. } = step {
-                        cache.options_mut().nans.insert(insn.addr().0);
-                    }
-                }
                 cache.invalidate(guest, 1, Fate::Forget);
                 for step in steps {
                     if let Step::Run { insn, .. } = step {
-                        cache.invalidate(insn.addr(), 1, Fate::Forget);
+                        cache.learn(insn.addr(), |options| &mut options.nans);
                     }
                 }
             });
