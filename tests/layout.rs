@@ -126,6 +126,15 @@ fn files_stay_readable() {
     complain(&everything().iter().filter_map(long).collect::<Vec<_>>());
 }
 
+/// What tests or people leave behind does not become part of the project.
+#[test]
+fn the_top_level_holds_what_is_known() {
+    const KNOWN: &str = "Cargo.lock Cargo.toml LICENSE-APACHE LICENSE-MIT README.md benches build.rs deploy docs examples fixtures \
+                         rust-toolchain.toml rustfmt.toml src target tests xtask";
+    let names = fs::read_dir(root()).unwrap().flatten().map(|e| e.file_name().to_string_lossy().into_owned());
+    complain(&names.filter(|n| !n.starts_with('.') && !KNOWN.split(' ').any(|k| k == n)).map(|n| format!("{n} is in the project's folder: what is it for?")).collect::<Vec<_>>());
+}
+
 #[test]
 fn modules_say_what_they_are_for() {
     let silent = |(name, text): &(String, String)| (!text.trim_start().starts_with("//!")).then(|| format!("{name} does not begin with //!"));
