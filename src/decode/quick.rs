@@ -162,11 +162,13 @@ impl Cursor<'_> {
     }
 }
 
-/// What prefixes say, as bits: operand size, F3, F2, LOCK.
+/// What prefixes say, as bits: operand size, F3, F2, LOCK, address size. The last means nothing to what accesses no memory and is no JRCXZ or LOOP
+/// (which are iced's): linkers fill with it when they shorten `call [rip+slot]`.
 const OPERAND_SIZE: u8 = 1;
 const REPEAT: u8 = 2;
 const REPEAT_NOT: u8 = 4;
 const LOCK: u8 = 8;
+const ADDRESS_SIZE: u8 = 16;
 
 /// Rows of [`FORMS`] without and with 0F, by the first three of those bits; none behind the last.
 static ONE_BYTE: [u8; 8] = [0, 5, 6, 7, 7, 7, 7, 7];
@@ -175,7 +177,7 @@ static TWO_BYTES: [u8; 8] = [1, 2, 3, 7, 4, 7, 7, 7];
 /// Bytes that stand before an opcode, REX not among them; and VEX.
 static BEFORE: [bool; 256] = {
     let mut table = [false; 256];
-    let all = [0x66, 0xf2, 0xf3, 0xf0, 0x2e, 0x3e, 0x64, 0x65, 0xc4, 0xc5];
+    let all = [0x66, 0x67, 0xf2, 0xf3, 0xf0, 0x2e, 0x3e, 0x64, 0x65, 0xc4, 0xc5];
     let mut k = 0;
     while k < all.len() {
         table[all[k]] = true;
@@ -203,6 +205,7 @@ fn prefixes(i: &mut Instruction, bytes: &[u8; WINDOW], mut op: u8) -> Option<Bef
             0xf3 if said & REPEAT_NOT == 0 => said |= REPEAT,
             0xf2 if said & REPEAT == 0 => said |= REPEAT_NOT,
             0xf0 => said |= LOCK,
+            0x67 => said |= ADDRESS_SIZE,
             // CS and DS mean nothing, or "not taken" and "not tracked"; behind FS or GS they are iced's to weigh.
             0x2e | 0x3e if i.segment_prefix() == Register::None => i.set_segment_prefix(if op == 0x2e { Register::CS } else { Register::DS }),
             0x64 | 0x65 if i.segment_prefix() == Register::None => i.set_segment_prefix(if op == 0x64 { Register::FS } else { Register::GS }),
@@ -281,6 +284,9 @@ fn rest(i: &mut Instruction, mut c: Cursor, mut op: u8, before: u8, ip: u64) -> 
         }
         numbers |= u32::from(modrm >> 3 & 7 | (rex & 4) << 1) | u32::from(modrm & 7 | (rex & 1) << 3) << From::Rm as u32;
         if in_memory {
+            if before & ADDRESS_SIZE != 0 {
+                return Decoded::Unknown;
+            }
             relative = memory(i, &mut c, modrm, rex);
         }
     }
@@ -391,7 +397,7 @@ pub(super) fn end(i: &mut Instruction, len: usize, ip: u64, relative: u32) {
 fn bare(i: &mut Instruction, form: &Form, len: usize, before: u8, rex: u8, ip: u64) -> bool {
     let wide = rex >> 3 & 1;
     let code = form.codes[usize::from(wide)];
-    if before & LOCK != 0 || form.modrm == ModRm::Bare && rex != 0 || code == Code::INVALID {
+    if before & (LOCK | ADDRESS_SIZE) != 0 || form.modrm == ModRm::Bare && rex != 0 || code == Code::INVALID {
         return false;
     }
     i.set_code(code);
@@ -511,7 +517,7 @@ mod tests {
         let mut accepted = 0u32;
         let common: &[&[u8]] = &[&[], &[0x66], &[0xf3], &[0xf2]];
         let rare: &[&[u8]] = &[
-            &[0x64], &[0x65], &[0x2e], &[0x3e], &[0xf0], &[0x64, 0x66], &[0x66, 0x64], &[0x66, 0x2e], &[0x66, 0x66, 0x2e], &[0xf0, 0x66], &[0x66, 0xf0],
+            &[0x64], &[0x65], &[0x67], &[0x66, 0x67], &[0x67, 0xf3], &[0x2e], &[0x3e], &[0xf0], &[0x64, 0x66], &[0x66, 0x64], &[0x66, 0x2e], &[0x66, 0x66, 0x2e], &[0xf0, 0x66], &[0x66, 0xf0],
             &[0x66, 0xf3], &[0xf3, 0x66], &[0xf2, 0xf3], &[0xf3, 0xf2], &[0x64, 0xf0], &[0xf3, 0xf0], &[0xf3, 0x64], &[0x64, 0x2e], &[0x2e, 0x64], &[0x66, 0x66, 0x66], &[0x66, 0x66, 0x66, 0x66], &[0x66, 0x66, 0x66, 0x66, 0x2e],
         ];
         let all = common.iter().map(|p| (p, true)).chain(rare.iter().map(|p| (p, false)));
