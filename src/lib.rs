@@ -14,6 +14,7 @@ pub mod guest;
 pub mod helpers;
 #[allow(unsafe_code)] // The one fence: operating system, code memory, entering translated code.
 pub mod host;
+pub mod interpret;
 pub mod linux;
 pub mod optimize;
 pub mod options;

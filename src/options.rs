@@ -37,6 +37,8 @@ pub struct Options {
     pub seed: Option<u64>,
     /// -one-insn-per-tb: translate single instructions.
     pub single: bool,
+    /// --interpret: whatever can be interpreted is (for tests).
+    pub interpret: bool,
     /// -perfmap, --perf-map: write /tmp/perf-PID.map.
     pub perf_map: bool,
     /// --dump: guest, host, links.
@@ -178,8 +180,9 @@ const TABLE: &[Row] = &[
     Row { names: &["-r"], env: &["XEMU_UNAME", "QEMU_UNAME"], arg: Value("RELEASE"), help: "kernel release shown to the program", set: |o, v| Ok(o.release = Some(v.to_vec())) },
     Row { names: &["-seed"], env: &["QEMU_RAND_SEED"], arg: Value("SEED"), help: "seed of the random numbers given to the program", set: |o, v| Ok(o.seed = Some(number(v)?)) },
     Row { names: &["-one-insn-per-tb"], env: &["QEMU_ONE_INSN_PER_TB"], arg: Flag, help: "translate one instruction at a time", set: |o, _| Ok(o.single = true) },
+    Row { names: &["--interpret"], env: &["XEMU_INTERPRET"], arg: Flag, help: "", set: |o, _| Ok(o.interpret = true) },
     Row { names: &["-perfmap", "--perf-map"], env: &["XEMU_PERF_MAP"], arg: Flag, help: "write /tmp/perf-PID.map for perf", set: |o, _| Ok(o.perf_map = true) },
-    Row { names: &["--dump"], env: &["XEMU_DUMP"], arg: Value("guest,host,links"), help: "log code as it is translated", set: |o, v| Ok(o.dump = Some(text(v)?)) },
+    Row { names: &["--dump"], env: &["XEMU_DUMP"], arg: Value("guest,host,links"), help: "log code as it is translated (what runs once or twice is not, unless --no-opt=cold-code)", set: |o, v| Ok(o.dump = Some(text(v)?)) },
     Row { names: &["--dump-filter", "-dfilter"], env: &["XEMU_DUMP_FILTER", "QEMU_DFILTER"], arg: Value("RANGE"), help: "dump only code at these addresses", set: |o, v| Ok(o.dump_filter = Some(text(v)?)) },
     Row { names: &["--no-opt"], env: &["XEMU_NO_OPT"], arg: Value("PASS,..."), help: "switch optimisation passes off ('all' for every one)", set: |o, v| Ok(add_passes(o, &text(v)?)) },
     Row { names: &["--cache-size"], env: &["XEMU_CACHE_SIZE"], arg: Value("SIZE"), help: "room for translated code in bytes (K, M, G)", set: |o, v| Ok(o.cache_size = Some(number(v)?)) },
@@ -436,6 +439,7 @@ impl Options {
         for (on, name) in [
             (self.strace, "-strace"),
             (self.single, "-one-insn-per-tb"),
+            (self.interpret, "--interpret"),
             (self.ordered, "--memory-model=ordered"),
             (self.perf_map, "--perf-map"),
             (self.precise_flags, "--precise-flags"),

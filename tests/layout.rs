@@ -12,9 +12,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("decode", &["guest"]),
     ("optimize", &["decode", "guest"]),
     ("emit", &["guest"]),
+    ("interpret", &["decode", "guest", "host"]),
     ("helpers", &["host", "emit", "guest"]),
     ("translate", &["optimize", "decode", "emit", "helpers", "guest"]),
-    ("engine", &["translate", "optimize", "decode", "emit", "helpers", "guest", "host", "debug", "options"]),
+    ("engine", &["translate", "interpret", "optimize", "decode", "emit", "helpers", "guest", "host", "debug", "options"]),
 ];
 
 /// Files outside src/host/ with unsafe blocks: the C entry point's argument vector, and a test that asks the real processor.

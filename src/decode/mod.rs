@@ -4,6 +4,7 @@
 
 mod access;
 mod blocks;
+pub mod brief;
 mod effects;
 mod insn;
 mod loops;

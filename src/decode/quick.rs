@@ -155,7 +155,7 @@ impl Cursor<'_> {
     }
     /// At most twelve bytes in.
     #[inline(always)]
-    fn word(&mut self) -> i32 {
+    pub fn word(&mut self) -> i32 {
         let at = self.at.min(WINDOW - 4);
         self.at += 4;
         i32::from_le_bytes([self.bytes[at], self.bytes[at + 1], self.bytes[at + 2], self.bytes[at + 3]])
@@ -174,8 +174,14 @@ const ADDRESS_SIZE: u8 = 16;
 static ONE_BYTE: [u8; 8] = [0, 5, 6, 7, 7, 7, 7, 7];
 static TWO_BYTES: [u8; 8] = [1, 2, 3, 7, 4, 7, 7, 7];
 
+/// The row of [`FORMS`] for an opcode, behind 0F or not, with these prefixes.
+#[inline(always)]
+pub(super) fn map_of(two: bool, before: u8) -> usize {
+    usize::from(if two { TWO_BYTES } else { ONE_BYTE }[usize::from(before & 7)] & 7)
+}
+
 /// Bytes that stand before an opcode, REX not among them; and VEX.
-static BEFORE: [bool; 256] = {
+pub(super) static BEFORE: [bool; 256] = {
     let mut table = [false; 256];
     let all = [0x66, 0x67, 0xf2, 0xf3, 0xf0, 0x2e, 0x3e, 0x64, 0x65, 0xc4, 0xc5];
     let mut k = 0;
@@ -255,12 +261,11 @@ fn rest(i: &mut Instruction, mut c: Cursor, mut op: u8, before: u8, ip: u64) -> 
         rex = op;
         op = c.byte();
     }
-    let mut map = usize::from(ONE_BYTE[usize::from(before & 7)]);
-    if op == 0x0f {
-        map = usize::from(TWO_BYTES[usize::from(before & 7)]);
+    let two = op == 0x0f;
+    if two {
         op = c.byte();
     }
-    let mut form = &FORMS[(map & 7) << 8 | usize::from(op)];
+    let mut form = &FORMS[map_of(two, before) << 8 | usize::from(op)];
     let wide = usize::from(rex >> 3 & 1);
     let mut numbers = u32::from(op & 7 | (rex & 1) << 3) << From::Opcode as u32 | 1 << From::One as u32;
     let mut in_memory = false;

@@ -15,6 +15,10 @@ pub trait CodeSource {
     fn is_translated(&self, _at: Addr) -> bool {
         false
     }
+    /// Is it known that what lies behind a branch, at `at`, has never run? A region ends in front of it.
+    fn is_untried(&self, _at: Addr) -> bool {
+        false
+    }
     /// May the code at `at` not be looked at from elsewhere?
     fn hides(&self, _at: Addr) -> bool {
         false
@@ -417,7 +421,7 @@ fn sweep(source: &dyn CodeSource, start: Addr, limits: Limits, region: &mut Regi
             if !matches!(flow, Flow::Conditional(_) | Flow::Call(_) | Flow::CallIndirect | Flow::Syscall) {
                 break Some(Stop::Flow);
             }
-            if limits.short {
+            if limits.short || matches!(flow, Flow::Conditional(to) if to > at) && source.is_untried(at) {
                 break Some(Stop::At(at));
             }
         };
@@ -457,6 +461,17 @@ pub fn decode_region_in(source: &dyn CodeSource, entry: Addr, limits: Limits, ro
             region.segments.push(Segment { from: start, last, insns: (first, end), blocks: (0, 0), stop });
             let len = if end > first { region.insns[end - 1].next().0.wrapping_sub(start.0) } else { 1 };
             region.sources.push((start, len));
+            // Over code that never ran to what did.
+            if let (Stop::At(behind), Some(i)) = (stop, region.insns[first..].last())
+                && let Flow::Conditional(to) = i.flow()
+                && to > behind
+                && to.0 - behind.0 < 4096
+                && source.is_untried(behind)
+                && !source.is_untried(to)
+                && !source.is_translated(to)
+            {
+                pending.push(to);
+            }
             // Loop heads: backward targets of conditional branches and jumps of this piece that are not yet here.
             for &i in &region.turns[turns..] {
                 let i = &region.insns[i as usize];

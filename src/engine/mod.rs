@@ -23,12 +23,13 @@ use crate::emit::{Features, stubs};
 use crate::guest::{Addr, addr::PAGE_SIZE};
 use crate::host::arena::Arena;
 use crate::host::{self, copy};
+use crate::interpret::Runs;
 use crate::optimize::Opt;
 use crate::translate;
 use cache::{CAREFUL, Cache, Fate};
 use std::cell::Cell;
 use std::ops::Range;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use stop::Stop;
 
@@ -68,6 +69,8 @@ pub struct Options {
     pub observer: Option<fn(&crate::decode::Region, &translate::Emitted, u64)>,
     /// Instructions a region may have.
     pub limits: crate::decode::Limits,
+    /// For tests: interpret whatever can be, not only cold code.
+    pub interpret: bool,
 }
 
 /// Largest arena: a branch reaches everywhere in it.
@@ -75,7 +78,7 @@ pub const MAX_CACHE: u64 = 128 << 20;
 
 impl Default for Options {
     fn default() -> Self {
-        Options { translate: translate::Options::default(), cache_size: 64 << 20, observer: None, limits: crate::decode::Limits::default() }
+        Options { translate: translate::Options::default(), cache_size: 64 << 20, observer: None, limits: crate::decode::Limits::default(), interpret: false }
     }
 }
 
@@ -93,6 +96,11 @@ pub struct Engine {
     fpcr: u64,
     /// [`Opt::InlineLookup`] is on.
     inline_lookup: bool,
+    /// Cold code is interpreted, while nobody else observes memory.
+    interprets: AtomicBool,
+    runs: Runs,
+    /// Counts changes of the guest's mappings: what is known of them holds while it stays.
+    mappings: AtomicU64,
     /// What translated code may call.
     calls: &'static translate::syscall::HostCalls,
 }
@@ -104,6 +112,9 @@ impl Engine {
     pub fn start(options: Options, pages: &'static dyn Pages) -> Result<&'static Engine, host::sys::Errno> {
         let stubs = stubs::assemble(options.translate.features, options.translate.switches.on(Opt::DirectCalls));
         let arena = Arena::new(options.cache_size.clamp(128 << 10, MAX_CACHE), &stubs)?;
+        // Single instructions and checks of alignment are the translator's.
+        let cold = options.translate.switches.on(Opt::ColdCode) && options.limits.insns > 1 && !options.translate.strict_align && !options.translate.ordered;
+        let interprets = options.interpret || cold;
         let engine = Engine {
             pages,
             limits: options.limits,
@@ -114,6 +125,9 @@ impl Engine {
             stubs: arena.stub_addresses(),
             calls: options.translate.calls,
             inline_lookup: options.translate.switches.on(Opt::InlineLookup),
+            interprets: interprets.into(),
+            runs: Runs::new(interprets, options.interpret),
+            mappings: AtomicU64::new(0),
             cache: Mutex::new(Cache::new(arena, options.translate)),
             stop: Stop::default(),
         };
@@ -155,6 +169,7 @@ impl Engine {
     }
 
     fn invalidate_to(&self, start: Addr, len: u64, fate: Fate) {
+        self.mappings.fetch_add(1, Ordering::Relaxed);
         if !self.cache().touches(start, len) {
             return;
         }
@@ -248,6 +263,8 @@ struct GuestCode<'a> {
     recalls: bool,
     /// Hot pages are not looked at from elsewhere.
     looks: bool,
+    /// What tells code that has never run.
+    untried: Option<&'a Runs>,
     /// The area that was last found executable: most questions are about the same one.
     executable: Cell<(u64, u64)>,
     /// The same of one that can only be read.
@@ -256,7 +273,7 @@ struct GuestCode<'a> {
 
 impl<'a> GuestCode<'a> {
     fn new(pages: &'a dyn Pages, cache: &'a Cache) -> Self {
-        GuestCode { pages, cache, recalls: false, looks: false, executable: Cell::new((0, 0)), constant: Cell::new((0, 0)) }
+        GuestCode { pages, cache, recalls: false, looks: false, untried: None, executable: Cell::new((0, 0)), constant: Cell::new((0, 0)) }
     }
     fn recalling(pages: &'a dyn Pages, cache: &'a Cache) -> Self {
         GuestCode { recalls: true, ..GuestCode::new(pages, cache) }
@@ -292,6 +309,9 @@ impl<'a> GuestCode<'a> {
 impl CodeSource for GuestCode<'_> {
     fn read_code(&self, at: Addr, buf: &mut [u8]) -> usize {
         read_pages(at, buf, |pc| self.is_executable(pc) && !self.hides(pc))
+    }
+    fn is_untried(&self, at: Addr) -> bool {
+        self.untried.is_some_and(|runs| runs.are_none(at))
     }
     fn is_translated(&self, at: Addr) -> bool {
         self.cache.lookup(at).is_some()

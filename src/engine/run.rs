@@ -11,6 +11,7 @@ use crate::emit::stubs::kind;
 use crate::guest::state::{GUARDS, nzcv};
 use crate::guest::{Addr, CpuState};
 use crate::host::sys::Errno;
+use crate::interpret::{self, Cold};
 use crate::host::thread::{Brake, ThreadBlock};
 use crate::optimize::{self, Opt};
 use crate::translate::{self, Carry, ExitKind, Held, Step, exception};
@@ -28,6 +29,8 @@ pub struct Thread {
     unexplained: Option<(Addr, Addr, u64)>,
     /// The last instruction that ran alone, and its code: see [`Thread::split_lock`]. Dropped with every host address.
     pub(super) alone: Option<Alone>,
+    /// Code that is interpreted; none: no code is, from now on.
+    cold: Option<Cold>,
 }
 
 /// Asks a thread to leave [`Thread::run`], from a signal handler or another thread.
@@ -60,7 +63,7 @@ impl Thread {
         s.careful = &raw const CAREFUL as u64;
         s.calls = engine.calls.packed.as_ptr() as u64;
         engine.stop.join(seat.clone());
-        Ok(Thread { engine, block, seat, linked: None, unexplained: None, alone: None })
+        Ok(Thread { engine, block, seat, linked: None, unexplained: None, alone: None, cold: engine.interprets.load(Ordering::Relaxed).then(Cold::default) })
     }
 
     /// The guest's registers.
@@ -105,15 +108,49 @@ impl Thread {
             }
             let rip = Addr(self.block.state().rip);
             // Where the inline table knows the way the engine's lock is not needed.
-            let known = linked.filter(|l| l.0 == rip).map(|l| l.1);
-            let host = match known.or_else(|| self.block.recall(rip.0)).or_else(|| self.way(rip)) {
-                Some(host) => host,
-                None => return Exit::FetchFault,
+            let known = linked.filter(|l| l.0 == rip).map(|l| l.1).or_else(|| self.block.recall(rip.0));
+            let host = match known {
+                None if self.is_cold(rip) => match self.interpret() {
+                    interpret::Left::Syscall => return Exit::Syscall,
+                    interpret::Left::Again => continue,
+                    interpret::Left::Warm => {
+                        let rip = Addr(self.block.state().rip);
+                        self.block.recall(rip.0).or_else(|| self.way(rip))
+                    }
+                },
+                None => self.way(rip),
+                known => known,
             };
+            let Some(host) = host else { return Exit::FetchFault };
             if let Some(exit) = self.enter(host) {
                 return exit;
             }
         }
+    }
+
+    /// Is the code at `rip` better interpreted than translated?
+    fn is_cold(&mut self, rip: Addr) -> bool {
+        if self.cold.is_none() || !self.engine.runs.are_few(rip) {
+            return false;
+        }
+        let cache = self.engine.cache();
+        let everything = self.engine.runs.are_endless();
+        let alone = !cache.options().ordered && (everything || !self.cold.as_ref().is_some_and(Cold::is_over));
+        let translated = !everything && cache.lookup(rip).is_some();
+        drop(cache);
+        if !alone {
+            self.cold = None;
+            self.engine.interprets.store(false, Ordering::Relaxed);
+        }
+        alone && !translated
+    }
+
+    /// Interprets from RIP on.
+    fn interpret(&mut self) -> interpret::Left {
+        let engine = self.engine;
+        let area = |at: Addr| engine.pages.area(at).filter(|(_, info)| info.executable).map(|(area, _)| area);
+        let Some(cold) = &mut self.cold else { return interpret::Left::Warm };
+        cold.run(self.block.state(), &engine.runs, engine.mappings.load(Ordering::Relaxed), area)
     }
 
     /// Host code for `rip`, for the inline table too.
@@ -267,6 +304,9 @@ impl Thread {
                     self.block.release();
                     return None;
                 }
+                if self.is_cold(Addr(first)) {
+                    return None;
+                }
                 if let Some(target) = engine.target(Addr(first)) {
                     self.remember(Addr(first), target);
                 }
@@ -286,6 +326,9 @@ impl Thread {
 
     /// Translates what a direct exit leads to, and makes it branch there.
     fn link(&mut self, left: &Left) {
+        if self.is_cold(left.site.guest) {
+            return;
+        }
         let Some(target) = self.engine.target(left.site.guest).filter(|t| t.lasting) else { return };
         self.linked = Some((left.site.guest, target.host));
         let mut cache = self.engine.cache();
@@ -483,7 +526,7 @@ impl Engine {
             // Bytes count that were read after their pages were protected: a thread may be writing there now.
             let (region, from) = loop {
                 let room = cache.spare();
-                let source = GuestCode::recalling(pages, &cache);
+                let source = GuestCode { untried: (self.interprets.load(Ordering::Relaxed) && !cache.options().ordered).then_some(&self.runs), ..GuestCode::recalling(pages, &cache) };
                 let mut region = decode_region_in(&source, rip, self.limits, room);
                 if region.insns.is_empty() {
                     return None;

@@ -75,7 +75,7 @@ extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut li
         super::signals::deliver(unsafe { &*(&raw const *info).cast() }, &mut m.pc);
         return;
     }
-    if let Some(fix) = super::copy::fixup(m.pc) {
+    if let Some(fix) = super::copy::fixup(m.pc).or_else(|| super::touch::fixup(m.pc)) {
         m.pc = fix;
         return;
     }

@@ -176,6 +176,16 @@ fn mapped_size(layout: &Layout) -> u64 {
 // SAFETY: blocks of one class never overlap, are aligned to 16 and at least as large as asked for; larger ones are mappings of their own.
 unsafe impl GlobalAlloc for Heap {
     #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's.
+        let at = unsafe { self.alloc(layout) };
+        // A mapping of its own is zero, and takes no memory before it is written.
+        if in_class(&layout) && !at.is_null() {
+            // SAFETY: just allocated for `layout`.
+            unsafe { at.write_bytes(0, layout.size()) };
+        }
+        at
+    }
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // The common case in a dozen instructions: translation asks for thousands of blocks.
         if let Some(class) = small_class(&layout)

@@ -123,3 +123,10 @@ pub fn detach(addr: u64) -> Result<(), Errno> {
     // SAFETY: none of ours.
     unsafe { sys::call(libc::SYS_shmdt, [addr, 0, 0, 0, 0, 0]) }.map(drop)
 }
+
+/// Counters that begin at zero. They take no memory before they are written.
+pub fn counters(n: usize) -> Box<[std::sync::atomic::AtomicU8]> {
+    let zeros = Box::into_raw(vec![0u8; n].into_boxed_slice());
+    // SAFETY: an `AtomicU8` is laid out as a `u8`, and nobody else has this memory.
+    unsafe { Box::from_raw(zeros as *mut [std::sync::atomic::AtomicU8]) }
+}

@@ -25,3 +25,4 @@ pub mod spawn;
 pub mod sys;
 pub mod thread;
 pub mod tls;
+pub mod touch;

@@ -185,7 +185,8 @@ fn engine_options(start: &Start, options: &crate::options::Options) -> Result<en
         dump.log = Some(file(&String::from_utf8_lossy(path))?);
     }
     e.observer = debug::observer(dump);
-    if options.single {
+    e.interpret = options.interpret;
+    if options.single || options.interpret {
         e.limits = crate::decode::Limits { insns: 1, segments: 1, short: false };
     }
     Ok(e)

@@ -55,6 +55,8 @@ pub enum Opt {
     FixedTargets,
     /// Two neighbouring pushes or pops are one access (`translate::moves`).
     StackPairs,
+    /// Code that has not run often is interpreted (`interpret`).
+    ColdCode,
 }
 
 /// Name and meaning of every optimisation.
@@ -81,6 +83,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::QuickCompares, "quick-compares", "PCMPESTRI and PCMPISTRI without a helper's call"),
     (Opt::FixedTargets, "fixed-targets", "jumps and calls by pointers in memory that nobody can write go straight to where they lead"),
     (Opt::StackPairs, "stack-pairs", "two neighbouring pushes or pops of registers are one access"),
+    (Opt::ColdCode, "cold-code", "code that has run fewer than five times is interpreted, not translated"),
 ];
 
 /// Which optimisations are on.

@@ -21,6 +21,9 @@ pub const CONFIGS: &[Config] = &[
     // Room for some 2,000 guest instructions: threads, signals and self-modifying code meet an eviction everywhere.
     config("small-cache", &[("XEMU_CACHE_SIZE", "256K")], false),
     config("no-opt", &[("XEMU_NO_OPT", "all")], false),
+    // Whatever can be interpreted is, however often it runs.
+    config("interpreted", &[("XEMU_INTERPRET", "1")], false),
+    config("no-cold-code", &[("XEMU_NO_OPT", "cold-code")], true),
     config("no-dead-flags", &[("XEMU_NO_OPT", "dead-flags")], true),
     config("no-zero-branch", &[("XEMU_NO_OPT", "zero-branch")], true),
     config("no-shadow-stack", &[("XEMU_NO_OPT", "shadow-stack")], true),
