@@ -162,3 +162,60 @@ impl Cold {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guest::state::Gpr;
+
+    fn run(code: &[u8; 32], runs: &Runs, s: &mut CpuState) -> (Left, u64) {
+        let start = code.as_ptr() as u64;
+        s.rip = start;
+        let left = Cold::default().run(s, runs, 0, |_| Some(start..start + 32));
+        (left, s.rip - start)
+    }
+    fn code(bytes: &[u8]) -> [u8; 32] {
+        let mut code = [0xcc; 32];
+        code[..bytes.len()].copy_from_slice(bytes);
+        code
+    }
+
+    /// A loop is left at its head when it has run often enough, and what has run so is not taken again.
+    #[test]
+    fn loops_become_warm() {
+        // again: add rax, rcx; dec ecx; jne again
+        let code = code(&[0x48, 0x01, 0xc8, 0xff, 0xc9, 0x75, 0xf9]);
+        let (runs, mut s) = (Runs::new(true, false), CpuState::default());
+        s.set(Gpr::Rcx, 100);
+        assert!(runs.are_none(Addr(code.as_ptr() as u64)));
+        assert_eq!(run(&code, &runs, &mut s), (Left::Warm, 0));
+        assert_eq!((s.get(Gpr::Rcx), s.get(Gpr::Rax)), (100 - u64::from(LIMIT), 100 + 99));
+        assert!(!runs.are_few(Addr(code.as_ptr() as u64)));
+        assert_eq!(run(&code, &runs, &mut s), (Left::Warm, 0));
+        assert_eq!(s.get(Gpr::Rcx), 100 - u64::from(LIMIT));
+    }
+
+    /// What is not for here is left as it was: an unknown instruction, a division that faults; and it is not asked for again.
+    #[test]
+    fn what_is_refused_changes_nothing() {
+        // mov eax, 7; cpuid. mov eax, 7; div rbx (which is 0).
+        for bytes in [[0xb8, 7, 0, 0, 0, 0x0f, 0xa2, 0x90], [0xb8, 7, 0, 0, 0, 0x48, 0xf7, 0xf3]] {
+            let code = code(&bytes);
+            let (runs, mut s) = (Runs::new(true, false), CpuState::default());
+            assert_eq!(run(&code, &runs, &mut s), (Left::Warm, 5));
+            assert_eq!((s.get(Gpr::Rax), s.get(Gpr::Rdx)), (7, 0));
+            assert!(!runs.are_few(Addr(code.as_ptr() as u64 + 5)));
+        }
+    }
+
+    /// SYSCALL leaves as the processor does; code at the end of what can be executed is the translator's.
+    #[test]
+    fn system_calls_and_ends() {
+        let call = code(&[0x0f, 0x05]);
+        let (runs, mut s) = (Runs::new(true, false), CpuState::default());
+        assert_eq!(run(&call, &runs, &mut s), (Left::Syscall, 2));
+        assert_eq!((s.get(Gpr::Rcx), s.get(Gpr::R11)), (s.rip, s.rflags()));
+        let nops = code(&[0x90; 32]);
+        assert_eq!(run(&nops, &runs, &mut s), (Left::Warm, 17));
+    }
+}
