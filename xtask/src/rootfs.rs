@@ -28,7 +28,7 @@ const WORLD: &[&str] = &[
 ];
 
 /// Packages whose sources `world` holds, each below `usr/src/NAME`.
-const WORLD_SOURCES: &[&str] = &["bzip2", "hello", "lua5.4"];
+const WORLD_SOURCES: &[&str] = &["bzip2", "hello", "lua5.4", "zlib"];
 
 /// From npm, as `EXTRA_NPM`. (Debian's package of npm needs four hundred others.)
 const WORLD_NPM: &[(&str, &str, &str)] = &[("npm", "npm@10.9.9", "bin/npm-cli.js")];
