@@ -30,7 +30,9 @@ impl Suite {
         let write = |path: PathBuf, text: String| fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()));
         // Written each time: the paths in it are wrong once the project's folder has moved.
         write(dir.join("state/status"), String::new())?;
-        write(dir.join("sources.list"), format!("deb [signed-by={KEYRING}] {} {name} main\n", mirror()?))?;
+        let sources = ["deb", "deb-src"].map(|kind| Ok(format!("{kind} [signed-by={KEYRING}] {} {name} main\n", mirror()?)));
+        let sources = sources.into_iter().collect::<Result<String>>()?;
+        write(dir.join("sources.list"), sources.clone())?;
         let d = dir.display();
         write(
             suite.config.clone(),
@@ -41,12 +43,36 @@ impl Suite {
                  APT::Install-Recommends \"false\"; Acquire::Languages \"none\"; APT::Sandbox::User \"root\";\n"
             ),
         )?;
-        if dir.join("ready").exists() {
+        if fs::read_to_string(dir.join("ready")).is_ok_and(|t| t == sources) {
             return Ok(suite);
         }
         suite.apt(&["update", "-q"], &dir)?;
-        write(dir.join("ready"), String::new())?;
+        write(dir.join("ready"), sources)?;
         Ok(suite)
+    }
+
+    /// Unpacks what the makers of these source packages published, without Debian's own part, each below `dir` in a folder of its name.
+    pub fn unpack_sources(&self, packages: &[&str], dir: &Path) -> Result<()> {
+        let _guard = LOCK.lock().expect("no panic while fetching");
+        for package in packages {
+            let (place, folder) = (self.archives.join(format!("source-{package}")), dir.join(package));
+            for dir in [&place, &folder] {
+                fs::create_dir_all(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+            }
+            let archive = || {
+                entries(&place).into_iter().find(|p| p.to_string_lossy().contains(".orig.tar.") && p.extension().is_none_or(|x| x != "asc"))
+            };
+            if archive().is_none() {
+                self.apt(&["source", "-q", "--download-only", "--tar-only", "--only-source", package], &place)?;
+            }
+            let archive = archive().ok_or(format!("{package}: it has no upstream archive"))?;
+            let tar =
+                Command::new("tar").arg("-xf").arg(&archive).args(["--strip-components=1", "--no-same-owner", "-C"]).arg(&folder).status();
+            if !tar.map_err(|e| format!("tar: {e}"))?.success() {
+                return Err(format!("{} does not unpack", archive.display()));
+            }
+        }
+        Ok(())
     }
 
     fn apt(&self, args: &[&str], cwd: &Path) -> Result<String> {
@@ -110,10 +136,15 @@ impl Suite {
 }
 
 fn debs(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path());
-    let mut debs: Vec<_> = entries.filter(|p| p.extension().is_some_and(|x| x == "deb")).collect();
-    debs.sort();
+    let mut debs = entries(dir);
+    debs.retain(|p| p.extension().is_some_and(|x| x == "deb"));
     debs
+}
+
+fn entries(dir: &Path) -> Vec<PathBuf> {
+    let mut entries: Vec<_> = fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    entries.sort();
+    entries
 }
 
 /// Unpacks archives; directories that a merged /usr has as links are followed.

@@ -27,6 +27,12 @@ const WORLD: &[&str] = &[
     "redis-server", "redis-tools", "rsyslog", "ruby", "sed", "sudo", "tar", "util-linux", "valkey-server",
 ];
 
+/// Packages whose sources `world` holds, each below `usr/src/NAME`.
+const WORLD_SOURCES: &[&str] = &["bzip2", "hello", "lua5.4", "zlib"];
+
+/// From npm, as `EXTRA_NPM`. (Debian's package of npm needs four hundred others.)
+const WORLD_NPM: &[(&str, &str, &str)] = &[("npm", "npm@10.9.9", "bin/npm-cli.js")];
+
 /// What the one named `bench` (amd64) and the arm64 one hold: the programs of benchmarks, and the native builds that they are compared with.
 const BENCH: &[&str] = &[
     "base-files", "bash", "bc", "bzip2", "coreutils", "gawk", "gcc", "git", "grep", "gzip", "jq", "libc-bin", "lua5.4", "luajit", "nodejs", "openssl", "perl-base", "python3", "sed",
@@ -98,9 +104,14 @@ pub fn ensure(name: &str) -> Result<PathBuf> {
     let dir = project::target(&format!("rootfs-{name}"));
     let stamp = dir.join(".packages");
     let wheels = if name == "extra" { EXTRA_WHEELS } else { &[] };
-    let npm = if name == "extra" { EXTRA_NPM } else { &[] };
+    let npm = match name {
+        "extra" => EXTRA_NPM,
+        "world" => WORLD_NPM,
+        _ => &[],
+    };
+    let sources = if name == "world" { WORLD_SOURCES } else { &[] };
     let npm_packages: Vec<&str> = npm.iter().map(|n| n.1).collect();
-    let wanted = [&packages[..], wheels, &npm_packages].concat().join(" ");
+    let wanted = [&packages[..], wheels, &npm_packages, sources].concat().join(" ");
     if fs::read_to_string(&stamp).is_ok_and(|t| t == wanted) {
         return Ok(dir);
     }
@@ -120,6 +131,9 @@ pub fn ensure(name: &str) -> Result<PathBuf> {
     }
     if !wheels.is_empty() {
         unpack_wheels(wheels, &new)?;
+    }
+    if !sources.is_empty() {
+        suite.unpack_sources(sources, &new.join("usr/src"))?;
     }
     for (program, package, file) in npm {
         unpack_npm(program, package, file, &new)?;
