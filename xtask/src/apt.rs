@@ -19,10 +19,19 @@ pub struct Suite {
 impl Suite {
     /// Prepares the private state, once per suite.
     pub fn new(name: &str) -> Result<Self> {
+        Self::prepare(name, "deb", name)
+    }
+
+    /// The same for its sources, which not every mirror has.
+    pub fn of_sources(name: &str) -> Result<Self> {
+        Self::prepare(name, "deb-src", &format!("{name}-sources"))
+    }
+
+    fn prepare(name: &str, kind: &str, folder: &str) -> Result<Self> {
         let _guard = LOCK.lock().expect("no panic while fetching");
         tools::need_program("apt-get", "apt")?;
         tools::need_file(KEYRING, "debian-archive-keyring")?;
-        let dir = project::target("apt").join(name);
+        let dir = project::target("apt").join(folder);
         let suite = Self { config: dir.join("apt.conf"), archives: dir.join("debs") };
         for sub in ["state/lists/partial", "cache/archives/partial", "debs"] {
             fs::create_dir_all(dir.join(sub)).map_err(|e| format!("{}: {e}", dir.display()))?;
@@ -30,9 +39,7 @@ impl Suite {
         let write = |path: PathBuf, text: String| fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()));
         // Written each time: the paths in it are wrong once the project's folder has moved.
         write(dir.join("state/status"), String::new())?;
-        let sources = ["deb", "deb-src"].map(|kind| Ok(format!("{kind} [signed-by={KEYRING}] {} {name} main\n", mirror()?)));
-        let sources = sources.into_iter().collect::<Result<String>>()?;
-        write(dir.join("sources.list"), sources.clone())?;
+        write(dir.join("sources.list"), format!("{kind} [signed-by={KEYRING}] {} {name} main\n", mirror()?))?;
         let d = dir.display();
         write(
             suite.config.clone(),
@@ -43,11 +50,11 @@ impl Suite {
                  APT::Install-Recommends \"false\"; Acquire::Languages \"none\"; APT::Sandbox::User \"root\";\n"
             ),
         )?;
-        if fs::read_to_string(dir.join("ready")).is_ok_and(|t| t == sources) {
+        if dir.join("ready").exists() {
             return Ok(suite);
         }
         suite.apt(&["update", "-q"], &dir)?;
-        write(dir.join("ready"), sources)?;
+        write(dir.join("ready"), String::new())?;
         Ok(suite)
     }
 

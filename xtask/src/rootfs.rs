@@ -133,7 +133,7 @@ pub fn ensure(name: &str) -> Result<PathBuf> {
         unpack_wheels(wheels, &new)?;
     }
     if !sources.is_empty() {
-        suite.unpack_sources(sources, &new.join("usr/src"))?;
+        apt::Suite::of_sources("trixie")?.unpack_sources(sources, &new.join("usr/src"))?;
     }
     for (program, package, file) in npm {
         unpack_npm(program, package, file, &new)?;
