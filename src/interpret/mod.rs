@@ -124,7 +124,7 @@ impl Cold {
             if !runs.count(s.rip) {
                 return Left::Warm;
             }
-            self.blocks += 1;
+            self.blocks = self.blocks.wrapping_add(1);
             if runs.everything && self.blocks % 256 == 0 {
                 return Left::Again;
             }
