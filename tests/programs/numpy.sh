@@ -23,4 +23,6 @@ strings) set -- "$core"/test_{defchararray,strings,stringdtype,unicode}.py ;;
 # What remains, but for what starts C compilers or measures times and threads.
 rest) set -- "$core"/test_{_exceptions,abc,argparse,conversion_utils,extint128,hashtable,scalar_ctors,scalar_methods,scalarbuffer,scalarinherit,scalarprint}.py ;;
 esac
-python3 -m pytest -p no:cacheprovider --assert=plain --tb=short --hypothesis-seed=0 -q --no-header --disable-warnings -rA -m 'not slow' "$@" 2>&1 | sed -E 's/ in [0-9.]+s( \(.*\))?$//; s/0x[0-9a-f]+/ADDRESS/g'
+PYTHONPATH=/.cases/lib python3 -m pytest -p numpy_profile -p no:cacheprovider --assert=plain --tb=short --hypothesis-seed=0 -q --no-header --disable-warnings -rA -m 'not slow' "$@" 2>&1 | sed -E 's/ in [0-9.]+s( \(.*\))?$//; s/0x[0-9a-f]+/ADDRESS/g'
+# More than failed tests: pytest itself. Then no two runs are equal.
+status=${PIPESTATUS[0]}; [ "$status" -le 1 ] || echo "pytest ended with $status, nanosecond $(date +%N)"
