@@ -56,6 +56,7 @@ pub const KERNELS: &[Row] = &[
     row!(Kernel, "matmul-double", "matmul.c", O3, &["3"], R(1.2, 1.05), F(1.5), "vector double, SSE2"),
     row!(Kernel, "matmul-float", "matmul.c", &["-O3", "-DREAL=float"], &["6"], R(1.2, 1.05), F(1.6), "vector float, SSE2"),
     row!(Kernel, "matmul-avx2", "matmul.c", &["-O3", "-DREAL=float"], AVX2, &[], &["6"], R(1.1, 1.0), F(1.3), "vector float, AVX2 and FMA"),
+    row!(Kernel, "matmul-avx2-double", "matmul.c", O3, AVX2, &[], &["3"], R(1.3, 1.0), F(1.3), "vector double, AVX2 and FMA"),
     row!(Kernel, "image", "image.c", O3, &["250"], WORST, U, "vector integers, SSE2"),
     row!(Kernel, "image-avx2", "image.c", O3, AVX2, &[], &["250"], WORST, U, "vector integers, AVX2"),
     row!(Kernel, "sha256", "sha256.c", &[], &["500"], R(1.25, 1.15), F(1.8), "SHA-256 in scalar C"),
