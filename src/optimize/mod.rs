@@ -83,7 +83,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::QuickCompares, "quick-compares", "PCMPESTRI and PCMPISTRI without a helper's call"),
     (Opt::FixedTargets, "fixed-targets", "jumps and calls by pointers in memory that nobody can write go straight to where they lead"),
     (Opt::StackPairs, "stack-pairs", "two neighbouring pushes or pops of registers are one access"),
-    (Opt::ColdCode, "cold-code", "code that has run fewer than five times is interpreted, not translated"),
+    (Opt::ColdCode, "cold-code", "code that has run fewer than three times is interpreted, not translated"),
 ];
 
 /// Which optimisations are on.
