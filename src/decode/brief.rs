@@ -1,10 +1,9 @@
 //! Instructions as `interpret` wants them: what is executed once or twice is decoded each time, so only what execution needs is worked out, by the tables of
 //! [`quick`](super::quick). A test compares all encodings with what translation sees.
 
-use super::quick::{BEFORE, Class, Constant, Cursor, Form, From, ModRm, WINDOW, map_of};
-use super::quick_rows::{FORMS, GROUPS};
+use super::quick::{ADDRESS_SIZE, BEFORE, Before, Class, Constant, Cursor, Form, From, Head, LOCK, ModRm, WINDOW, head, prefixes};
 use crate::guest::{Addr, CpuState};
-use iced_x86::Code;
+use iced_x86::{Code, Register};
 
 /// What an operand is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -101,49 +100,19 @@ static BYTES: [u8; 32] = {
 /// Decodes the instruction at `ip`, if it is one of those that are here, for a processor in state `s`.
 #[inline(always)]
 pub fn brief(bytes: &[u8; WINDOW], ip: u64, s: &CpuState) -> Option<Brief> {
-    let mut c = Cursor { bytes, at: 1 };
-    let mut op = bytes[0];
-    let (mut said, mut segment) = (0, 0);
-    if BEFORE[usize::from(op)] {
-        (op, said, segment) = prefixes(&mut c, op)?;
+    let first = bytes[0];
+    let (mut op, mut at, mut said, mut segment) = (first, 1, 0, Register::None);
+    if BEFORE[usize::from(first)] {
+        Before { op, at, said, segment } = behind(bytes, first)?;
     }
-    let mut rex = 0;
-    if op & 0xf0 == 0x40 {
-        rex = op;
-        op = c.byte();
+    let mut c = Cursor { bytes, at };
+    let Head { form, rex, wide, numbers, modrm, in_memory } = head(&mut c, op, said)?;
+    if said & LOCK != 0 || said & ADDRESS_SIZE != 0 && in_memory || form.modrm >= ModRm::Bare && (form.modrm != ModRm::Bare || rex != 0 || said & ADDRESS_SIZE != 0) {
+        return None;
     }
-    let two = op == 0x0f;
-    if two {
-        op = c.byte();
-    }
-    let mut form = &FORMS[map_of(two, said) << 8 | usize::from(op)];
-    let wide = usize::from(rex >> 3 & 1);
-    let mut numbers = u32::from(op & 7 | (rex & 1) << 3) << From::Opcode as u32 | 1 << From::One as u32;
-    let (mut in_memory, mut relative, mut address) = (false, false, 0);
-    if form.modrm != ModRm::Absent {
-        if form.modrm >= ModRm::Bare {
-            if form.modrm != ModRm::Bare || rex != 0 {
-                return None;
-            }
-        } else {
-            let modrm = c.byte();
-            in_memory = modrm < 0xc0;
-            if form.modrm != ModRm::Any {
-                match form.modrm {
-                    ModRm::Group => form = &GROUPS[usize::from(form.group & 31) << 3 | usize::from(modrm >> 3 & 7)],
-                    ModRm::Pair => form = &GROUPS[usize::from(form.group & 31) << 3 | usize::from(!in_memory)],
-                    ModRm::Only if modrm != form.group => return None,
-                    _ => {}
-                }
-                if form.modrm == ModRm::Memory && !in_memory || form.modrm == ModRm::Register && in_memory {
-                    return None;
-                }
-            }
-            numbers |= u32::from(modrm >> 3 & 7 | (rex & 4) << 1) | u32::from(modrm & 7 | (rex & 1) << 3) << From::Rm as u32;
-            if in_memory {
-                (address, relative) = memory(&s.gpr, &mut c, modrm, rex);
-            }
-        }
+    let (mut address, mut relative) = (0, false);
+    if in_memory {
+        (address, relative) = memory(&s.gpr, &mut c, modrm, rex);
     }
     let code = form.codes[wide];
     if code == Code::INVALID {
@@ -154,33 +123,17 @@ pub fn brief(bytes: &[u8; WINDOW], ip: u64, s: &CpuState) -> Option<Brief> {
     if relative {
         address = next.wrapping_add(address);
     }
-    let has_segment = segment >= 4;
+    let has_segment = matches!(segment, Register::FS | Register::GS);
     if has_segment {
-        address = address.wrapping_add(if segment == 4 { s.fs_base } else { s.gs_base });
+        address = address.wrapping_add(if segment == Register::FS { s.fs_base } else { s.gs_base });
     }
     Some(Brief { code, address: Addr(address), constant, next, form, numbers, size: (usize::from(rex != 0) + wide) as u8, in_memory, has_segment })
 }
 
-/// The opcode or REX behind prefixes from `op` on, what they say (as `quick` has it), and the segment: 4 and 5 FS and GS.
+/// Prefixes, which few have.
 #[inline(never)]
-fn prefixes(c: &mut Cursor, mut op: u8) -> Option<(u8, u8, u8)> {
-    let (mut said, mut segment) = (0, 0);
-    while BEFORE[usize::from(op)] {
-        match op {
-            0x66 => said |= 1,
-            0xf3 if said & 4 == 0 => said |= 2,
-            0xf2 if said & 2 == 0 => said |= 4,
-            0x64 | 0x65 if segment == 0 => segment = op - 0x60,
-            // They mean nothing.
-            0x2e | 0x3e if segment == 0 => segment = 1,
-            _ => return None,
-        }
-        if c.at > 3 {
-            return None;
-        }
-        op = c.byte();
-    }
-    Some((op, said, segment))
+fn behind(bytes: &[u8; WINDOW], op: u8) -> Option<Before> {
+    prefixes(bytes, op)
 }
 
 /// The address, and whether it is relative to the next instruction.

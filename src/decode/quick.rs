@@ -167,18 +167,12 @@ impl Cursor<'_> {
 const OPERAND_SIZE: u8 = 1;
 const REPEAT: u8 = 2;
 const REPEAT_NOT: u8 = 4;
-const LOCK: u8 = 8;
-const ADDRESS_SIZE: u8 = 16;
+pub(super) const LOCK: u8 = 8;
+pub(super) const ADDRESS_SIZE: u8 = 16;
 
 /// Rows of [`FORMS`] without and with 0F, by the first three of those bits; none behind the last.
 static ONE_BYTE: [u8; 8] = [0, 5, 6, 7, 7, 7, 7, 7];
 static TWO_BYTES: [u8; 8] = [1, 2, 3, 7, 4, 7, 7, 7];
-
-/// The row of [`FORMS`] for an opcode, behind 0F or not, with these prefixes.
-#[inline(always)]
-pub(super) fn map_of(two: bool, before: u8) -> usize {
-    usize::from(if two { TWO_BYTES } else { ONE_BYTE }[usize::from(before & 7)] & 7)
-}
 
 /// Bytes that stand before an opcode, REX not among them; and VEX.
 pub(super) static BEFORE: [bool; 256] = {
@@ -193,18 +187,20 @@ pub(super) static BEFORE: [bool; 256] = {
 };
 
 /// What stands before an opcode.
-struct Before {
+pub(super) struct Before {
     /// See [`OPERAND_SIZE`] and the others.
-    said: u8,
+    pub said: u8,
+    /// The segment register that is named.
+    pub segment: Register,
     /// The byte behind it, and where the next one is.
-    op: u8,
-    at: usize,
+    pub op: u8,
+    pub at: usize,
 }
 
 /// Reads prefixes from `op`, the first byte, on. More than three are iced's: with four there are instructions of more than 15 bytes.
 #[inline]
-fn prefixes(i: &mut Instruction, bytes: &[u8; WINDOW], mut op: u8) -> Option<Before> {
-    let (mut said, mut at) = (0, 1);
+pub(super) fn prefixes(bytes: &[u8; WINDOW], mut op: u8) -> Option<Before> {
+    let (mut said, mut at, mut segment) = (0, 1, Register::None);
     loop {
         match op {
             0x66 => said |= OPERAND_SIZE,
@@ -213,9 +209,9 @@ fn prefixes(i: &mut Instruction, bytes: &[u8; WINDOW], mut op: u8) -> Option<Bef
             0xf0 => said |= LOCK,
             0x67 => said |= ADDRESS_SIZE,
             // CS and DS mean nothing, or "not taken" and "not tracked"; behind FS or GS they are iced's to weigh.
-            0x2e | 0x3e if i.segment_prefix() == Register::None => i.set_segment_prefix(if op == 0x2e { Register::CS } else { Register::DS }),
-            0x64 | 0x65 if i.segment_prefix() == Register::None => i.set_segment_prefix(if op == 0x64 { Register::FS } else { Register::GS }),
-            _ => return (!BEFORE[usize::from(op)]).then_some(Before { said, op, at }),
+            0x2e | 0x3e if segment == Register::None => segment = if op == 0x2e { Register::CS } else { Register::DS },
+            0x64 | 0x65 if segment == Register::None => segment = if op == 0x64 { Register::FS } else { Register::GS },
+            _ => return (!BEFORE[usize::from(op)]).then_some(Before { said, segment, op, at }),
         }
         if at > 3 {
             return None;
@@ -223,6 +219,54 @@ fn prefixes(i: &mut Instruction, bytes: &[u8; WINDOW], mut op: u8) -> Option<Bef
         op = bytes[at];
         at += 1;
     }
+}
+
+/// What an instruction is, from REX to ModRM.
+pub(super) struct Head {
+    pub form: &'static Form,
+    pub rex: u8,
+    /// REX.W.
+    pub wide: usize,
+    /// Numbers of registers, by [`From`].
+    pub numbers: u32,
+    /// ModRM, if the form has one; and whether it names memory.
+    pub modrm: u8,
+    pub in_memory: bool,
+}
+
+/// Reads REX or the opcode, which is `op`, and ModRM; none: the encoding is not here. `before`: what prefixes said. Of forms like [`ModRm::Bare`] nothing more is checked.
+#[inline(always)]
+pub(super) fn head(c: &mut Cursor, mut op: u8, before: u8) -> Option<Head> {
+    let mut rex = 0;
+    if op & 0xf0 == 0x40 {
+        rex = op;
+        op = c.byte();
+    }
+    let two = op == 0x0f;
+    if two {
+        op = c.byte();
+    }
+    let map = usize::from(if two { TWO_BYTES } else { ONE_BYTE }[usize::from(before & 7)] & 7);
+    let mut form = &FORMS[map << 8 | usize::from(op)];
+    let mut numbers = u32::from(op & 7 | (rex & 1) << 3) << From::Opcode as u32 | 1 << From::One as u32;
+    let (mut modrm, mut in_memory) = (0, false);
+    if form.modrm != ModRm::Absent && form.modrm < ModRm::Bare {
+        modrm = c.byte();
+        in_memory = modrm < 0xc0;
+        if form.modrm != ModRm::Any {
+            match form.modrm {
+                ModRm::Group => form = &GROUPS[usize::from(form.group & 31) << 3 | usize::from(modrm >> 3 & 7)],
+                ModRm::Pair => form = &GROUPS[usize::from(form.group & 31) << 3 | usize::from(!in_memory)],
+                ModRm::Only if modrm != form.group => return None,
+                _ => {}
+            }
+            if form.modrm == ModRm::Memory && !in_memory || form.modrm == ModRm::Register && in_memory {
+                return None;
+            }
+        }
+        numbers |= u32::from(modrm >> 3 & 7 | (rex & 4) << 1) | u32::from(modrm & 7 | (rex & 1) << 3) << From::Rm as u32;
+    }
+    Some(Head { form, rex, wide: usize::from(rex >> 3 & 1), numbers, modrm, in_memory })
 }
 
 /// What became of an instruction.
@@ -249,51 +293,26 @@ fn behind_prefixes(bytes: &[u8; WINDOW], ip: u64, op: u8, i: &mut Instruction) -
     if op & 0xfe == 0xc4 {
         return if quick_vex::decode(bytes, ip, i) { Decoded::Vex } else { Decoded::Unknown };
     }
-    let Some(found) = prefixes(i, bytes, op) else { return Decoded::Unknown };
+    let Some(found) = prefixes(bytes, op) else { return Decoded::Unknown };
+    if found.segment != Register::None {
+        i.set_segment_prefix(found.segment);
+    }
     rest(i, Cursor { bytes, at: found.at }, found.op, found.said, ip)
 }
 
 /// REX or the opcode, which is `op`, and all that follows. `before`: what prefixes said.
 #[inline(always)]
-fn rest(i: &mut Instruction, mut c: Cursor, mut op: u8, before: u8, ip: u64) -> Decoded {
-    let mut rex = 0;
-    if op & 0xf0 == 0x40 {
-        rex = op;
-        op = c.byte();
+fn rest(i: &mut Instruction, mut c: Cursor, op: u8, before: u8, ip: u64) -> Decoded {
+    let Some(Head { form, rex, wide, numbers, modrm, in_memory }) = head(&mut c, op, before) else { return Decoded::Unknown };
+    if form.modrm >= ModRm::Bare {
+        return if bare(i, form, c.at, before, rex, ip) { Decoded::Plain } else { Decoded::Unknown };
     }
-    let two = op == 0x0f;
-    if two {
-        op = c.byte();
-    }
-    let mut form = &FORMS[map_of(two, before) << 8 | usize::from(op)];
-    let wide = usize::from(rex >> 3 & 1);
-    let mut numbers = u32::from(op & 7 | (rex & 1) << 3) << From::Opcode as u32 | 1 << From::One as u32;
-    let mut in_memory = false;
     let mut relative = 0;
-    if form.modrm != ModRm::Absent {
-        if form.modrm >= ModRm::Bare {
-            return if bare(i, form, c.at, before, rex, ip) { Decoded::Plain } else { Decoded::Unknown };
+    if in_memory {
+        if before & ADDRESS_SIZE != 0 {
+            return Decoded::Unknown;
         }
-        let modrm = c.byte();
-        in_memory = modrm < 0xc0;
-        if form.modrm != ModRm::Any {
-            match form.modrm {
-                ModRm::Group => form = &GROUPS[usize::from(form.group & 31) << 3 | usize::from(modrm >> 3 & 7)],
-                ModRm::Pair => form = &GROUPS[usize::from(form.group & 31) << 3 | usize::from(modrm >= 0xc0)],
-                ModRm::Only if modrm != form.group => return Decoded::Unknown,
-                _ => {}
-            }
-            if form.modrm == ModRm::Memory && !in_memory || form.modrm == ModRm::Register && in_memory {
-                return Decoded::Unknown;
-            }
-        }
-        numbers |= u32::from(modrm >> 3 & 7 | (rex & 4) << 1) | u32::from(modrm & 7 | (rex & 1) << 3) << From::Rm as u32;
-        if in_memory {
-            if before & ADDRESS_SIZE != 0 {
-                return Decoded::Unknown;
-            }
-            relative = memory(i, &mut c, modrm, rex);
-        }
+        relative = memory(i, &mut c, modrm, rex);
     }
     let code = form.codes[wide];
     if code == Code::INVALID {

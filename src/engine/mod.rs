@@ -7,6 +7,7 @@
 mod ahead;
 mod asleep;
 mod cache;
+mod cold;
 mod exit;
 mod guards;
 mod heat;

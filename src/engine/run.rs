@@ -30,7 +30,7 @@ pub struct Thread {
     /// The last instruction that ran alone, and its code: see [`Thread::split_lock`]. Dropped with every host address.
     pub(super) alone: Option<Alone>,
     /// Code that is interpreted; none: no code is, from now on.
-    cold: Option<Cold>,
+    pub(super) cold: Option<Cold>,
 }
 
 /// Asks a thread to leave [`Thread::run`], from a signal handler or another thread.
@@ -126,31 +126,6 @@ impl Thread {
                 return exit;
             }
         }
-    }
-
-    /// Is the code at `rip` better interpreted than translated?
-    fn is_cold(&mut self, rip: Addr) -> bool {
-        if self.cold.is_none() || !self.engine.runs.are_few(rip) {
-            return false;
-        }
-        let cache = self.engine.cache();
-        let everything = self.engine.runs.are_endless();
-        let alone = !cache.options().ordered && (everything || !self.cold.as_ref().is_some_and(Cold::is_over));
-        let translated = !everything && cache.lookup(rip).is_some();
-        drop(cache);
-        if !alone {
-            self.cold = None;
-            self.engine.interprets.store(false, Ordering::Relaxed);
-        }
-        alone && !translated
-    }
-
-    /// Interprets from RIP on.
-    fn interpret(&mut self) -> interpret::Left {
-        let engine = self.engine;
-        let area = |at: Addr| engine.pages.area(at).filter(|(_, info)| info.executable).map(|(area, _)| area);
-        let Some(cold) = &mut self.cold else { return interpret::Left::Warm };
-        cold.run(self.block.state(), &engine.runs, engine.mappings.load(Ordering::Relaxed), area)
     }
 
     /// Host code for `rip`, for the inline table too.

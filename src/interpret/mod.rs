@@ -1,5 +1,5 @@
 //! Cold code: guest code that has not run often is executed instruction by instruction, because to translate one costs as much as to execute it six times
-//! here, and half of what a program runs at its start it runs once.
+//! here, and of what a program runs at its start a third and more runs once.
 //!
 //! Only what is frequent and simple is here ([`ROWS`](rows)). Everything else (all other instructions, and whatever can not be done at once: a page
 //! that can not be read or written, a division that overflows) is refused before it has changed anything, and translated code does it, with all that
@@ -19,7 +19,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// A block head that was executed here so often is translated.
-pub const LIMIT: u8 = 2;
+const LIMIT: u8 = 2;
 /// After so many blocks everything is translated. What runs once is 61 % of what `true` executes, but 37 % of Python's start and 31 % of a compiler's run,
 /// where executing it here first costs more than it saves.
 const BLOCKS: u32 = 30_000;
