@@ -47,6 +47,8 @@ pub enum Opt {
     LateCompare,
     /// Loops of one block keep sums of base and index from one turn to the next (`translate::held_sums`).
     HeldSums,
+    /// Repairs read memory operands again instead of keeping them (`translate::reread`).
+    Rereads,
     /// System calls that pass are made by a stub that does not leave translated code (`emit::calls`).
     CallStubs,
     /// PCMPESTRI and PCMPISTRI in translated code (`translate::sse_string`).
@@ -79,6 +81,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::Elements, "elements", "products take a doubleword of a vector register from where it lies"),
     (Opt::LateCompare, "late-compare", "flags of floating-point comparisons that only a branch's exit needs are computed there"),
     (Opt::HeldSums, "held-sums", "loops over floating-point arrays keep sums of base and index, and step them on"),
+    (Opt::Rereads, "rereads", "while memory has one observer, factors and addends from memory are not kept for a NaN's repair, but read again"),
     (Opt::CallStubs, "call-stubs", "system calls that pass are made by a stub, without the engine"),
     (Opt::QuickCompares, "quick-compares", "PCMPESTRI and PCMPISTRI without a helper's call"),
     (Opt::FixedTargets, "fixed-targets", "jumps and calls by pointers in memory that nobody can write go straight to where they lead"),

@@ -18,6 +18,8 @@ pub(super) enum Source {
     Reg(u8),
     /// Memory, loaded to here: both halves, or the same twice.
     Loaded(V, V),
+    /// The same, but a repair reads memory again: these may be overwritten.
+    Reread(V, V),
 }
 
 impl Source {
@@ -26,6 +28,7 @@ impl Source {
         match self {
             Source::Reg(n) => Source::Reg(upper(n)),
             Source::Loaded(_, high) => Source::Loaded(high, high),
+            Source::Reread(_, high) => Source::Reread(high, high),
         }
     }
 }
@@ -67,7 +70,7 @@ impl Ctx<'_> {
     fn group_operand(&mut self, s: Source, fp: Fp) -> V {
         match s {
             Source::Reg(n) => self.operand(n, fp),
-            Source::Loaded(v, _) => v,
+            Source::Loaded(v, _) | Source::Reread(v, _) => v,
         }
     }
     fn keep_source(&mut self, s: Source) {
@@ -78,7 +81,7 @@ impl Ctx<'_> {
     fn source_nodes(&self, s: Source) -> [u8; 2] {
         match s {
             Source::Reg(n) => self.nodes_of(n),
-            Source::Loaded(..) => [0, 0],
+            Source::Loaded(..) | Source::Reread(..) => [0, 0],
         }
     }
     /// The value of `d` when `low` bytes are merged into `a`, and where to compute them: `f` does.
@@ -98,7 +101,7 @@ fn sources(insn: &Insn) -> (u32, u32) {
 fn loaded(s: Source) -> Option<(V, V)> {
     match s {
         Source::Loaded(low, high) => Some((low, high)),
-        Source::Reg(_) => None,
+        Source::Reg(_) | Source::Reread(..) => None,
     }
 }
 
@@ -203,6 +206,9 @@ fn finish(c: &mut Ctx, fp: Fp, d: u8, a: u8, from: &[Source], f: impl FnOnce(&mu
 /// The instruction is done; a repair runs it again.
 fn done(c: &mut Ctx, insn: &Insn, b: Source) {
     c.release();
+    if let Source::Reread(..) = b {
+        c.rereads(insn);
+    }
     c.record(insn, loaded(b));
 }
 
@@ -222,7 +228,10 @@ pub(super) fn fused(c: &mut Ctx, fp: Fp, d: u8, [x, y, z]: [Source; 3], in_place
         c.keep_source(*s);
         *parent = c.source_nodes(*s);
     }
-    let mut t = c.target(d);
+    let mut t = match z {
+        Source::Reread(v, _) if in_place => v,
+        _ => c.target(d),
+    };
     if t == at[0] || t == at[1] || t == at[2] && !in_place {
         t = c.free_register();
     }
@@ -233,7 +242,12 @@ pub(super) fn fused(c: &mut Ctx, fp: Fp, d: u8, [x, y, z]: [Source; 3], in_place
 /// [`fused`] for all of an instruction. `order` puts destination, second and third operand into their order.
 pub(super) fn fused_insn(c: &mut Ctx, insn: &Insn, fp: Fp, order: impl Fn([Source; 3]) -> [Source; 3], in_place: bool, f: impl Fn(&mut Ctx, V, [V; 3])) {
     let (d, second) = (number(insn.op(0)), Source::Reg(number(insn.op(1))));
-    let last = c.group_source(insn, 2, fp);
+    let last = if !fp.scalar() && c.may_reread(insn) {
+        let added = order([Source::Reg(0), Source::Reg(1), Source::Reg(2)])[2] == Source::Reg(2);
+        c.reread_source(insn, d, in_place && added)
+    } else {
+        c.group_source(insn, 2, fp)
+    };
     let all = order([Source::Reg(d), second, last]);
     if is_wide(insn) {
         // All looks before the first result.
@@ -414,7 +428,7 @@ pub(super) fn compare(c: &mut Ctx, insn: &Insn, fp: Fp, signal: bool) {
 fn group_low(c: &mut Ctx, s: Source, fp: Fp) -> V {
     match s {
         Source::Reg(n) => c.read_low(n, fp.bytes()),
-        Source::Loaded(v, _) => v,
+        Source::Loaded(v, _) | Source::Reread(v, _) => v,
     }
 }
 
@@ -456,7 +470,7 @@ pub(super) fn interleave(c: &mut Ctx, insn: &Insn, high: bool) {
     let x = read(c, a);
     let y = match b {
         Source::Reg(n) => read(c, n),
-        Source::Loaded(v, _) => v,
+        Source::Loaded(v, _) | Source::Reread(v, _) => v,
     };
     let x = if c.value(a).places() >> x.0 & 1 != 0 { x } else { read(c, a) };
     let [node, node_high] = [c.nodes_of(a), c.source_nodes(b)].map(|nodes| nodes[usize::from(high)]);
@@ -490,7 +504,7 @@ pub(super) fn bits(c: &mut Ctx, insn: &Insn, logic: Logic) {
     let x = c.exact_whole(a);
     let y = match b {
         Source::Reg(n) => c.exact_whole(n),
-        Source::Loaded(v, _) => v,
+        Source::Loaded(v, _) | Source::Reread(v, _) => v,
     };
     let x = if c.value(a).places() >> x.0 & 1 != 0 { x } else { c.exact_whole(a) };
     let t = c.place(d, true);

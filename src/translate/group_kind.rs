@@ -163,6 +163,7 @@ impl Ctx<'_> {
         match kind {
             Kind::Beside => {
                 self.sum = None;
+                self.settle_rereads(insn);
                 self.mark();
                 return false;
             }
@@ -179,6 +180,7 @@ impl Ctx<'_> {
             }
             _ => {}
         }
+        self.settle_rereads(insn);
         (self.groups.active, self.groups.known) = (true, true);
         self.group_ready(insn);
         self.groups.active = true;
@@ -256,7 +258,7 @@ impl Ctx<'_> {
         }
     }
     /// The instructions behind the current one in its block.
-    fn rest(&self) -> impl Iterator<Item = (&Insn, Kind)> {
+    pub(super) fn rest(&self) -> impl Iterator<Item = (&Insn, Kind)> {
         let block = &self.region.blocks[self.block];
         let next = self.index + 1;
         self.region.insns[next..block.first + block.count].iter().zip(self.groups.kinds[next - block.first..].iter().copied())

@@ -70,6 +70,8 @@ pub(super) struct Groups {
     pub(super) kept: u64,
     /// Those that the instruction under way has put something into.
     busy: u64,
+    /// General registers by which a repair reads memory again, if it does (`super::reread`).
+    pub(super) rereads: Option<u16>,
     pub(super) nodes: Vec<Node>,
     /// There may be something to end.
     pub active: bool,
@@ -119,7 +121,7 @@ const AT_HOME: [Value; COUNT] = {
 
 impl Default for Groups {
     fn default() -> Groups {
-        Groups { at: AT_HOME, homes: HOMES, wanted: false, kept: 0, busy: 0, nodes: Vec::new(), active: false, known: false, kinds: Vec::new(), kinds_of: usize::MAX, from: 0, begun: 0, steps: Vec::new(), marks: Vec::new() }
+        Groups { at: AT_HOME, homes: HOMES, wanted: false, kept: 0, busy: 0, rereads: None, nodes: Vec::new(), active: false, known: false, kinds: Vec::new(), kinds_of: usize::MAX, from: 0, begun: 0, steps: Vec::new(), marks: Vec::new() }
     }
 }
 
@@ -271,10 +273,11 @@ impl Ctx<'_> {
         }
     }
     /// Everything is exact: repairs start here.
-    fn restart(&mut self) {
+    pub(super) fn restart(&mut self) {
         let g = &mut self.groups;
         g.from = g.steps.len() as u32;
         g.kept = 0;
+        g.rereads = None;
         g.nodes.clear();
         for v in &mut g.at {
             (v.node, v.node_high) = (0, 0);
@@ -439,6 +442,7 @@ impl Ctx<'_> {
         self.bring_home();
         let g = &mut self.groups;
         g.kept = 0;
+        g.rereads = None;
         g.nodes.clear();
         g.from = g.steps.len() as u32;
         g.begun = g.from;

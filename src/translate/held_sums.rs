@@ -6,7 +6,7 @@ use super::context::Ctx;
 use super::group_kind::{Kind, Sum};
 use crate::decode::{End, Flow, Insn, MemOperand, Mnemonic, Op};
 use crate::emit::regs::*;
-use crate::emit::{Alu, Label, Shift, Size};
+use crate::emit::{Alu, Label, Mem, Shift, Size};
 use crate::optimize::Opt;
 
 /// Temporaries that no instruction of [`is_plain`]'s kind touches.
@@ -18,6 +18,8 @@ struct Held {
     sum: Sum,
     /// Index in the region of the last access by it.
     last: usize,
+    /// That access' displacement: the temporary holds it too, because post-indexing has no other offset.
+    disp: i64,
     step: i32,
 }
 
@@ -28,10 +30,10 @@ pub(super) struct HeldSums {
     pub again: Label,
 }
 
-/// Base, index and scale, if that is what an access is made of.
+/// Base, index and scale, if that is what an access is made of. Without a scale the two are the same either way round.
 fn sum_of(m: &MemOperand) -> Option<Sum> {
     match (m.base, m.index) {
-        (Some(b), Some(i)) if b != i && m.segment.is_none() && !m.addr32 => Some((b, i, m.scale)),
+        (Some(b), Some(i)) if b != i && m.segment.is_none() && !m.addr32 => Some(if m.scale == 0 { (b.min(i), b.max(i), 0) } else { (b, i, m.scale) }),
         _ => None,
     }
 }
@@ -62,20 +64,30 @@ fn stepped(insns: &[Insn], n: u8) -> Option<(usize, i64)> {
 
 /// One sum of a loop, if it is worth holding and can be stepped on.
 fn held(insns: &[Insn], first: usize, sum: Sum) -> Option<Held> {
-    let (step_at, step) = stepped(insns, sum.1)?;
-    if insns.iter().any(|i| changed(i) == Some(sum.0)) {
+    let constant = |n: u8| insns.iter().all(|i| changed(i) != Some(n));
+    let (step_at, step) = if constant(sum.0) {
+        stepped(insns, sum.1)?
+    } else if sum.2 == 0 && constant(sum.1) {
+        stepped(insns, sum.0)?
+    } else {
         return None;
-    }
+    };
     let accesses = || insns.iter().enumerate().filter(|(_, i)| i.has_memory() && sum_of(&i.memory()) == Some(sum));
     let (last, insn) = accesses().last()?;
+    let disp = insn.memory().disp;
     let step = i32::try_from(step << sum.2.min(3)).ok()?;
     let fits = match insn.memory_bytes() {
         32 => step % 16 == 0 && (-1024..1024).contains(&step),
         16 => (-256..256).contains(&step),
         _ => false,
     };
+    // All of them without a further addition.
+    let near = |(_, i): (usize, &Insn)| {
+        let off = i.memory().disp - disp;
+        if i.memory_bytes() == 32 { off % 16 == 0 && (-1024..1008).contains(&off) } else { (-256..256).contains(&off) }
+    };
     let adds = accesses().any(|(_, i)| i.memory_bytes() == 32 || i.memory().disp != 0);
-    (fits && adds && insn.memory().disp == 0 && last < step_at).then_some(Held { sum, last: first + last, step })
+    (fits && adds && (-4096..4096).contains(&disp) && accesses().all(near) && last < step_at).then_some(Held { sum, last: first + last, disp, step })
 }
 
 impl Ctx<'_> {
@@ -114,15 +126,17 @@ impl Ctx<'_> {
         self.origin(block.addr);
         for (h, t) in sums.iter().zip(PLACES) {
             self.a.alu_shift(Alu::Add, Size::X, t, gpr(h.sum.0), gpr(h.sum.1), Shift::Lsl, h.sum.2 as u32);
+            self.a.lea(t, Mem::Off(t, h.disp));
         }
         let again = self.a.label();
         self.a.bind(again);
         self.held_sums = Some(HeldSums { sums, again });
     }
-    /// Where a sum is held.
-    pub(super) fn held_sum(&self, sum: Sum) -> Option<X> {
+    /// Where an operand's address is, if its sum is held.
+    pub(super) fn held_sum(&self, m: &MemOperand) -> Option<Mem> {
         let held = &self.held_sums.as_ref()?.sums;
-        held.iter().position(|h| h.sum == sum).map(|k| PLACES[k])
+        let sum = sum_of(m)?;
+        held.iter().position(|h| h.sum == sum).map(|k| Mem::Off(PLACES[k], m.disp - held[k].disp))
     }
     /// What the current instruction's access is to step on, and by how much.
     pub(super) fn steps_on(&self) -> Option<(X, i32)> {

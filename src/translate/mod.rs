@@ -42,6 +42,7 @@ mod muldiv;
 pub mod offered;
 mod operand;
 mod repair;
+mod reread;
 mod shift;
 mod string;
 mod string_blocks;

@@ -36,6 +36,9 @@ impl Ctx<'_> {
             self.a.guest_address(t, m.disp as u64);
             return self.cut_and_add(Mem::Off(t, 0), m.addr32, segment);
         }
+        if let Some(mem) = self.held_sum(m) {
+            return mem;
+        }
         let mem = match (m.base, m.index) {
             (None, None) => {
                 if let Some(s) = segment {
@@ -55,9 +58,6 @@ impl Ctx<'_> {
                     self.a.shift_imm(Shift::Lsl, Size::X, t, gpr(i), m.scale as u32);
                     Mem::Off(t, m.disp)
                 }
-            }
-            (Some(b), Some(i)) if segment.is_none() && !m.addr32 && self.held_sum((b, i, m.scale)).is_some() => {
-                return Mem::Off(self.held_sum((b, i, m.scale)).unwrap_or(t), m.disp);
             }
             (Some(b), Some(i)) if segment.is_none() && !m.addr32 && self.shares_sum((b, i, m.scale)) => return Mem::Off(T[6], m.disp),
             (Some(b), Some(i)) if m.disp == 0 => Mem::Idx(gpr(b), gpr(i), m.scale as u32),
