@@ -124,7 +124,7 @@ pub fn render(region: &Region, emitted: &Emitted, config: &Config, text: &dyn Fn
         }
         for e in &emitted.exits {
             match e.kind {
-                ExitKind::Direct { target, patch, call } => {
+                ExitKind::Direct { target, patch, call, .. } => {
                     let _ = writeln!(out, "  {} {target} by the word at {patch:#x}", if call { "call" } else { "exit to" });
                 }
                 other => {

@@ -101,6 +101,8 @@ pub struct Block {
     pub(super) next: u32,
     /// Flags that may be read before they are overwritten (set by `optimize::liveness`).
     pub live_in: Flags,
+    /// The same on the two ways out of a conditional branch: where it goes, and behind it.
+    pub ways: [Flags; 2],
 }
 
 /// No block of the region.
@@ -112,7 +114,7 @@ fn inside(block: u32) -> Option<usize> {
 
 impl Block {
     pub(super) fn new(first: usize, count: usize, addr: Addr, end: End) -> Block {
-        Block { first, count, addr, end, loop_head: false, to: OUTSIDE, next: OUTSIDE, live_in: STATUS }
+        Block { first, count, addr, end, loop_head: false, to: OUTSIDE, next: OUTSIDE, live_in: STATUS, ways: [STATUS; 2] }
     }
     /// Index of the block that its last instruction's branch or call goes to, if the region has it.
     pub fn target(&self) -> Option<usize> {

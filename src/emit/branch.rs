@@ -94,6 +94,12 @@ pub fn patch_branch(delta: i64) -> Option<u32> {
     (delta & 3 == 0 && (-(1 << 27)..1 << 27).contains(&delta)).then_some(0x1400_0000 | (delta >> 2) as u32 & 0x03ff_ffff)
 }
 
+/// The conditional branch `word` (B.cond, CBZ or CBNZ) to `delta` bytes on instead, if it reaches (±1 MiB).
+pub fn redirect_conditional(word: u32, delta: i64) -> Option<u32> {
+    const OFFSET: u32 = 0x7_ffff << 5;
+    (delta & 3 == 0 && (-(1 << 20)..1 << 20).contains(&delta)).then_some(word & !OFFSET | ((delta >> 2) as u32) << 5 & OFFSET)
+}
+
 impl Asm {
     /// A new label, to be bound later.
     pub fn label(&mut self) -> Label {

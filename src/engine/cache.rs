@@ -6,7 +6,7 @@ use super::guards::Guards;
 use super::heat::Heat;
 use super::regions::Regions;
 use crate::decode::{Ahead, Flags, Region};
-use crate::emit::patch_branch;
+use crate::emit::{patch_branch, redirect_conditional};
 use crate::guest::{Addr, addr::PAGE_SIZE};
 use crate::host::arena::Arena;
 use crate::host::protection;
@@ -400,7 +400,7 @@ impl Cache {
     pub fn link(&mut self, left: &Left, target: &Target) {
         let Some(at) = left.patch else { return };
         let call = matches!(left.site.kind, ExitKind::Direct { call: true, .. });
-        if !self.options.switches.on(Opt::Links) {
+        if !self.options.switches.on(Opt::Links) || self.link_branch(left, target) {
             return;
         }
         let Some(word) = patch_branch(target.host as i64 - at as i64) else { return };
@@ -486,6 +486,23 @@ impl Cache {
         if self.protected.is_empty() {
             CAREFUL.fetch_and(!PAGES, Ordering::SeqCst);
         }
+    }
+
+    /// The same for the conditional branch that leads to an exit, if there is one alone and it reaches. Only while one thread runs: such a word must
+    /// not change while others may execute it (Arm ARM, B2.2.5).
+    fn link_branch(&mut self, left: &Left, target: &Target) -> bool {
+        let ExitKind::Direct { branch: Some(branch), .. } = left.site.kind else { return false };
+        if self.options.ordered || !self.options.switches.on(Opt::BranchLinks) {
+            return false;
+        }
+        let at = left.start + u64::from(branch);
+        let original = self.arena.word(at);
+        let Some(word) = redirect_conditional(original, target.host as i64 - at as i64) else { return false };
+        self.arena.patch(at, word);
+        if let Some(region) = self.regions.get_mut(target.region) {
+            region.incoming.push(Patched { at, original });
+        }
+        true
     }
 
     fn remove(&mut self, host: u64, fate: Fate) {

@@ -113,6 +113,13 @@ impl Arena {
         synchronise(at, 4);
     }
 
+    /// The word at `at`.
+    pub fn word(&self, at: u64) -> u32 {
+        assert!(at & 3 == 0 && at >= self.base && at + 4 <= self.base + self.used);
+        // SAFETY: inside the arena, aligned.
+        unsafe { AtomicU32::from_ptr(at as *mut u32) }.load(Ordering::Relaxed)
+    }
+
     /// Forgets all code but the stubs. No thread may be in it or hold an address of it.
     pub fn reset(&mut self) {
         self.used = self.floor;

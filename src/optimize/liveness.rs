@@ -79,30 +79,30 @@ const OUTSIDE: usize = usize::MAX;
 struct Ways {
     /// Successors inside the region.
     inside: [usize; 2],
-    /// What the exits make live.
-    outside: Flags,
+    /// What is live on each of them that leaves the region.
+    outside: [Flags; 2],
 }
 
 fn ways(region: &Region, block: &Block, source: &dyn CodeSource, noted: &mut Noted) -> Ways {
-    let mut ways = Ways { inside: [OUTSIDE; 2], outside: NO_FLAGS };
+    let mut ways = Ways { inside: [OUTSIDE; 2], outside: [NO_FLAGS; 2] };
     // Where to by address, and by block if the region has it. A call goes to its target with the flags as they are; its continuation is entered by a return.
     let (first, second) = match block.end {
         End::Fall(to) => ((to, block.behind()), None),
         End::Flow(Flow::Jump(to) | Flow::Call(to)) => ((to, block.target()), None),
         End::Flow(Flow::Conditional(to)) => ((to, block.target()), Some(block.behind())),
         End::Flow(_) | End::NoFetch(_) => {
-            ways.outside = STATUS;
+            ways.outside[0] = STATUS;
             return ways;
         }
     };
     match first {
         (_, Some(t)) => ways.inside[0] = t,
-        (to, None) => ways.outside = live_at(source, to, noted),
+        (to, None) => ways.outside[0] = live_at(source, to, noted),
     }
     match second {
         None => {}
         Some(Some(t)) => ways.inside[1] = t,
-        Some(None) => ways.outside |= live_at(source, region.insns[block.first + block.count - 1].next(), noted),
+        Some(None) => ways.outside[1] = live_at(source, region.insns[block.first + block.count - 1].next(), noted),
     }
     ways
 }
@@ -124,12 +124,11 @@ pub fn liveness(region: &mut Region, source: &dyn CodeSource) {
         let mut changed = false;
         for (b, ways) in all.iter().enumerate().rev() {
             let block = region.blocks[b];
-            let inside = ways.inside.iter().filter(|t| **t != OUTSIDE);
-            let mut live = inside.fold(ways.outside, |live, t| live | region.blocks[*t].live_in);
+            let way = |i: usize| if ways.inside[i] == OUTSIDE { ways.outside[i] } else { region.blocks[ways.inside[i]].live_in };
             // Behind a guard there may be other code than this, which reads anything.
-            if guarded {
-                live = STATUS;
-            }
+            let ways = if guarded { [STATUS; 2] } else { [way(0), way(1)] };
+            region.blocks[b].ways = ways;
+            let mut live = ways[0] | ways[1];
             for insn in region.insns[block.first..block.first + block.count].iter_mut().rev() {
                 insn.live = live;
                 let FlagEffects { reads, kills } = insn.flags;

@@ -45,6 +45,10 @@ pub enum Opt {
     Elements,
     /// Of a floating-point comparison only a branch's exit computes the flags that it alone needs (`translate::branch`).
     LateCompare,
+    /// Flags that only one way out of a branch needs are computed there (`translate::late_flags`).
+    LateFlags,
+    /// Conditional branches that leave a region go to the next one by themselves, not by way of their exit (`engine::cache`).
+    BranchLinks,
     /// Loops of one block keep sums of base and index from one turn to the next (`translate::held_sums`).
     HeldSums,
     /// Repairs read memory operands again instead of keeping them (`translate::reread`).
@@ -80,6 +84,8 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::SharedSums, "shared-sums", "base and index are added once for neighbouring floating-point accesses"),
     (Opt::Elements, "elements", "products take a doubleword of a vector register from where it lies"),
     (Opt::LateCompare, "late-compare", "flags of floating-point comparisons that only a branch's exit needs are computed there"),
+    (Opt::LateFlags, "late-flags", "flags that only one way out of a conditional branch needs are computed there"),
+    (Opt::BranchLinks, "branch-links", "conditional branches to other regions are linked themselves, not only the exits behind them"),
     (Opt::HeldSums, "held-sums", "loops over floating-point arrays keep sums of base and index, and step them on"),
     (Opt::Rereads, "rereads", "while memory has one observer, factors and addends from memory are not kept for a NaN's repair, but read again"),
     (Opt::CallStubs, "call-stubs", "system calls that pass are made by a stub, without the engine"),

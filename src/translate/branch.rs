@@ -37,7 +37,11 @@ rows! { 0 Jo 1 Jno 2 Jb 3 Jae 4 Je 5 Jne 6 Jbe 7 Ja 8 Js 9 Jns 10 Jp 11 Jnp 12 J
 /// The label of the block's branch target: another block's, or a cold exit. Brings the carry into the polarity that both ways out need.
 fn target(c: &mut Ctx, to: Addr, live: u8) -> Label {
     c.canonical_carry(live);
-    match c.region.blocks[c.block].target() {
+    let inside = c.region.blocks[c.block].target();
+    if let Some(label) = c.detour(inside, to) {
+        return label;
+    }
+    match inside {
         Some(t) => match &c.held_sums {
             Some(held) if t == c.block => held.again,
             _ => c.block_label(t),
@@ -76,20 +80,28 @@ fn jcc(c: &mut Ctx, insn: &Insn, cc: u8) {
     let Flow::Conditional(to) = insn.flow() else { return c.undefined(insn) };
     if let Some((r, size)) = c.zero_test.take() {
         let label = target(c, to, NO_FLAGS);
-        return if cc == 4 { c.a.cbz(size, r, label) } else { c.a.cbnz(size, r, label) };
+        let at = c.a.offset();
+        c.only_branch(label, at);
+        if cc == 4 { c.a.cbz(size, r, label) } else { c.a.cbnz(size, r, label) };
+        return c.settle_late_flags();
     }
-    let live = c.live;
+    let live = c.late_flags.as_ref().map_or(c.live, |late| late.other);
     // Both ways out want the canonical carry where it is live: before the branch, once. Where it is not, the condition still reads it as it is.
     if live & CF != 0 {
         c.canonical_carry(live);
     }
     let test = condition(c, cc, live);
     let label = target(c, to, live);
+    let at = c.a.offset();
     match test {
-        Test::Cond(cond) => c.a.b_cond(cond, label),
+        Test::Cond(cond) => {
+            c.only_branch(label, at);
+            c.a.b_cond(cond, label);
+        }
         Test::Bit(r, true) => c.a.tbnz(r, 0, label),
         Test::Bit(r, false) => c.a.tbz(r, 0, label),
     }
+    c.settle_late_flags();
 }
 
 fn jrcxz(c: &mut Ctx, insn: &Insn, bytes: u32) {

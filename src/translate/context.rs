@@ -4,6 +4,7 @@ use super::copies::Copy;
 use super::group_kind::Sum;
 use super::groups::{Groups, Range};
 use super::held_sums::HeldSums;
+use super::late_flags::LateFlags;
 use super::uppers::{Places, Plan};
 use super::{Emitted, Entry, ExitKind, ExitSite, Options, Origin};
 use crate::decode::{CF, Flags, Insn, NO_FLAGS, Region};
@@ -27,8 +28,8 @@ pub enum Carry {
 pub use crate::guest::exception;
 
 enum ColdCode<'a> {
-    /// The most common ones need no closure: an exit; a call's, whose BL lies at this offset; a return's that was not predicted.
-    Exit(Addr),
+    /// The most common ones need no closure: an exit, with the branch that leads to it; a call's, whose BL lies at this offset; a return's that was not predicted.
+    Exit(Addr, Option<u32>),
     Call(Addr, u32),
     Return,
     Code(Box<dyn FnOnce(&mut Ctx<'a>) + 'a>),
@@ -102,6 +103,10 @@ pub struct Ctx<'a> {
     pub(super) held_sums: Option<HeldSums>,
     /// The comparison in front of the branch under way has left PF, AF, SF and OF to the branch's exit.
     pub(super) late_compare: bool,
+    /// What one way out of the block's branch computes itself.
+    pub(super) late_flags: Option<LateFlags>,
+    /// An instruction is translated once more, for its flags.
+    pub(super) again: bool,
     /// Where the guest goes on if a NaN is seen now.
     pub(super) resume: Addr,
     /// What stands for the memory operand, in repairs.
@@ -144,6 +149,8 @@ impl<'a> Ctx<'a> {
             grouped: false,
             held_sums: None,
             late_compare: false,
+            late_flags: None,
+            again: false,
             resume: region.blocks[0].addr,
             memory: None,
             always_live: if options.switches.on(Opt::DeadFlags) { NO_FLAGS } else { crate::decode::STATUS },
@@ -270,7 +277,16 @@ impl<'a> Ctx<'a> {
 
     /// The same for a [direct exit](Ctx::direct_exit).
     pub fn cold_exit(&mut self, to: Addr) -> Label {
-        self.out_of_the_way(ColdCode::Exit(to))
+        self.out_of_the_way(ColdCode::Exit(to, None))
+    }
+
+    /// The conditional branch at `at` is the one that leads to the exit at `label`, if it is one.
+    pub(super) fn only_branch(&mut self, label: Label, at: u32) {
+        if let Some(Cold { label: of, code: ColdCode::Exit(_, branch), .. }) = self.cold.last_mut()
+            && *of == label
+        {
+            *branch = Some(at);
+        }
     }
 
     /// The same for the stub's call behind a BL at `patch`, until it is linked.
@@ -285,7 +301,7 @@ impl<'a> Ctx<'a> {
 
     fn unlinked_call(&mut self, target: Addr, patch: u32) {
         self.call_stub(Stub::Link);
-        self.exit_site(target, ExitKind::Direct { target, patch, call: true });
+        self.exit_site(target, ExitKind::Direct { target, patch, call: true, branch: None });
     }
 
     fn unpredicted_return(&mut self) {
@@ -315,6 +331,11 @@ impl<'a> Ctx<'a> {
 
     /// Leaves for a known address: the word here is patched to a branch there. The carry must be canonical if CF is live there.
     pub fn direct_exit(&mut self, target: Addr) {
+        self.direct_exit_by(target, None);
+    }
+    /// The same where `branch` alone leads here.
+    fn direct_exit_by(&mut self, target: Addr, branch: Option<u32>) {
+        let start = self.a.offset();
         self.store_uppers();
         if target <= self.at {
             let from = self.at;
@@ -324,7 +345,7 @@ impl<'a> Ctx<'a> {
         let patch = self.a.offset();
         self.a.nop();
         self.call_stub(Stub::Link);
-        self.exit_site(target, ExitKind::Direct { target, patch, call: false });
+        self.exit_site(target, ExitKind::Direct { target, patch, call: false, branch: branch.filter(|_| patch == start) });
     }
 
     /// Goes to a guest address from the end of block `index`: to its label, or out. `live`: flags that are live on the way out.
@@ -421,6 +442,8 @@ impl<'a> Ctx<'a> {
     }
 
     pub(super) fn finish(&mut self, room: &mut Room) -> Emitted {
+        // Code put aside knows nothing of the last block's temporaries.
+        self.held_sums = None;
         while !self.cold.is_empty() {
             for cold in std::mem::take(&mut self.cold) {
                 self.a.bind(cold.label);
@@ -431,7 +454,7 @@ impl<'a> Ctx<'a> {
                 self.origin(cold.insn);
                 self.mark_as(cold.steps);
                 match cold.code {
-                    ColdCode::Exit(to) => self.direct_exit(to),
+                    ColdCode::Exit(to, branch) => self.direct_exit_by(to, branch),
                     ColdCode::Call(to, patch) => self.unlinked_call(to, patch),
                     ColdCode::Return => self.unpredicted_return(),
                     ColdCode::Code(code) => code(self),

@@ -127,7 +127,8 @@ fn compute_read(c: &mut Ctx, kind: Kind, bytes: u32, d: X, a: X, b: Source, exte
 /// May AND leave the carry in the polarity that it has by itself? It does where the block ends in a jump that [takes either](Ctx::late_carry) and nothing reads it before.
 fn carry_may_stay(c: &Ctx) -> bool {
     let block = &c.region.blocks[c.block];
-    c.late_carry()
+    !c.again
+        && c.late_carry()
         && c.options.switches.on(Opt::InlineLookup)
         && matches!(block.end, End::Flow(Flow::Return | Flow::JumpIndirect | Flow::CallIndirect))
         && c.region.insns[c.index + 1..block.first + block.count].iter().all(|i| i.flags.reads & CF == 0)
@@ -371,14 +372,14 @@ fn test(c: &mut Ctx, insn: &Insn) {
 /// If the next instruction is a branch on ZF alone, and nothing reads flags after it, leaves the comparison of operand 0 with zero to it: a whole
 /// register as it is, anything else zero-extended in T0, which nothing uses in between.
 fn zero_branch(c: &mut Ctx, insn: &Insn) -> bool {
-    if !c.options.switches.on(Opt::ZeroBranch) || !c.options.switches.on(Opt::DeadFlags) {
+    if c.again || !c.options.switches.on(Opt::ZeroBranch) || !c.options.switches.on(Opt::DeadFlags) {
         return false;
     }
     let block = &c.region.blocks[c.block];
     let end = block.first + block.count;
     match c.region.insns.get(c.index + 1) {
         // In the same block: a head in between would be entered with no comparison made.
-        Some(next) if c.index + 1 < end && matches!(next.mnemonic(), Mnemonic::Je | Mnemonic::Jne) && next.live == 0 => {
+        Some(next) if c.index + 1 < end && matches!(next.mnemonic(), Mnemonic::Je | Mnemonic::Jne) && c.live_behind(next) == 0 => {
             c.zero_test = Some(match insn.op(0) {
                 Op::Gpr { n, bytes, .. } if bytes >= 4 => (gpr(n), size_of(bytes as u32)),
                 _ => (c.read_zx(insn, 0, T[0]), Size::X),
@@ -387,6 +388,29 @@ fn zero_branch(c: &mut Ctx, insn: &Insn) -> bool {
         }
         _ => false,
     }
+}
+
+/// PF and AF of ADD, SUB, INC or DEC of register `n`, from its result and the second operand, a register or a constant.
+pub fn sum_flags(c: &mut Ctx, insn: &Insn, n: u8, bytes: u32) {
+    let d = gpr(n);
+    if c.needs(AF) {
+        // Only bit 4 counts, and what lies below.
+        let back = if matches!(insn.mnemonic(), Mnemonic::Add | Mnemonic::Inc) { Alu::Sub } else { Alu::Add };
+        let second = if insn.op_count() == 1 { Source::Imm(1) } else { source(c, insn, 1, T[1]) };
+        match second {
+            Source::Imm(v) => {
+                c.a.alu_imm(back, Size::X, AFX, d, v & 0x1f);
+                if v & 0x10 != 0 {
+                    c.a.alu_imm(Alu::Eor, Size::X, AFX, AFX, 0x10);
+                }
+            }
+            Source::Reg(m) => {
+                c.a.alu(back, Size::X, AFX, d, m);
+                c.a.alu(Alu::Eor, Size::X, AFX, AFX, m);
+            }
+        }
+    }
+    c.a.mov(size_of(bytes), PFR, d);
 }
 
 /// INC, DEC: CF stays.

@@ -34,6 +34,7 @@ mod group_values;
 mod groups;
 mod guard;
 mod held_sums;
+mod late_flags;
 mod integer;
 #[cfg(test)]
 mod isa;
@@ -157,6 +158,8 @@ pub enum ExitKind {
         patch: u32,
         /// The word is a BL.
         call: bool,
+        /// Offset of the one conditional branch that leads here, if nothing else is done on the way: it may go to the translation by itself.
+        branch: Option<u32>,
     },
     /// To an address in a register.
     Indirect,
@@ -232,6 +235,9 @@ fn block(c: &mut Ctx, index: usize) {
         c.begin_insn(insn);
         if std::mem::take(&mut c.next_is_done) {
             continue;
+        }
+        if k + 2 == block.count {
+            c.plan_late_flags(insn);
         }
         if c.leaves_out_copy(insn) || c.in_group(insn) {
             continue;
