@@ -53,6 +53,18 @@ fn how(c: &Ctx, insn: &Insn) -> Option<How> {
     }
 }
 
+/// How many host instructions in front of the branch are spared, if the way behind it needs flags `other`.
+fn spared(insn: &Insn, how: How, branch: &Insn, other: Flags) -> u32 {
+    let narrow = insn.bytes(0) < 4;
+    match how {
+        How::Undone => 2,
+        How::Result => 1,
+        How::Again if insn.mnemonic() == Mnemonic::Cmp => 1 + 2 * u32::from(narrow),
+        // Then CBZ does it.
+        How::Again => 1 + u32::from(other == NO_FLAGS && matches!(branch.mnemonic(), Mnemonic::Je | Mnemonic::Jne)),
+    }
+}
+
 impl Ctx<'_> {
     /// Before the last instruction but one of a block: if only one way out of its branch needs some of its flags, leaves these to that way.
     #[inline]
@@ -73,10 +85,10 @@ impl Ctx<'_> {
             return;
         }
         let live = block.ways;
-        // On the way back of a loop a detour would cost an instruction each time.
-        let back = block.target().is_some_and(|t| t <= self.block);
         let late = |way: usize| live[way] & (PF | AF) != 0 && live[1 - way] & (PF | AF) == 0;
-        let taken = late(0) && !back;
+        // Where the branch goes to a block of the region it costs a jump more, on the way back of a loop each time.
+        let detour = |t: usize| t > self.block && spared(insn, how, branch, live[1]) > 1;
+        let taken = late(0) && block.target().is_none_or(detour);
         if !taken && !late(1) {
             return;
         }
