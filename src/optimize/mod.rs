@@ -49,6 +49,8 @@ pub enum Opt {
     LateFlags,
     /// Conditional branches that leave a region go to the next one by themselves, not by way of their exit (`engine::cache`).
     BranchLinks,
+    /// Bytes and words that an instruction before has extended are not extended again (`translate::operand`).
+    KnownZeros,
     /// Loops of one block keep sums of base and index from one turn to the next (`translate::held_sums`).
     HeldSums,
     /// Repairs read memory operands again instead of keeping them (`translate::reread`).
@@ -86,6 +88,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::LateCompare, "late-compare", "flags of floating-point comparisons that only a branch's exit needs are computed there"),
     (Opt::LateFlags, "late-flags", "flags that only one way out of a conditional branch needs are computed there"),
     (Opt::BranchLinks, "branch-links", "conditional branches to other regions are linked themselves, not only the exits behind them"),
+    (Opt::KnownZeros, "known-zeros", "bytes and words that MOVZX has just extended are not extended again"),
     (Opt::HeldSums, "held-sums", "loops over floating-point arrays keep sums of base and index, and step them on"),
     (Opt::Rereads, "rereads", "while memory has one observer, factors and addends from memory are not kept for a NaN's repair, but read again"),
     (Opt::CallStubs, "call-stubs", "system calls that pass are made by a stub, without the engine"),

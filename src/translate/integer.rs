@@ -355,7 +355,11 @@ fn cmp(c: &mut Ctx, insn: &Insn) {
     let a = c.read(insn, 0, T[0]);
     let b = source(c, insn, 1, T[1]);
     // What memory and the second byte of a register give.
-    let extended = [0, 1].map(|i| matches!(insn.op(i), Op::Mem | Op::Gpr { high: true, .. }));
+    let extended = [0, 1].map(|i| match insn.op(i) {
+        Op::Mem | Op::Gpr { high: true, .. } => true,
+        Op::Gpr { n, bytes: bytes @ (1 | 2), .. } => c.is_extended(n, bytes),
+        _ => false,
+    });
     compute_read(c, Kind::Sub, bytes, ZR, a, b, extended);
 }
 

@@ -1,11 +1,15 @@
 //! Operands: guest registers and memory to host registers and back.
 
 use super::context::{Ctx, size_of};
-use crate::decode::{Insn, MemOperand, Op};
+use crate::decode::{Insn, MemOperand, Mnemonic, Op};
 use crate::emit::regs::*;
 use crate::emit::{Alu, Mem, Order, Shift, Size, Width};
 use crate::guest::CpuState;
+use crate::optimize::Opt;
 use std::mem::offset_of;
+
+/// How far to look back for what left zeros.
+const REACH: usize = 8;
 
 impl Ctx<'_> {
     /// Base of a segment register (4 = FS, 5 = GS) into `d`.
@@ -160,10 +164,42 @@ impl Ctx<'_> {
         }
     }
 
+    /// Has an instruction before the current one in its block left zeros in register `n` above the low `bytes` (1 or 2)?
+    pub(super) fn is_extended(&self, n: u8, bytes: u8) -> bool {
+        use Mnemonic::*;
+        let first = self.region.blocks.get(self.block).map_or(0, |block| block.first);
+        let Some(before) = self.region.insns.get(first..self.index) else { return false };
+        // Code that is put aside stands nowhere among them.
+        if self.again || self.region.insns.get(self.index).is_none_or(|insn| insn.addr() != self.at) || !self.options.switches.on(Opt::KnownZeros) {
+            return false;
+        }
+        for insn in before.iter().rev().take(REACH) {
+            let width = match (insn.mnemonic(), insn.op(0)) {
+                (Cmp | Test | Nop, _) => continue,
+                (Mov | Movzx | Movsx | Movsxd | Lea | Add | Sub | And | Or | Xor | Inc | Dec | Shl | Shr | Sar, Op::Mem) => continue,
+                (Mov | Movzx | Movsx | Movsxd | Lea | Add | Sub | And | Or | Xor | Inc | Dec | Shl | Shr | Sar, Op::Gpr { n: d, bytes: width, .. }) => {
+                    if d != n {
+                        continue;
+                    }
+                    width
+                }
+                _ => return false,
+            };
+            return width >= 4
+                && match (insn.mnemonic(), insn.op(1)) {
+                    (Movzx, _) => insn.bytes(1) <= bytes.into(),
+                    (Mov | And, Op::Imm(v)) => v >> (8 * bytes) == 0,
+                    _ => false,
+                };
+        }
+        false
+    }
+
     /// Operand `i` zero-extended to 64 bits, in `t` or, where it is so already in its own register, there.
     pub fn read_zx(&mut self, insn: &Insn, i: u32, t: X) -> X {
         match insn.op(i) {
             Op::Gpr { n, bytes: 8, .. } => gpr(n),
+            Op::Gpr { n, bytes: bytes @ (1 | 2), high: false } if self.is_extended(n, bytes) => gpr(n),
             Op::Gpr { n, bytes, high: false } => {
                 self.a.zext(bytes as u32, t, gpr(n));
                 t

@@ -43,6 +43,7 @@ pub const CONFIGS: &[Config] = &[
     config("no-late-compare", &[("XEMU_NO_OPT", "late-compare")], true),
     config("no-late-flags", &[("XEMU_NO_OPT", "late-flags")], true),
     config("no-branch-links", &[("XEMU_NO_OPT", "branch-links")], true),
+    config("no-known-zeros", &[("XEMU_NO_OPT", "known-zeros")], true),
     config("no-rereads", &[("XEMU_NO_OPT", "rereads")], true),
     config("no-held-sums", &[("XEMU_NO_OPT", "held-sums")], true),
     config("no-call-stubs", &[("XEMU_NO_OPT", "call-stubs")], true),
