@@ -6,7 +6,7 @@ use crate::decode::{Ahead, Block, CodeSource, End, FlagEffects, Flags, Flow, NO_
 use crate::guest::Addr;
 
 /// How many instructions behind an exit are looked at.
-const LOOK_AHEAD: usize = 6;
+const LOOK_AHEAD: usize = 16;
 
 /// Where look-aheads are noted.
 struct Noted<'a> {
