@@ -97,7 +97,7 @@ pub struct Engine {
     fpcr: u64,
     /// [`Opt::InlineLookup`] is on.
     inline_lookup: bool,
-    /// Cold code is interpreted, while nobody else observes memory.
+    /// Cold code is interpreted.
     interprets: AtomicBool,
     runs: Runs,
     /// Counts changes of the guest's mappings: what is known of them holds while it stays.
@@ -114,8 +114,11 @@ impl Engine {
         let stubs = stubs::assemble(options.translate.features, options.translate.switches.on(Opt::DirectCalls));
         let arena = Arena::new(options.cache_size.clamp(128 << 10, MAX_CACHE), &stubs)?;
         // Single instructions and checks of alignment are the translator's.
-        let cold = options.translate.switches.on(Opt::ColdCode) && options.limits.insns > 1 && !options.translate.strict_align && !options.translate.ordered;
+        let cold = options.translate.switches.on(Opt::ColdCode) && options.limits.insns > 1 && !options.translate.strict_align;
         let interprets = options.interpret || cold;
+        if options.translate.ordered && !options.translate.features.tso {
+            host::touch::order();
+        }
         let engine = Engine {
             pages,
             limits: options.limits,
@@ -221,6 +224,9 @@ impl Engine {
         }
         log::info!("others can see memory: ordered accesses from here on");
         let features = ordered_features(self.cache().options().features);
+        if !features.tso {
+            host::touch::order();
+        }
         self.stopped(|cache| {
             cache.options_mut().ordered = true;
             cache.options_mut().features = features;

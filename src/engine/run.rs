@@ -112,7 +112,7 @@ impl Thread {
             let host = match known {
                 None if self.is_cold(rip) => match self.interpret() {
                     interpret::Left::Syscall => return Exit::Syscall,
-                    interpret::Left::Again => continue,
+                    interpret::Left::Asked | interpret::Left::Elsewhere => continue,
                     interpret::Left::Warm => {
                         let rip = Addr(self.block.state().rip);
                         self.block.recall(rip.0).or_else(|| self.way(rip))
@@ -501,7 +501,7 @@ impl Engine {
             // Bytes count that were read after their pages were protected: a thread may be writing there now.
             let (region, from) = loop {
                 let room = cache.spare();
-                let source = GuestCode { untried: (self.interprets.load(Ordering::Relaxed) && !cache.options().ordered).then_some(&self.runs), ..GuestCode::recalling(pages, &cache) };
+                let source = GuestCode { untried: self.interprets.load(Ordering::Relaxed).then_some(&self.runs), ..GuestCode::recalling(pages, &cache) };
                 let mut region = decode_region_in(&source, rip, self.limits, room);
                 if region.insns.is_empty() {
                     return None;

@@ -2,9 +2,10 @@
 //! here, and of what a program runs at its start a third and more runs once.
 //!
 //! Only what is frequent and simple is here ([`ROWS`](rows)). Everything else (all other instructions, and whatever can not be done at once: a page
-//! that can not be read or written, a division that overflows) is refused before it has changed anything, and translated code does it, with all that
-//! may follow. So nothing here raises exceptions, and nothing here knows of protected pages, signals or other threads: it runs only while memory has
-//! a single observer. A block head is executed here [`LIMIT`] times at most, so that no loop stays here either, and nothing need be polled.
+//! that can not be read or written, a division that overflows, an access that is to be atomic) is refused before it has changed anything, and translated code
+//! does it, with all that may follow. So nothing here raises exceptions, and nothing here knows of protected pages, signals or other threads, except that it
+//! leaves when it is asked to. Accesses are ordered where others can see them ([`touch`]), and made in the program's order, one for each of the guest's. A block
+//! head is executed here [`LIMIT`] times at most, so that no loop stays here.
 
 #![forbid(unsafe_code)]
 
@@ -16,13 +17,14 @@ use crate::decode::brief::brief;
 use crate::guest::{Addr, CpuState};
 use crate::host::{memory, touch};
 use std::ops::Range;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// A block head that was executed here so often is translated.
 const LIMIT: u8 = 2;
 /// After so many blocks everything is translated. What runs once is 61 % of what `true` executes, but 37 % of Python's start and 31 % of a compiler's run,
 /// where executing it here first costs more than it saves.
 const BLOCKS: u32 = 30_000;
+const SHARE: u32 = 256;
 /// log2 of the number of counters. Two heads that share one are translated earlier.
 const COUNTER_BITS: u32 = 23;
 /// log2 of the counters in a page, and of the bytes of code that have their counters there: eight bytes for each.
@@ -36,8 +38,18 @@ pub enum Left {
     Warm,
     /// SYSCALL: RIP is behind it, RCX and R11 are set.
     Syscall,
-    /// Only where everything is interpreted: it is time to look whether anybody wants something.
-    Again,
+    /// Somebody wants this thread to leave.
+    Asked,
+    /// Whether the code at RIP can be executed has to be found out.
+    Elsewhere,
+}
+
+/// Why a block ended that did not end with a branch or SYSCALL.
+enum Stuck {
+    /// The instruction at RIP is not for here.
+    Refused,
+    /// [`Left::Elsewhere`].
+    Elsewhere,
 }
 
 /// What one instruction did.
@@ -52,9 +64,12 @@ pub(in crate::interpret) enum Done {
     Syscall,
 }
 
-/// How often block heads were executed here.
+/// How often block heads were executed here, by all threads. A count may be lost where two threads execute one head at once: then it is executed here once
+/// more. A head is counted [`LIMIT`] times, so that nobody waits for anybody's store.
 pub struct Runs {
     counters: Box<[AtomicU8]>,
+    /// Blocks executed, as far as threads have said so: each says it every [`SHARE`].
+    blocks: AtomicU32,
     /// For tests: whatever can be executed here is.
     everything: bool,
 }
@@ -62,7 +77,7 @@ pub struct Runs {
 impl Runs {
     /// None yet. `everything`: without the limits. Where nothing is interpreted nothing can be counted.
     pub fn new(interprets: bool, everything: bool) -> Runs {
-        Runs { counters: memory::counters(if interprets { 1 << COUNTER_BITS } else { 0 }), everything }
+        Runs { counters: memory::counters(if interprets { 1 << COUNTER_BITS } else { 0 }), blocks: AtomicU32::new(0), everything }
     }
     fn of(&self, head: u64) -> &AtomicU8 {
         // A page of counters for each area of code, at a place that hashing finds: few pages are touched where little code runs.
@@ -72,6 +87,10 @@ impl Runs {
     /// Is everything executed here that can be?
     pub fn are_endless(&self) -> bool {
         self.everything
+    }
+    /// Was so much executed here that the process is no short one?
+    pub fn are_over(&self) -> bool {
+        self.blocks.load(Relaxed) > BLOCKS && !self.everything
     }
     /// May the block at `head` run here?
     #[inline]
@@ -92,8 +111,9 @@ impl Runs {
         runs.store(n + 1, Relaxed);
         true
     }
-    fn are_enough(&self, head: u64) {
-        self.of(head).store(LIMIT, Relaxed);
+    /// The block at `head` is not for here.
+    pub fn are_enough(&self, head: Addr) {
+        self.of(head.0).store(LIMIT, Relaxed);
     }
 }
 
@@ -102,62 +122,72 @@ impl Runs {
 pub struct Cold {
     /// Guest addresses from which code can be read.
     code: Range<u64>,
-    /// Which mappings that is said of: see [`Cold::run`].
+    /// The count of changes of the address space for which that holds.
     mappings: u64,
     /// Blocks executed.
     blocks: u32,
 }
 
 impl Cold {
-    /// Was so much executed here that the process is no short one?
-    pub fn is_over(&self) -> bool {
-        self.blocks > BLOCKS
+    /// Can code at `at` be executed, as far as is known, with `mappings` changes of the address space?
+    pub fn knows(&self, at: Addr, mappings: u64) -> bool {
+        self.mappings == mappings && self.is_whole(at.0)
+    }
+    /// When there had been `mappings` changes of the address space, and perhaps more, `code` could be executed.
+    pub fn learn(&mut self, code: Range<u64>, mappings: u64) {
+        (self.code, self.mappings) = (code, mappings);
+    }
+    /// The decoder wants a whole window.
+    fn is_whole(&self, at: u64) -> bool {
+        self.code.start <= at && at < self.code.end && self.code.end - at >= 16
     }
 
-    /// Executes from RIP on, until something is better done elsewhere. `area`: the addresses around one that can be executed; asked again when
-    /// `mappings`, which counts changes of the address space, is another.
-    pub fn run(&mut self, s: &mut CpuState, runs: &Runs, mappings: u64, area: impl Fn(Addr) -> Option<Range<u64>>) -> Left {
-        if self.mappings != mappings {
-            (self.code, self.mappings) = (0..0, mappings);
-        }
+    /// Executes from RIP on, until something is better done elsewhere. `mappings` counts changes of the address space; `asked`: this thread is to leave.
+    pub fn run(&mut self, s: &mut CpuState, runs: &Runs, mappings: &AtomicU64, asked: impl Fn() -> bool) -> Left {
         loop {
+            if asked() {
+                return Left::Asked;
+            }
             if !runs.count(s.rip) {
                 return Left::Warm;
             }
             self.blocks = self.blocks.wrapping_add(1);
-            if runs.everything && self.blocks % 256 == 0 {
-                return Left::Again;
+            if self.blocks.is_multiple_of(SHARE) {
+                runs.blocks.fetch_add(SHARE, Relaxed);
             }
-            match self.block(s, runs, &area) {
-                Some(Done::Syscall) => return Left::Syscall,
-                Some(_) => {}
-                None => {
-                    runs.are_enough(s.rip);
+            match self.block(s, runs, mappings) {
+                Ok(Done::Syscall) => return Left::Syscall,
+                Ok(_) => {}
+                Err(Stuck::Elsewhere) => return Left::Elsewhere,
+                Err(Stuck::Refused) => {
+                    runs.are_enough(Addr(s.rip));
                     return Left::Warm;
                 }
             }
         }
     }
 
-    /// Executes until a branch is taken; none: the instruction at RIP is not for here.
-    fn block(&mut self, s: &mut CpuState, runs: &Runs, area: &impl Fn(Addr) -> Option<Range<u64>>) -> Option<Done> {
+    /// Executes until a branch is taken.
+    fn block(&mut self, s: &mut CpuState, runs: &Runs, mappings: &AtomicU64) -> Result<Done, Stuck> {
         loop {
             let at = s.rip;
-            // The decoder wants a whole window.
-            let whole = |r: &Range<u64>| r.start <= at && at < r.end && r.end - at >= 16;
-            if !whole(&self.code) {
-                self.code = area(Addr(at)).filter(whole)?;
+            // Looked at each time: when a system call that takes the right to execute away has returned, no thread executes.
+            if !self.knows(Addr(at), mappings.load(Relaxed)) {
+                return Err(Stuck::Elsewhere);
             }
-            let insn = brief(&touch::load_16(Addr(at))?.to_le_bytes(), at, s)?;
-            match rows::execute(s, &insn)? {
-                Done::Next => s.rip = insn.next,
-                Done::Past => {
+            let done = touch::load_code(Addr(at)).and_then(|code| brief(&code.to_le_bytes(), at, s)).and_then(|insn| {
+                let done = rows::execute(s, &insn)?;
+                if matches!(done, Done::Next | Done::Past) {
                     s.rip = insn.next;
-                    if !runs.count(s.rip) {
-                        return Some(Done::Gone);
-                    }
                 }
-                done => return Some(done),
+                Some(done)
+            });
+            match done {
+                Some(Done::Next) => {}
+                Some(Done::Past) if runs.count(s.rip) => {}
+                Some(Done::Past) => return Ok(Done::Gone),
+                Some(done) => return Ok(done),
+                None => return Err(Stuck::Refused),
             }
         }
     }
@@ -171,7 +201,9 @@ mod tests {
     fn run(code: &[u8; 32], runs: &Runs, s: &mut CpuState) -> (Left, u64) {
         let start = code.as_ptr() as u64;
         s.rip = start;
-        let left = Cold::default().run(s, runs, 0, |_| Some(start..start + 32));
+        let mut cold = Cold::default();
+        cold.learn(start..start + 32, 0);
+        let left = cold.run(s, runs, &AtomicU64::new(0), || false);
         (left, s.rip - start)
     }
     fn code(bytes: &[u8]) -> [u8; 32] {
@@ -208,7 +240,7 @@ mod tests {
         }
     }
 
-    /// SYSCALL leaves as the processor does; code at the end of what can be executed is the translator's.
+    /// SYSCALL leaves as the processor does; what lies beyond what is known is not executed.
     #[test]
     fn system_calls_and_ends() {
         let call = code(&[0x0f, 0x05]);
@@ -216,6 +248,23 @@ mod tests {
         assert_eq!(run(&call, &runs, &mut s), (Left::Syscall, 2));
         assert_eq!((s.get(Gpr::Rcx), s.get(Gpr::R11)), (s.rip, s.rflags()));
         let nops = code(&[0x90; 32]);
-        assert_eq!(run(&nops, &runs, &mut s), (Left::Warm, 17));
+        assert_eq!(run(&nops, &runs, &mut s), (Left::Elsewhere, 17));
+    }
+
+    /// Nothing is executed for a thread that is asked to leave, or that would have to look at the address space anew.
+    #[test]
+    fn what_is_asked_and_what_has_changed() {
+        let code = code(&[0xff, 0xc0, 0xff, 0xc0, 0xeb, 0xfa]);
+        let start = code.as_ptr() as u64;
+        let (runs, mut s) = (Runs::new(true, true), CpuState { rip: start, ..CpuState::default() });
+        let (mut cold, mappings, asked) = (Cold::default(), AtomicU64::new(7), std::cell::Cell::new(0));
+        assert_eq!(cold.run(&mut s, &runs, &mappings, || false), Left::Elsewhere);
+        cold.learn(start..start + 32, 7);
+        // Twice round, and it is asked for.
+        assert_eq!(cold.run(&mut s, &runs, &mappings, || asked.replace(asked.get() + 1) == 2), Left::Asked);
+        assert_eq!((s.rip, s.get(Gpr::Rax)), (start, 4));
+        mappings.store(8, Relaxed);
+        assert_eq!(cold.run(&mut s, &runs, &mappings, || false), Left::Elsewhere);
+        assert_eq!((s.rip, s.get(Gpr::Rax)), (start, 4));
     }
 }
