@@ -11,17 +11,9 @@ use std::sync::atomic::Ordering;
 
 impl Thread {
     /// Is the code at `rip` better interpreted than translated?
-    pub(super) fn is_cold(&mut self, rip: Addr) -> bool {
+    pub(super) fn is_cold(&self, rip: Addr) -> bool {
         let runs = &self.engine.runs;
-        if self.cold.is_none() || !runs.are_few(rip) {
-            return false;
-        }
-        if runs.are_over() {
-            self.cold = None;
-            self.engine.interprets.store(false, Ordering::Relaxed);
-            return false;
-        }
-        runs.are_endless() || self.engine.cache().lookup(rip).is_none()
+        self.cold.is_some() && runs.are_few(rip) && !runs.are_paused() && (runs.are_endless() || self.engine.cache().lookup(rip).is_none())
     }
 
     /// Interprets from RIP on.

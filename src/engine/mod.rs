@@ -30,7 +30,7 @@ use crate::translate;
 use cache::{CAREFUL, Cache, Fate};
 use std::cell::Cell;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use stop::Stop;
 
@@ -98,7 +98,7 @@ pub struct Engine {
     /// [`Opt::InlineLookup`] is on.
     inline_lookup: bool,
     /// Cold code is interpreted.
-    interprets: AtomicBool,
+    interprets: bool,
     runs: Runs,
     /// Counts changes of the guest's mappings: what is known of them holds while it stays.
     mappings: AtomicU64,
@@ -129,7 +129,7 @@ impl Engine {
             stubs: arena.stub_addresses(),
             calls: options.translate.calls,
             inline_lookup: options.translate.switches.on(Opt::InlineLookup),
-            interprets: interprets.into(),
+            interprets,
             runs: Runs::new(interprets, options.interpret),
             mappings: AtomicU64::new(0),
             cache: Mutex::new(Cache::new(arena, options.translate)),

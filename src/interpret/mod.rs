@@ -21,9 +21,12 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// A block head that was executed here so often is translated.
 const LIMIT: u8 = 2;
-/// After so many blocks everything is translated. What runs once is 61 % of what `true` executes, but 37 % of Python's start and 31 % of a compiler's run,
-/// where executing it here first costs more than it saves.
-const BLOCKS: u32 = 30_000;
+/// After so many blocks it is looked at whether that pays: where more than half as many heads ran again as ran for the first time it does not, and nothing is
+/// executed here until so many regions were translated. A compiler's run, whose first quarter runs once and whose rest runs again, would cost a tenth more otherwise.
+const WINDOW: u32 = 4096;
+/// The first pause, and the longest; each is twice the one before, until it has paid again.
+const PAUSE: (u32, u32) = (3_000, 24_000);
+/// A thread tells the others of what it executed after so many blocks.
 const SHARE: u32 = 256;
 /// log2 of the number of counters. Two heads that share one are translated earlier.
 const COUNTER_BITS: u32 = 23;
@@ -68,8 +71,12 @@ pub(in crate::interpret) enum Done {
 /// more. A head is counted [`LIMIT`] times, so that nobody waits for anybody's store.
 pub struct Runs {
     counters: Box<[AtomicU8]>,
-    /// Blocks executed, as far as threads have said so: each says it every [`SHARE`].
-    blocks: AtomicU32,
+    /// What was executed in this [`WINDOW`], as far as threads have said so.
+    window: [AtomicU32; 3],
+    /// Regions that are to be translated until it is tried again.
+    pause: AtomicU32,
+    /// The pause that comes if it does not pay.
+    next_pause: AtomicU32,
     /// For tests: whatever can be executed here is.
     everything: bool,
 }
@@ -77,7 +84,8 @@ pub struct Runs {
 impl Runs {
     /// None yet. `everything`: without the limits. Where nothing is interpreted nothing can be counted.
     pub fn new(interprets: bool, everything: bool) -> Runs {
-        Runs { counters: memory::counters(if interprets { 1 << COUNTER_BITS } else { 0 }), blocks: AtomicU32::new(0), everything }
+        let counters = memory::counters(if interprets { 1 << COUNTER_BITS } else { 0 });
+        Runs { counters, window: Default::default(), pause: AtomicU32::new(0), next_pause: AtomicU32::new(PAUSE.0), everything }
     }
     fn of(&self, head: u64) -> &AtomicU8 {
         // A page of counters for each area of code, at a place that hashing finds: few pages are touched where little code runs.
@@ -88,9 +96,34 @@ impl Runs {
     pub fn are_endless(&self) -> bool {
         self.everything
     }
-    /// Was so much executed here that the process is no short one?
-    pub fn are_over(&self) -> bool {
-        self.blocks.load(Relaxed) > BLOCKS && !self.everything
+    /// Is nothing to be executed here for now?
+    #[inline]
+    pub fn are_paused(&self) -> bool {
+        self.pause.load(Relaxed) != 0 && !self.everything
+    }
+    /// A region was translated.
+    pub fn was_translated(&self) {
+        let pause = self.pause.load(Relaxed);
+        if pause != 0 {
+            self.pause.store(pause - 1, Relaxed);
+        }
+    }
+    /// Adds what a thread has executed.
+    fn add(&self, share: Share) {
+        let [blocks, first, again] = &self.window;
+        first.fetch_add(share.first, Relaxed);
+        again.fetch_add(share.again, Relaxed);
+        // Of threads that come here at once only one finds all.
+        if blocks.fetch_add(share.blocks, Relaxed) + share.blocks < WINDOW || blocks.swap(0, Relaxed) < WINDOW {
+            return;
+        }
+        if again.swap(0, Relaxed) * 2 > first.swap(0, Relaxed) {
+            let pause = self.next_pause.load(Relaxed);
+            self.next_pause.store((pause * 2).min(PAUSE.1), Relaxed);
+            self.pause.store(pause, Relaxed);
+        } else {
+            self.next_pause.store(PAUSE.0, Relaxed);
+        }
     }
     /// May the block at `head` run here?
     #[inline]
@@ -101,20 +134,31 @@ impl Runs {
     pub fn are_none(&self, head: Addr) -> bool {
         self.of(head.0).load(Relaxed) == 0
     }
-    /// One more; false: it was executed often enough.
-    fn count(&self, head: u64) -> bool {
+    /// One more: how often it was executed before; none: often enough.
+    fn count(&self, head: u64) -> Option<u8> {
         let runs = self.of(head);
         let n = runs.load(Relaxed);
         if n >= LIMIT {
-            return self.everything;
+            return self.everything.then_some(n);
         }
         runs.store(n + 1, Relaxed);
-        true
+        Some(n)
     }
     /// The block at `head` is not for here.
     pub fn are_enough(&self, head: Addr) {
         self.of(head.0).store(LIMIT, Relaxed);
     }
+}
+
+/// What a thread has executed and not told of yet.
+#[derive(Clone, Copy, Default)]
+struct Share {
+    /// Blocks, ended by branches that were taken.
+    blocks: u32,
+    /// Heads that ran for the first time.
+    first: u32,
+    /// Heads that ran again.
+    again: u32,
 }
 
 /// What a thread needs for cold code.
@@ -124,8 +168,7 @@ pub struct Cold {
     code: Range<u64>,
     /// The count of changes of the address space for which that holds.
     mappings: u64,
-    /// Blocks executed.
-    blocks: u32,
+    share: Share,
 }
 
 impl Cold {
@@ -142,18 +185,29 @@ impl Cold {
         self.code.start <= at && at < self.code.end && self.code.end - at >= 16
     }
 
+    /// Counts a block head; false: it is not to be executed here.
+    #[inline(always)]
+    fn count(&mut self, head: u64, runs: &Runs) -> bool {
+        match runs.count(head) {
+            Some(0) => self.share.first += 1,
+            Some(_) => self.share.again += 1,
+            None => return false,
+        }
+        true
+    }
+
     /// Executes from RIP on, until something is better done elsewhere. `mappings` counts changes of the address space; `asked`: this thread is to leave.
     pub fn run(&mut self, s: &mut CpuState, runs: &Runs, mappings: &AtomicU64, asked: impl Fn() -> bool) -> Left {
         loop {
             if asked() {
                 return Left::Asked;
             }
-            if !runs.count(s.rip) {
+            if !self.count(s.rip, runs) {
                 return Left::Warm;
             }
-            self.blocks = self.blocks.wrapping_add(1);
-            if self.blocks.is_multiple_of(SHARE) {
-                runs.blocks.fetch_add(SHARE, Relaxed);
+            self.share.blocks += 1;
+            if self.share.blocks == SHARE {
+                runs.add(std::mem::take(&mut self.share));
             }
             match self.block(s, runs, mappings) {
                 Ok(Done::Syscall) => return Left::Syscall,
@@ -184,7 +238,7 @@ impl Cold {
             });
             match done {
                 Some(Done::Next) => {}
-                Some(Done::Past) if runs.count(s.rip) => {}
+                Some(Done::Past) if self.count(s.rip, runs) => {}
                 Some(Done::Past) => return Ok(Done::Gone),
                 Some(done) => return Ok(done),
                 None => return Err(Stuck::Refused),
@@ -238,6 +292,26 @@ mod tests {
             assert_eq!((s.get(Gpr::Rax), s.get(Gpr::Rdx)), (7, 0));
             assert!(!runs.are_few(Addr(code.as_ptr() as u64 + 5)));
         }
+    }
+
+    /// Where heads run again nothing is executed here for a while, and longer each time; where they do not it goes on.
+    #[test]
+    fn it_pauses_where_it_does_not_pay() {
+        let runs = Runs::new(false, false);
+        let window = |again| (0..WINDOW / SHARE).for_each(|_| runs.add(Share { blocks: SHARE, first: 200, again }));
+        window(100);
+        assert!(!runs.are_paused());
+        for pause in [PAUSE.0, 2 * PAUSE.0, 4 * PAUSE.0, PAUSE.1, PAUSE.1] {
+            window(101);
+            (0..pause).for_each(|_| {
+                assert!(runs.are_paused());
+                runs.was_translated();
+            });
+            assert!(!runs.are_paused());
+        }
+        window(0);
+        window(101);
+        assert_eq!(runs.pause.load(Relaxed), PAUSE.0);
     }
 
     /// SYSCALL leaves as the processor does; what lies beyond what is known is not executed.
