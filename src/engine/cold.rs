@@ -1,33 +1,47 @@
 //! When a thread's code is interpreted instead of translated (`interpret` says why).
+//!
+//! A thread that interprets is marked as running, as in translated code: nobody finds it between two halves of an instruction who has all threads stand still,
+//! and it leaves at the end of a block when somebody wants that, or a signal waits. While it is marked it takes no lock, because whoever waits for it may hold
+//! one: what can be executed is looked up before.
 
 use super::Thread;
 use crate::guest::Addr;
-use crate::interpret::{Cold, Left};
+use crate::interpret::Left;
 use std::sync::atomic::Ordering;
 
 impl Thread {
     /// Is the code at `rip` better interpreted than translated?
-    pub(super) fn is_cold(&mut self, rip: Addr) -> bool {
-        if self.cold.is_none() || !self.engine.runs.are_few(rip) {
-            return false;
-        }
-        let cache = self.engine.cache();
-        let everything = self.engine.runs.are_endless();
-        let alone = !cache.options().ordered && (everything || !self.cold.as_ref().is_some_and(Cold::is_over));
-        let translated = !everything && cache.lookup(rip).is_some();
-        drop(cache);
-        if !alone {
-            self.cold = None;
-            self.engine.interprets.store(false, Ordering::Relaxed);
-        }
-        alone && !translated
+    pub(super) fn is_cold(&self, rip: Addr) -> bool {
+        let runs = &self.engine.runs;
+        self.cold.is_some() && runs.are_few(rip) && !runs.are_paused() && (runs.are_endless() || self.engine.cache().lookup(rip).is_none())
     }
 
     /// Interprets from RIP on.
     pub(super) fn interpret(&mut self) -> Left {
         let engine = self.engine;
-        let area = |at: Addr| engine.pages.area(at).filter(|(_, info)| info.executable).map(|(area, _)| area);
         let Some(cold) = &mut self.cold else { return Left::Warm };
-        cold.run(self.block.state(), &engine.runs, engine.mappings.load(Ordering::Relaxed), area)
+        loop {
+            let rip = Addr(self.block.state().rip);
+            let mappings = engine.mappings.load(Ordering::SeqCst);
+            if !cold.knows(rip, mappings) {
+                let area = engine.pages.area(rip).filter(|(_, info)| info.executable);
+                cold.learn(area.map_or(0..0, |(area, _)| area), mappings);
+                if !cold.knows(rip, mappings) {
+                    // Not at all, or by its last bytes.
+                    engine.runs.are_enough(rip);
+                    return Left::Warm;
+                }
+            }
+            if !engine.stop.try_enter(&self.seat) {
+                engine.stop.wait();
+                return Left::Asked;
+            }
+            let (seat, stop) = (&*self.seat, &engine.stop);
+            let left = cold.run(self.block.state(), &engine.runs, &engine.mappings, || seat.interrupt.load(Ordering::Relaxed) || stop.is_wanted());
+            self.seat.running.store(false, Ordering::SeqCst);
+            if left != Left::Elsewhere {
+                return left;
+            }
+        }
     }
 }

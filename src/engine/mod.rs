@@ -30,7 +30,7 @@ use crate::translate;
 use cache::{CAREFUL, Cache, Fate};
 use std::cell::Cell;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use stop::Stop;
 
@@ -97,8 +97,8 @@ pub struct Engine {
     fpcr: u64,
     /// [`Opt::InlineLookup`] is on.
     inline_lookup: bool,
-    /// Cold code is interpreted, while nobody else observes memory.
-    interprets: AtomicBool,
+    /// Cold code is interpreted.
+    interprets: bool,
     runs: Runs,
     /// Counts changes of the guest's mappings: what is known of them holds while it stays.
     mappings: AtomicU64,
@@ -114,8 +114,11 @@ impl Engine {
         let stubs = stubs::assemble(options.translate.features, options.translate.switches.on(Opt::DirectCalls));
         let arena = Arena::new(options.cache_size.clamp(128 << 10, MAX_CACHE), &stubs)?;
         // Single instructions and checks of alignment are the translator's.
-        let cold = options.translate.switches.on(Opt::ColdCode) && options.limits.insns > 1 && !options.translate.strict_align && !options.translate.ordered;
+        let cold = options.translate.switches.on(Opt::ColdCode) && options.limits.insns > 1 && !options.translate.strict_align;
         let interprets = options.interpret || cold;
+        if options.translate.ordered && !options.translate.features.tso {
+            host::touch::order();
+        }
         let engine = Engine {
             pages,
             limits: options.limits,
@@ -126,7 +129,7 @@ impl Engine {
             stubs: arena.stub_addresses(),
             calls: options.translate.calls,
             inline_lookup: options.translate.switches.on(Opt::InlineLookup),
-            interprets: interprets.into(),
+            interprets,
             runs: Runs::new(interprets, options.interpret),
             mappings: AtomicU64::new(0),
             cache: Mutex::new(Cache::new(arena, options.translate)),
@@ -221,6 +224,9 @@ impl Engine {
         }
         log::info!("others can see memory: ordered accesses from here on");
         let features = ordered_features(self.cache().options().features);
+        if !features.tso {
+            host::touch::order();
+        }
         self.stopped(|cache| {
             cache.options_mut().ordered = true;
             cache.options_mut().features = features;

@@ -29,7 +29,7 @@ pub struct Thread {
     unexplained: Option<(Addr, Addr, u64)>,
     /// The last instruction that ran alone, and its code: see [`Thread::split_lock`]. Dropped with every host address.
     pub(super) alone: Option<Alone>,
-    /// Code that is interpreted; none: no code is, from now on.
+    /// What it needs to interpret code; none: it does not.
     pub(super) cold: Option<Cold>,
 }
 
@@ -63,7 +63,7 @@ impl Thread {
         s.careful = &raw const CAREFUL as u64;
         s.calls = engine.calls.packed.as_ptr() as u64;
         engine.stop.join(seat.clone());
-        Ok(Thread { engine, block, seat, linked: None, unexplained: None, alone: None, cold: engine.interprets.load(Ordering::Relaxed).then(Cold::default) })
+        Ok(Thread { engine, block, seat, linked: None, unexplained: None, alone: None, cold: engine.interprets.then(Cold::default) })
     }
 
     /// The guest's registers.
@@ -112,7 +112,7 @@ impl Thread {
             let host = match known {
                 None if self.is_cold(rip) => match self.interpret() {
                     interpret::Left::Syscall => return Exit::Syscall,
-                    interpret::Left::Again => continue,
+                    interpret::Left::Asked | interpret::Left::Elsewhere => continue,
                     interpret::Left::Warm => {
                         let rip = Addr(self.block.state().rip);
                         self.block.recall(rip.0).or_else(|| self.way(rip))
@@ -501,7 +501,7 @@ impl Engine {
             // Bytes count that were read after their pages were protected: a thread may be writing there now.
             let (region, from) = loop {
                 let room = cache.spare();
-                let source = GuestCode { untried: (self.interprets.load(Ordering::Relaxed) && !cache.options().ordered).then_some(&self.runs), ..GuestCode::recalling(pages, &cache) };
+                let source = GuestCode { untried: (self.interprets && !self.runs.are_paused()).then_some(&self.runs), ..GuestCode::recalling(pages, &cache) };
                 let mut region = decode_region_in(&source, rip, self.limits, room);
                 if region.insns.is_empty() {
                     return None;
@@ -516,6 +516,7 @@ impl Engine {
                     break (region, from);
                 }
             };
+            self.runs.was_translated();
             let emitted = cache.translate(&region);
             let copy = self.observer.map(|observe| (observe, region.clone(), emitted.clone()));
             if let Some(target) = cache.insert(region, emitted, &from) {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Seat {
-    /// In translated code, or about to be.
+    /// In translated code, or about to be, or interpreting.
     pub running: AtomicBool,
     _unused: bool,
     /// Must forget host addresses before it runs again.
@@ -67,6 +67,11 @@ impl Stop {
         }
         seat.running.store(false, Ordering::SeqCst);
         false
+    }
+
+    /// Are threads to stand still? Known a little late, to a thread that runs.
+    pub fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed) != 0
     }
 
     /// Waits until nobody wants threads to stand still.

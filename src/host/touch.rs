@@ -1,7 +1,73 @@
 //! Single accesses to guest memory that may fail: `None` says that the address can not be accessed so, and that nothing was written. For all that is more
 //! than one access there is [`copy`](super::copy).
+//!
+//! Once [`order`] was called others can see memory, and each access is ordered as x86 orders it (docs/memory-model.md): a load is an acquire, a store a release,
+//! or has the barriers that take their place where the address is not aligned or 16 bytes are moved. Each is one access of the host's, as in translated code.
 
 use crate::guest::Addr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Others can see memory.
+static ORDERED: AtomicBool = AtomicBool::new(false);
+
+/// From now on accesses are ordered. To be called before anybody else can see memory.
+pub fn order() {
+    ORDERED.store(true, Ordering::Relaxed);
+}
+
+/// Assembles the routines, and lists them for tests.
+macro_rules! routines {
+    ($($name:literal: $($line:literal),*;)*) => {
+        #[cfg(target_arch = "aarch64")]
+        std::arch::global_asm!(
+            ".globl xemu_touch_start, xemu_touch_end, xemu_touch_fixup",
+            ".hidden xemu_touch_start, xemu_touch_end, xemu_touch_fixup",
+            ".p2align 4",
+            "xemu_touch_start:",
+            $(
+                concat!(".globl xemu_touch_", $name),
+                concat!(".hidden xemu_touch_", $name),
+                concat!("xemu_touch_", $name, ":"),
+                $($line,)*
+                "mov x1, #0",
+                "ret",
+            )*
+            "xemu_touch_end:",
+            "xemu_touch_fixup: mov x1, #1",
+            "ret",
+        );
+        #[cfg(test)]
+        const ROUTINES: &[(&str, &[&str])] = &[$(($name, &[$($line),*])),*];
+    };
+}
+
+// x0 is the address. Loads return the value in x0, those of 16 bytes write it to where x1 says; stores take it in x1 (and x2). Null in x1 says that it was done.
+routines! {
+    "load_1": "ldrb w0, [x0]";
+    "load_2": "ldrh w0, [x0]";
+    "load_4": "ldr w0, [x0]";
+    "load_8": "ldr x0, [x0]";
+    "load_16": "ldp x2, x3, [x0]", "stp x2, x3, [x1]";
+    "store_1": "strb w1, [x0]";
+    "store_2": "strh w1, [x0]";
+    "store_4": "str w1, [x0]";
+    "store_8": "str x1, [x0]";
+    "store_16": "fmov d0, x1", "mov v0.d[1], x2", "str q0, [x0]";
+    // Ordered.
+    "acquire_1": "ldarb w0, [x0]";
+    "acquire_2": "tbnz x0, #0, 1f", "ldarh w0, [x0]", "b 2f", "1: ldrh w0, [x0]", "dmb ishld", "2:";
+    "acquire_4": "tst x0, #3", "b.ne 1f", "ldar w0, [x0]", "b 2f", "1: ldr w0, [x0]", "dmb ishld", "2:";
+    "acquire_8": "tst x0, #7", "b.ne 1f", "ldar x0, [x0]", "b 2f", "1: ldr x0, [x0]", "dmb ishld", "2:";
+    "acquire_16": "ldr q0, [x0]", "dmb ishld", "str q0, [x1]";
+    "release_1": "stlrb w1, [x0]";
+    "release_2": "tbnz x0, #0, 1f", "stlrh w1, [x0]", "b 2f", "1: dmb ish", "strh w1, [x0]", "2:";
+    "release_4": "tst x0, #3", "b.ne 1f", "stlr w1, [x0]", "b 2f", "1: dmb ish", "str w1, [x0]", "2:";
+    "release_8": "tst x0, #7", "b.ne 1f", "stlr x1, [x0]", "b 2f", "1: dmb ish", "str x1, [x0]", "2:";
+    "release_16": "fmov d0, x1", "mov v0.d[1], x2", "dmb ish", "str q0, [x0]";
+    // 16 bytes of code, by aligned words: an instruction that another thread replaces by one aligned store is seen before or after it.
+    "code": "and x2, x0, #~7", "ands x5, x0, #7", "ldp x3, x4, [x2]", "b.eq 1f", "ldr x6, [x2, #16]", "lsl x5, x5, #3", "neg x7, x5",
+        "lsr x3, x3, x5", "lsl x2, x4, x7", "orr x3, x3, x2", "lsr x4, x4, x5", "lsl x6, x6, x7", "orr x4, x4, x6", "1: stp x3, x4, [x1]";
+}
 
 #[cfg(target_arch = "aarch64")]
 mod raw {
@@ -9,56 +75,6 @@ mod raw {
     #[repr(C)]
     pub struct Two(pub u64, pub u64);
 
-    std::arch::global_asm!(
-        // x0 is the address. Loads return the value in x0, stores take it in x1 (and x2); null in x1 says that it was done. Guest memory is accessed by the first
-        // instruction of each that can fault.
-        ".globl xemu_touch_start, xemu_touch_end, xemu_touch_fixup",
-        ".hidden xemu_touch_start, xemu_touch_end, xemu_touch_fixup",
-        ".irp name, load_1, load_2, load_4, load_8, load_16, store_1, store_2, store_4, store_8, store_16",
-        ".globl xemu_touch_\\name",
-        ".hidden xemu_touch_\\name",
-        ".endr",
-        ".p2align 4",
-        "xemu_touch_start:",
-        "xemu_touch_load_1: ldrb w0, [x0]",
-        "mov x1, #0",
-        "ret",
-        "xemu_touch_load_2: ldrh w0, [x0]",
-        "mov x1, #0",
-        "ret",
-        "xemu_touch_load_4: ldr w0, [x0]",
-        "mov x1, #0",
-        "ret",
-        "xemu_touch_load_8: ldr x0, [x0]",
-        "mov x1, #0",
-        "ret",
-        // x1: where to put it.
-        "xemu_touch_load_16: ldp x2, x3, [x0]",
-        "stp x2, x3, [x1]",
-        "mov x1, #0",
-        "ret",
-        "xemu_touch_store_1: strb w1, [x0]",
-        "mov x1, #0",
-        "ret",
-        "xemu_touch_store_2: strh w1, [x0]",
-        "mov x1, #0",
-        "ret",
-        "xemu_touch_store_4: str w1, [x0]",
-        "mov x1, #0",
-        "ret",
-        "xemu_touch_store_8: str x1, [x0]",
-        "mov x1, #0",
-        "ret",
-        // One access, as the guest makes it.
-        "xemu_touch_store_16: fmov d0, x1",
-        "mov v0.d[1], x2",
-        "str q0, [x0]",
-        "mov x1, #0",
-        "ret",
-        "xemu_touch_end:",
-        "xemu_touch_fixup: mov x1, #1",
-        "ret",
-    );
     unsafe extern "C" {
         pub fn xemu_touch_load_1(at: u64) -> Two;
         pub fn xemu_touch_load_2(at: u64) -> Two;
@@ -70,6 +86,17 @@ mod raw {
         pub fn xemu_touch_store_4(at: u64, value: u64) -> Two;
         pub fn xemu_touch_store_8(at: u64, value: u64) -> Two;
         pub fn xemu_touch_store_16(at: u64, low: u64, high: u64) -> Two;
+        pub fn xemu_touch_acquire_1(at: u64) -> Two;
+        pub fn xemu_touch_acquire_2(at: u64) -> Two;
+        pub fn xemu_touch_acquire_4(at: u64) -> Two;
+        pub fn xemu_touch_acquire_8(at: u64) -> Two;
+        pub fn xemu_touch_acquire_16(at: u64, to: *mut u128) -> Two;
+        pub fn xemu_touch_release_1(at: u64, value: u64) -> Two;
+        pub fn xemu_touch_release_2(at: u64, value: u64) -> Two;
+        pub fn xemu_touch_release_4(at: u64, value: u64) -> Two;
+        pub fn xemu_touch_release_8(at: u64, value: u64) -> Two;
+        pub fn xemu_touch_release_16(at: u64, low: u64, high: u64) -> Two;
+        pub fn xemu_touch_code(at: u64, to: *mut u128) -> Two;
         fn xemu_touch_start();
         fn xemu_touch_end();
         fn xemu_touch_fixup();
@@ -81,10 +108,10 @@ mod raw {
 }
 #[cfg(not(target_arch = "aarch64"))]
 mod raw {
-    //! On developing hosts only valid memory is ever passed (unit tests).
+    //! On developing hosts only valid memory is ever passed (unit tests), which nobody else sees.
     pub struct Two(pub u64, pub u64);
     macro_rules! accesses {
-        ($($load:ident $store:ident $t:ty),*) => { $(
+        ($($load:ident $acquire:ident $store:ident $release:ident $t:ty),*) => { $(
             pub unsafe fn $load(at: u64) -> Two {
                 // SAFETY: the caller's.
                 Two(unsafe { (at as *const $t).read_unaligned() } as u64, 0)
@@ -94,9 +121,15 @@ mod raw {
                 unsafe { (at as *mut $t).write_unaligned(value as $t) };
                 Two(0, 0)
             }
+            pub use {$load as $acquire, $store as $release};
         )* };
     }
-    accesses! { xemu_touch_load_1 xemu_touch_store_1 u8, xemu_touch_load_2 xemu_touch_store_2 u16, xemu_touch_load_4 xemu_touch_store_4 u32, xemu_touch_load_8 xemu_touch_store_8 u64 }
+    accesses! {
+        xemu_touch_load_1 xemu_touch_acquire_1 xemu_touch_store_1 xemu_touch_release_1 u8,
+        xemu_touch_load_2 xemu_touch_acquire_2 xemu_touch_store_2 xemu_touch_release_2 u16,
+        xemu_touch_load_4 xemu_touch_acquire_4 xemu_touch_store_4 xemu_touch_release_4 u32,
+        xemu_touch_load_8 xemu_touch_acquire_8 xemu_touch_store_8 xemu_touch_release_8 u64
+    }
     pub unsafe fn xemu_touch_load_16(at: u64, to: *mut u128) -> Two {
         // SAFETY: the caller's.
         unsafe { to.write((at as *const u128).read_unaligned()) };
@@ -107,6 +140,7 @@ mod raw {
         unsafe { (at as *mut [u64; 2]).write_unaligned([low, high]) };
         Two(0, 0)
     }
+    pub use {xemu_touch_load_16 as xemu_touch_acquire_16, xemu_touch_load_16 as xemu_touch_code, xemu_touch_store_16 as xemu_touch_release_16};
     /// No fault is caught here.
     pub fn fixup(_pc: u64) -> Option<u64> {
         None
@@ -114,9 +148,17 @@ mod raw {
 }
 pub use raw::fixup;
 
+#[inline(always)]
+fn is_ordered() -> bool {
+    ORDERED.load(Ordering::Relaxed)
+}
+
 /// The `bytes` (1, 2, 4 or 8) at `at`, zero-extended.
 #[inline(always)]
 pub fn load(at: Addr, bytes: u32) -> Option<u64> {
+    if is_ordered() {
+        return acquire(at, bytes);
+    }
     // SAFETY: guest memory by the caller's word; a fault is caught by the fixup.
     let raw::Two(value, failed) = unsafe {
         match bytes {
@@ -129,18 +171,45 @@ pub fn load(at: Addr, bytes: u32) -> Option<u64> {
     (failed == 0).then_some(value)
 }
 
+#[inline(never)]
+fn acquire(at: Addr, bytes: u32) -> Option<u64> {
+    // SAFETY: as above.
+    let raw::Two(value, failed) = unsafe {
+        match bytes {
+            1 => raw::xemu_touch_acquire_1(at.0),
+            2 => raw::xemu_touch_acquire_2(at.0),
+            4 => raw::xemu_touch_acquire_4(at.0),
+            _ => raw::xemu_touch_acquire_8(at.0),
+        }
+    };
+    (failed == 0).then_some(value)
+}
+
 /// The 16 bytes at `at`.
 #[inline(always)]
 pub fn load_16(at: Addr) -> Option<u128> {
     let mut value = 0;
     // SAFETY: as above; the destination is ours.
-    let raw::Two(_, failed) = unsafe { raw::xemu_touch_load_16(at.0, &mut value) };
+    let raw::Two(_, failed) = unsafe { if is_ordered() { raw::xemu_touch_acquire_16(at.0, &mut value) } else { raw::xemu_touch_load_16(at.0, &mut value) } };
+    (failed == 0).then_some(value)
+}
+
+/// The 16 bytes of code at `at`, and what lies beside them up to the next multiples of 8 can be read: code is fetched when it pleases the processor, so nothing
+/// is ordered by it.
+#[inline(always)]
+pub fn load_code(at: Addr) -> Option<u128> {
+    let mut value = 0;
+    // SAFETY: as above.
+    let raw::Two(_, failed) = unsafe { if is_ordered() { raw::xemu_touch_code(at.0, &mut value) } else { raw::xemu_touch_load_16(at.0, &mut value) } };
     (failed == 0).then_some(value)
 }
 
 /// Writes the low `bytes` (1, 2, 4 or 8) of `value`.
 #[inline(always)]
 pub fn store(at: Addr, bytes: u32, value: u64) -> Option<()> {
+    if is_ordered() {
+        return release(at, bytes, value);
+    }
     // SAFETY: as above.
     let raw::Two(_, failed) = unsafe {
         match bytes {
@@ -153,10 +222,60 @@ pub fn store(at: Addr, bytes: u32, value: u64) -> Option<()> {
     (failed == 0).then_some(())
 }
 
+#[inline(never)]
+fn release(at: Addr, bytes: u32, value: u64) -> Option<()> {
+    // SAFETY: as above.
+    let raw::Two(_, failed) = unsafe {
+        match bytes {
+            1 => raw::xemu_touch_release_1(at.0, value),
+            2 => raw::xemu_touch_release_2(at.0, value),
+            4 => raw::xemu_touch_release_4(at.0, value),
+            _ => raw::xemu_touch_release_8(at.0, value),
+        }
+    };
+    (failed == 0).then_some(())
+}
+
 /// Writes 16 bytes.
 #[inline(always)]
 pub fn store_16(at: Addr, value: [u64; 2]) -> Option<()> {
     // SAFETY: as above.
-    let raw::Two(_, failed) = unsafe { raw::xemu_touch_store_16(at.0, value[0], value[1]) };
+    let raw::Two(_, failed) =
+        unsafe { if is_ordered() { raw::xemu_touch_release_16(at.0, value[0], value[1]) } else { raw::xemu_touch_store_16(at.0, value[0], value[1]) } };
     (failed == 0).then_some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ROUTINES;
+
+    /// Ordered routines hold nothing but what herd7 has judged in translated code: acquires, or loads with DMB ISHLD behind them; releases, or stores with DMB
+    /// ISH before them. And each has as many accesses of the guest's as it has ways, of the size that its name says.
+    #[test]
+    fn ordered_accesses_are_those_of_translated_code() {
+        let mut seen = 0;
+        for (name, lines) in ROUTINES {
+            let (kind, bytes) = name.split_once('_').unwrap_or((name, "16"));
+            let lines: Vec<&str> = lines.iter().map(|l| l.trim_start_matches(|c: char| c.is_ascii_digit() || c == ':').trim_start()).collect();
+            for (i, line) in lines.iter().enumerate().filter(|(_, l)| l.ends_with("[x0]") && matches!(kind, "acquire" | "release")) {
+                let (op, operand) = line.split_once(' ').unwrap();
+                let size = match (&op[op.len() - 1..], &operand[..1]) {
+                    ("b", _) => "1",
+                    ("h", _) => "2",
+                    (_, "w") => "4",
+                    (_, "x") => "8",
+                    _ => "16",
+                };
+                assert_eq!(size, bytes, "{name}: {line}");
+                let good = match kind {
+                    "acquire" => op.starts_with("ldar") || op.starts_with("ldr") && lines[i + 1] == "dmb ishld",
+                    _ => op.starts_with("stlr") || op.starts_with("str") && lines[i - 1] == "dmb ish",
+                };
+                assert!(good, "{name}: {line}");
+                seen += 1;
+            }
+        }
+        // Sizes above 1 and below 16 have two ways.
+        assert_eq!(seen, 2 * (1 + 2 + 2 + 2 + 1));
+    }
 }

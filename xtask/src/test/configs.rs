@@ -23,6 +23,8 @@ pub const CONFIGS: &[Config] = &[
     config("no-opt", &[("XEMU_NO_OPT", "all")], false),
     // Whatever can be interpreted is, however often it runs.
     config("interpreted", &[("XEMU_INTERPRET", "1")], false),
+    // The same with memory's order from the start, which threads' guests have from their first thread on anyway.
+    config("interpreted-ordered", &[("XEMU_INTERPRET", "1"), ("XEMU_MEMORY_MODEL", "ordered")], true),
     config("no-cold-code", &[("XEMU_NO_OPT", "cold-code")], true),
     config("no-dead-flags", &[("XEMU_NO_OPT", "dead-flags")], true),
     config("no-zero-branch", &[("XEMU_NO_OPT", "zero-branch")], true),
