@@ -131,8 +131,20 @@ pub fn path_of(fd: i32) -> Option<Vec<u8>> {
     read_link(format!("/proc/self/fd/{fd}").as_bytes()).ok()
 }
 
-/// May this process execute the file (with its effective identity)?
+/// execveat(2) with AT_EXECVE_CHECK: what an execution of the file would come to. EINVAL where the kernel (before Linux 6.14) does not tell.
+pub fn check_execution(dir: i32, path: &[u8], flags: i32) -> Result<(), Errno> {
+    let p = terminated(path)?;
+    let (args, env) = ([c"".as_ptr() as u64, 0], [0u64]);
+    let a = [dir as u64, p.as_ptr() as u64, args.as_ptr() as u64, env.as_ptr() as u64, (flags | libc::AT_EXECVE_CHECK) as u64, 0];
+    // SAFETY: terminated strings and lists; nothing is executed.
+    unsafe { sys::call(libc::SYS_execveat, a) }.map(drop)
+}
+
+/// May this process execute the file (with its effective identity)? ETXTBSY if somebody writes to it and the kernel can say so.
 pub fn may_execute(dir: i32, path: &[u8], flags: i32) -> Result<(), Errno> {
+    if let r @ (Ok(()) | Err(Errno(libc::EACCES | libc::ETXTBSY))) = check_execution(dir, path, flags) {
+        return r;
+    }
     let p = terminated(path)?;
     let x = libc::X_OK as u64;
     let faccessat2 = [dir as u64, p.as_ptr() as u64, x, (libc::AT_EACCESS | flags) as u64, 0, 0];

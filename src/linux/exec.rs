@@ -144,6 +144,14 @@ fn classify(task: &Task, target: &Target, args: &[Vec<u8>]) -> Result<How, Errno
     }
 }
 
+/// execveat(2) with AT_EXECVE_CHECK for a guest: the kernel's answer for the file, which only a newer one gives.
+pub fn check(task: &Task, dir: i32, path: Addr, argv: Addr, envp: Addr, flags: i32) -> Result<(), Errno> {
+    let name = read_path(path)?;
+    let flags = flags & !libc::AT_EXECVE_CHECK;
+    file::check_execution(dir, &proc::follow(task, &name).unwrap_or(name), flags)?;
+    prepare(task, dir, path, argv, envp, flags).map(drop)
+}
+
 /// execveat(2) for a guest; returns only to say why not.
 pub fn execute(task: &mut Task, dir: i32, path: Addr, argv: Addr, envp: Addr, flags: i32) -> Errno {
     // What the next program needs open (it closes by itself, or is passed on).

@@ -96,7 +96,7 @@ fn map_line(out: &mut Vec<u8>, span: Span, vma: &Vma) {
         Kind::Heap => (0, 0, b"[heap]"),
         Kind::Stack => (0, 0, b"[stack]"),
         Kind::Vdso => (0, 0, b"[vdso]"),
-        Kind::Anonymous => (0, 0, b""),
+        Kind::Anonymous | Kind::Growing => (0, 0, b""),
     };
     let (major, minor) = (libc::major(dev), libc::minor(dev));
     let mut line = String::with_capacity(128);

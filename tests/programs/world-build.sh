@@ -2,7 +2,7 @@
 #@ root = world
 #@ each = bzip2 hello lua zlib
 #@ long = configure and compilers under two emulators
-#@ limit = 2400
+#@ limit = 14400
 case $1 in
 bzip2) cp -a /usr/src/bzip2 b; cd b; make -s -j2 -f Makefile-libbz2_so > log 2>&1; echo $?; md5sum bzip2-shared libbz2.so.1.0.*; make -s clean; make -j2 all > log 2>&1; echo $?; grep -c '^cmp sample' log
 make -s install PREFIX=/tmp/work/to > /dev/null; echo hello | ../to/bin/bzip2 | ../to/bin/bunzip2; md5sum bzip2 bzip2recover libbz2.a; (cd ../to; find . -type f -o -type l | sort) ;;

@@ -55,7 +55,7 @@ impl Mm {
         }
         if prot & PROT_GROWSDOWN != 0 {
             match self.read().areas.find(start) {
-                Some((span, Vma { kind: Kind::Stack, .. })) => start = span.start,
+                Some((span, Vma { kind: Kind::Stack | Kind::Growing, .. })) => start = span.start,
                 _ => return Err(EINVAL),
             }
         }

@@ -9,6 +9,7 @@
 
 mod alias;
 mod change;
+mod grow;
 mod layout;
 mod remap;
 pub mod vma;

@@ -3,6 +3,7 @@
 //! Invariants: areas do not overlap, are not empty and are page-aligned; neighbours that could be one area are one.
 
 use super::Prot;
+use super::layout::GUARD_GAP;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -35,6 +36,8 @@ impl Backing {
 pub enum Kind {
     /// Anonymous memory.
     Anonymous,
+    /// Anonymous memory that grows downwards (MAP_GROWSDOWN).
+    Growing,
     /// The program break's area.
     Heap,
     /// The main thread's stack.
@@ -102,6 +105,16 @@ impl VmaMap {
     pub fn find(&self, addr: u64) -> Option<(Span, &Vma)> {
         let (&start, (end, vma)) = self.areas.range(..=addr).next_back()?;
         (addr < *end).then_some((start..*end, vma))
+    }
+
+    /// The nearest areas that end at `at` or before, and that start after it. None where an area holds `at`.
+    pub fn around(&self, at: u64) -> (Option<(Span, &Vma)>, Option<(Span, &Vma)>) {
+        if self.find(at).is_some() {
+            return (None, None);
+        }
+        let below = self.areas.range(..at).next_back().map(|(&start, (end, vma))| (start..*end, vma));
+        let above = self.areas.range(at..).next().map(|(&start, (end, vma))| (start..*end, vma));
+        (below, above)
     }
 
     /// All areas, upwards.
@@ -226,7 +239,10 @@ impl VmaMap {
             }
             let block = blocked.range(..start + len).next_back().filter(|(_, end)| **end > start).map(|b| (*b.0, *b.1));
             let area = self.last_in(start..start + len).and_then(|at| self.find(at)).map(|(s, _)| (s.start, s.end));
-            let Some((below, end)) = area.max(block) else {
+            // Below an area that grows the kernel keeps the room that it may not grow into (vm_start_gap()).
+            let near = self.areas.range(start + len..start.saturating_add(len + GUARD_GAP)).next();
+            let growing = near.filter(|(_, (_, vma))| vma.kind == Kind::Growing).map(|(&at, _)| (at - GUARD_GAP, at));
+            let Some((below, end)) = area.max(block).or(growing) else {
                 // What lies above `top` was seen; the hole that starts there counts from now on only if it stays.
                 self.searched = Some(Searched { top: within.end, from: top, largest });
                 return Some(start);
@@ -347,6 +363,9 @@ mod tests {
         assert_eq!(m.place_below(0x1000..0x7000, 0x3000, 0x1000, &none), None);
         assert_eq!(m.place_above(0x1000..0x8000, 0x2000, 0x1000, &none), Some(0x3000));
         assert_eq!(m.place_above(0x1000..0x7000, 0x3000, 0x1000, &none), None);
+        m.insert(0x30_0000..0x30_1000, Vma { kind: Kind::Growing, ..anon(Prot::READ) });
+        assert_eq!(m.place_below(0x1000..0x30_0000, 0x1000, 0x1000, &none), Some(0x1f_f000), "room below what grows");
+        m.remove(0x30_0000..0x30_1000);
         none.insert(0x6800, 0x7000);
         assert_eq!(m.place_below(0x1000..0x7000, 0x1000, 0x1000, &none), Some(0x4000));
     }

@@ -3,7 +3,7 @@
 use super::{SI_KERNEL, Trap, force, fpstate, siginfo};
 use crate::engine::{Exception, Exit, Pages};
 use crate::guest::Addr;
-use crate::host::copy;
+use crate::host::{copy, process as host};
 use crate::linux::task::Task;
 
 /// Bits of a page fault's error code.
@@ -97,6 +97,11 @@ fn explain(rip: u64) {
 pub fn raise_exit(task: &mut Task, exit: Exit) {
     let state = task.thread.state();
     let (rip, x87, mxcsr) = (state.rip, state.x87, fpstate::mxcsr(state));
+    if let Exit::MemoryFault { code: SEGV_MAPERR, address, .. } = exit
+        && task.process.mm.grow_down(address, host::limit(libc::RLIMIT_STACK as u64).map_or(u64::MAX, |l| l.0))
+    {
+        return;
+    }
     let at_instruction = |signal, code, number| Raised { signal, code, address: rip, number, error: 0 };
     let raised = match exit {
         Exit::MemoryFault { address, stack: true, .. } if !canonical(address.0) => {

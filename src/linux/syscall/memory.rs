@@ -5,6 +5,7 @@ use crate::guest::Addr;
 use crate::guest::addr::PAGE_SIZE;
 use crate::host::memory::flags;
 use crate::host::sys::Errno;
+use crate::linux::memory::vma::Kind;
 use crate::linux::memory::{Place, Prot, Request, page_len};
 use crate::linux::task::Task;
 
@@ -44,7 +45,11 @@ pub fn mmap(task: &mut Task, [addr, len, prot, how, fd, offset]: [u64; 6]) -> Re
         _ => Place::Anywhere,
     };
     let anonymous = how & flags::ANONYMOUS != 0;
-    // Growing downwards happens where the host knows of it, and our map would not: such areas keep their first size.
+    let growing = how & flags::GROWSDOWN != 0;
+    if growing && how & flags::TYPE != flags::PRIVATE {
+        return Err(EINVAL);
+    }
+    // The host must not let an area grow that our map would not know of: we do (`Mm::grow_down`).
     let dropped = flags::FIXED | flags::FIXED_NOREPLACE | MAP_32BIT | MAP_ABOVE4G | flags::GROWSDOWN;
     let request = Request {
         place,
@@ -53,7 +58,7 @@ pub fn mmap(task: &mut Task, [addr, len, prot, how, fd, offset]: [u64; 6]) -> Re
         flags: how & !dropped,
         fd: if anonymous { -1 } else { fd as i32 },
         offset,
-        kind: None,
+        kind: (growing && anonymous).then_some(Kind::Growing),
     };
     task.process.mm.map(&request).map(|at| at.0)
 }

@@ -178,7 +178,11 @@ pub fn execve(task: &mut Task, [path, argv, envp, ..]: [u64; 6]) -> Result {
 
 /// execveat(2).
 pub fn execveat(task: &mut Task, [dir, path, argv, envp, flags, _]: [u64; 6]) -> Result {
-    Err(exec::execute(task, dir as i32, Addr(path), Addr(argv), Addr(envp), flags as i32))
+    let (dir, path, argv, envp, flags) = (dir as i32, Addr(path), Addr(argv), Addr(envp), flags as i32);
+    if flags & libc::AT_EXECVE_CHECK != 0 {
+        return exec::check(task, dir, path, argv, envp, flags).map(|()| 0);
+    }
+    Err(exec::execute(task, dir, path, argv, envp, flags))
 }
 
 /// set_tid_address(2).
@@ -346,10 +350,14 @@ const CONTROLS: &[(u64, Control)] = &[
 /// prctl(2).
 pub fn prctl(task: &mut Task, args: [u64; 6]) -> Result {
     const PR_GET_TSC: u64 = 25;
+    const PR_SET_TSC: u64 = 26;
     const PR_TSC_ENABLE: u32 = 1;
     let option = args[0] as u32 as u64;
     if option == PR_GET_TSC {
         return copy::write(Addr(args[1]), PR_TSC_ENABLE).map(|()| 0).map_err(fault);
+    }
+    if option == PR_SET_TSC && args[1] == u64::from(PR_TSC_ENABLE) {
+        return Ok(0);
     }
     match CONTROLS.iter().find(|c| c.0 == option).map(|c| &c.1) {
         Some(Control::Refuse(e)) => return Err(Errno(*e)),

@@ -1,6 +1,6 @@
 # Runs in new mount, pid, ipc, uts, network and control group namespaces: SUITE [FILE]... -- COMMAND...
-# Tests of system calls set clocks, load modules, swap, change the kernel's settings and write to disks: here they find no disk, a
-# read-only /proc/sys and /sys, and lack the capabilities for what no namespace holds back.
+# Tests of system calls set clocks, load modules, swap, change the kernel's settings and write to disks: here they find no disk
+# but the files behind $LTP_DEV (theirs) and $FILES (for /tmp), a read-only /proc/sys and /sys, and lack the capabilities for what no namespace holds back.
 set -e
 mount --make-rprivate /
 mount -t tmpfs -o mode=755 tmpfs /mnt
@@ -14,10 +14,18 @@ while [ "$1" != -- ]; do
     shift
 done
 shift
+# No tmpfs for the tests' own files: it lacks leases, extents and more.
+mkfs.ext4 -q "$FILES"
+mount -t ext4 "$FILES" /tmp
+chmod 1777 /tmp
 for device in null zero full random urandom tty; do
     touch /mnt/dev/$device
     mount --bind /dev/$device /mnt/dev/$device
 done
+if [ -n "$LTP_DEV" ]; then
+    touch "/mnt$LTP_DEV"
+    mount --bind "$LTP_DEV" "/mnt$LTP_DEV"
+fi
 mkdir /mnt/dev/pts /mnt/dev/shm /mnt/dev/mqueue
 mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts /mnt/dev/pts
 ln -s pts/ptmx /mnt/dev/ptmx
@@ -29,7 +37,6 @@ mount -t proc proc /proc
 mount --bind /proc/sys /proc/sys
 mount -o remount,bind,ro /proc/sys
 mount -o remount,bind,ro /sys
-mount -t tmpfs -o mode=1777,size=512m tmpfs /tmp
 mkdir /tmp/work
 cd /tmp/work
 ip link set lo up
