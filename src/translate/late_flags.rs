@@ -80,8 +80,9 @@ impl Ctx<'_> {
         let End::Flow(Flow::Conditional(_)) = block.end else { return };
         let Some(how) = how(self, insn) else { return };
         let reads = branch.flags.reads;
-        // LOOP and JRCXZ read RCX, which an instruction that is computed again may have changed.
-        if reads == NO_FLAGS || branch.flags.kills != NO_FLAGS || reads & (PF | AF) != 0 {
+        // A condition alone: LOOPE counts, too, and has its own way.
+        let counts = matches!(branch.mnemonic(), Mnemonic::Loope | Mnemonic::Loopne);
+        if counts || reads == NO_FLAGS || reads & (PF | AF) != 0 {
             return;
         }
         let live = block.ways;
