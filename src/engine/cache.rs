@@ -491,13 +491,15 @@ impl Cache {
     /// The same for the conditional branch that leads to an exit, if there is one alone and it reaches. Only while one thread runs: such a word must
     /// not change while others may execute it (Arm ARM, B2.2.5).
     fn link_branch(&mut self, left: &Left, target: &Target) -> bool {
-        let ExitKind::Direct { branch: Some(branch), .. } = left.site.kind else { return false };
+        let ExitKind::Direct { branch: Some(branch), patch, .. } = left.site.kind else { return false };
         if self.options.ordered || !self.options.switches.on(Opt::BranchLinks) {
             return false;
         }
         let at = left.start + u64::from(branch);
-        let original = self.arena.word(at);
-        let Some(word) = redirect_conditional(original, target.host as i64 - at as i64) else { return false };
+        // Back to the exit, which begins with its own word to patch, wherever it may go now.
+        let to = |host: u64| redirect_conditional(self.arena.word(at), host as i64 - at as i64);
+        let original = to(left.start + u64::from(patch)).expect("inside one region");
+        let Some(word) = to(target.host) else { return false };
         self.arena.patch(at, word);
         if let Some(region) = self.regions.get_mut(target.region) {
             region.incoming.push(Patched { at, original });
