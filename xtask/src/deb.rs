@@ -2,7 +2,7 @@
 //! what it is made of. Written without dpkg-deb, the same bytes each time (deb(5)).
 
 use crate::tree::{Tree, gzipped};
-use crate::{Result, image, project};
+use crate::{Result, guided, image, project};
 use md5::{Digest, Md5};
 use std::ffi::OsString;
 use std::fs;
@@ -22,7 +22,7 @@ const SCRIPTS: &[(&str, &str)] =
 
 /// Entry of the command.
 pub fn main(mut args: Vec<OsString>) -> Result<ExitCode> {
-    let mut profile = "release".to_string();
+    let mut profile = guided::PROFILE.to_string();
     if args.first().is_some_and(|a| a == "--profile") && args.len() > 1 {
         profile = args.drain(..2).next_back().unwrap_or_default().to_string_lossy().into_owned();
     }

@@ -14,6 +14,7 @@ mod e2e;
 mod emulator;
 mod fuzz;
 mod guests;
+mod guided;
 mod image;
 mod litmus;
 mod parallel;

@@ -1,6 +1,6 @@
 //! Where things are, and how xemu is built.
 
-use crate::{Result, tools};
+use crate::{Result, guided, tools};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -40,10 +40,22 @@ pub fn cargo() -> Command {
 
 /// Builds xemu for ARM64 with `profile` and returns its path.
 pub fn build_xemu(profile: &str) -> Result<PathBuf> {
+    if profile == guided::PROFILE { guided::build() } else { compile_xemu(profile, &[], None) }
+}
+
+/// The same by one call of cargo, with further flags of rustc's, in `folder` if it is not to be `target`.
+pub fn compile_xemu(profile: &str, flags: &[&str], folder: Option<&Path>) -> Result<PathBuf> {
     tools::need_rust_target(TARGET)?;
     tools::need_arm64_gcc()?;
     let mut cargo = cargo();
     cargo.args(["build", "--quiet", "--package", "xemu", "--bin", "xemu", "--target", TARGET, "--profile", profile]);
+    if !flags.is_empty() {
+        // A list given so is joined to the configuration file's; a variable would replace it.
+        cargo.arg("--config").arg(format!("target.{TARGET}.rustflags={flags:?}"));
+    }
+    if let Some(folder) = folder {
+        cargo.arg("--target-dir").arg(folder);
+    }
     if !HOST_IS_X86 {
         // The configuration names the cross compiler's tools; here the machine's own are the right ones.
         cargo.env("CC_aarch64_unknown_linux_musl", "gcc").env("AR_aarch64_unknown_linux_musl", "ar");
@@ -51,7 +63,7 @@ pub fn build_xemu(profile: &str) -> Result<PathBuf> {
     if !cargo.status().map_err(|e| format!("cargo: {e}"))?.success() {
         return Err("xemu does not build".into());
     }
-    Ok(target(TARGET).join(profile).join("xemu"))
+    Ok(folder.map_or_else(|| target(""), Path::to_path_buf).join(TARGET).join(profile).join("xemu"))
 }
 
 /// Builds xemu for amd64 machines, where it only says that there is nothing to do: without the disassembler, which is C.

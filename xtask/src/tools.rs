@@ -1,12 +1,12 @@
 //! Installs what a command needs and the machine lacks: rustup targets, and Debian packages when we are root.
 
 use crate::{Result, project::HOST_IS_X86};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 /// Looks for `program` along PATH.
-pub fn find(program: &str) -> Option<std::path::PathBuf> {
+pub fn find(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).map(|d| d.join(program)).find(|p| p.is_file())
 }
 
@@ -27,6 +27,20 @@ pub fn need_rust_target(target: &str) -> Result<()> {
         Ok(status) if status.success() => Ok(()),
         _ => Err(format!("the Rust target {target} is missing: `rustup target add {target}`")),
     }
+}
+
+/// LLVM's tool for profiles, of the version that rustc has.
+pub fn need_llvm_profdata() -> Result<PathBuf> {
+    let libdir = Command::new("rustc").args(["--print", "target-libdir"]).output().map_err(|e| format!("rustc: {e}"))?;
+    let tool = Path::new(String::from_utf8_lossy(&libdir.stdout).trim()).with_file_name("bin").join("llvm-profdata");
+    if !tool.is_file() {
+        eprintln!("xtask: installing the Rust component llvm-tools");
+        let status = Command::new("rustup").args(["component", "add", "llvm-tools"]).stdout(Stdio::null()).status();
+        if !status.is_ok_and(|s| s.success()) || !tool.is_file() {
+            return Err(format!("{} is missing: `rustup component add llvm-tools`, or choose `--profile release`, which needs no profile", tool.display()));
+        }
+    }
+    Ok(tool)
 }
 
 /// Makes sure that `program` is there, by its Debian package if need be.

@@ -16,7 +16,7 @@ mod report;
 mod rows;
 mod side;
 
-use crate::{Result, project};
+use crate::{Result, guided, project};
 use count::{Counter, Ran};
 use indicatif::{ProgressBar, ProgressStyle};
 use inputs::Inputs;
@@ -37,7 +37,7 @@ cargo xtask bench [OPTIONS]
   --keep                keep the rows of target/bench.json that are not run now
   --docs                write docs/benchmarks.md and its chart from target/bench.json
   --hot N               print the N blocks of translated code that execute most, per benchmark
-  --profile NAME        the cargo profile that xemu is built with (release)
+  --profile NAME        the cargo profile that xemu is built with (guided)
   --emulator COMMAND    measure this ARM64 program instead of xemu";
 
 #[derive(Default)]
@@ -126,7 +126,7 @@ impl Arguments {
     fn xemu(&self) -> Result<Vec<OsString>> {
         Ok(match &self.emulator {
             Some(words) => words.split_whitespace().map(Into::into).collect(),
-            None => vec![project::build_xemu(self.profile.as_deref().unwrap_or("release"))?.into_os_string()],
+            None => vec![project::build_xemu(self.profile.as_deref().unwrap_or(guided::PROFILE))?.into_os_string()],
         })
     }
 }

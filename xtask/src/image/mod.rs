@@ -11,7 +11,7 @@
 mod sbom;
 
 use crate::tree::Tree;
-use crate::{Result, project};
+use crate::{Result, guided, project};
 pub use sbom::document as bill_of_materials;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -38,7 +38,7 @@ pub struct Platform<'a> {
 
 /// Entry of the command.
 pub fn main(mut args: Vec<OsString>) -> Result<ExitCode> {
-    let mut profile = "release".to_string();
+    let mut profile = guided::PROFILE.to_string();
     if args.first().is_some_and(|a| a == "--profile") && args.len() > 1 {
         profile = args.drain(..2).next_back().unwrap_or_default().to_string_lossy().into_owned();
     }

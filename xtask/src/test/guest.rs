@@ -6,6 +6,7 @@
 use super::configs::{CONFIGS, Config};
 use super::native::expected_of;
 use super::{Context, Verdict};
+use crate::emulator::Emulator;
 use crate::guests::{self, Guest};
 use crate::process::{Outcome, Run, run as run_process};
 use crate::{Result, project};
@@ -30,18 +31,22 @@ pub fn run(context: &Context) -> Result<()> {
             }
         }
     }
-    context.run_all(&wanted, |case| case.name.clone(), |case| test(context, case).unwrap_or_else(Verdict::Failed));
+    context.run_all(&wanted, |case| case.name.clone(), |case| test(context, context.emulator(), case).unwrap_or_else(Verdict::Failed));
     Ok(())
 }
 
 /// A guest run one way.
-struct Case {
-    name: String,
-    guest: Guest,
-    config: &'static Config,
+pub struct Case {
+    /// The test's name.
+    pub name: String,
+    /// The program.
+    pub guest: Guest,
+    /// The way.
+    pub config: &'static Config,
 }
 
-fn test(context: &Context, case: &Case) -> Result<Verdict> {
+/// Runs it under `emulator`, and natively where that is possible.
+pub fn test(context: &Context, emulator: &Emulator, case: &Case) -> Result<Verdict> {
     let Case { guest, config, .. } = case;
     let limit = guest.directives.get("limit").and_then(|l| l.parse().ok()).map_or(LIMIT, Duration::from_secs);
     let path = guest.build()?;
@@ -60,7 +65,7 @@ fn test(context: &Context, case: &Case) -> Result<Verdict> {
         run
     };
     let differs = guest.directives.get("expect") == Some("differs");
-    let got = finish(context.emulator().command(path.as_os_str()))?.outcome;
+    let got = finish(emulator.command(path.as_os_str()))?.outcome;
     if differs {
         if !project::HOST_IS_X86 {
             return Ok(Verdict::Skipped("only an x86_64 machine can run a guest natively by mistake".into()));

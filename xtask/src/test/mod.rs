@@ -13,6 +13,7 @@ mod mutants;
 mod native;
 mod programs;
 mod semantics;
+mod shipped;
 mod vm;
 
 use crate::emulator::Emulator;
@@ -49,6 +50,7 @@ const SUITES: &[Suite] = &[
     ("binfmt", binfmt::run),
     ("vm", vm::run),
     ("programs", programs::run),
+    ("shipped", shipped::run),
 ];
 
 const NO_TIME: &str = "no time left for long tests in this run";
