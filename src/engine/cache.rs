@@ -520,7 +520,8 @@ impl Cache {
         }
         for page in pages_of(&placed.sources) {
             if let Some(all) = self.by_page.get_mut(&page.0)
-                && let Some(i) = all.iter().position(|r| *r == host)
+                // From the end: what is taken away is mostly young, and the page of a procedure linkage table's pointers has regions by the thousand.
+                && let Some(i) = all.iter().rposition(|r| *r == host)
             {
                 all.swap_remove(i);
             }
