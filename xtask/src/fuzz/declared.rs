@@ -29,8 +29,8 @@ enum When {
     Intel,
     /// There, in cases that end with a signal.
     IntelFault,
-    /// When it is AMD's, but older than the model whose ways xemu has.
-    BeforeZen4,
+    /// When it is AMD's, but not the model whose ways xemu has (Zen 4).
+    OtherAmd,
 }
 
 /// The table, for one host.
@@ -38,7 +38,7 @@ pub struct Table {
     rows: Vec<(When, Regex, Vec<String>)>,
     afp: bool,
     intel: bool,
-    before_zen4: bool,
+    other_amd: bool,
 }
 
 /// Whether the ARM64 processor that xemu runs on (QEMU's model `cpu` on an x86_64 host) has FEAT_AFP.
@@ -52,9 +52,10 @@ fn has_afp(cpu: &str) -> bool {
 impl Table {
     /// For comparison with this machine's processor.
     pub fn live(cpu: &str) -> Result<Self> {
-        // The first one of AMD's with AVX-512.
-        let before_zen4 = project::processor_is_made_by("AuthenticAMD") && !std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|t| t.contains(" avx512f"));
-        Ok(Table { intel: project::processor_is_made_by("GenuineIntel"), before_zen4, ..Table::load(cpu)? })
+        // Zen 3 and 4 are one family; Zen 4 is the first one with AVX-512.
+        let zen4 = std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|t| t.contains(" avx512f") && t.contains("cpu family\t: 25\n"));
+        let other_amd = project::processor_is_made_by("AuthenticAMD") && !zen4;
+        Ok(Table { intel: project::processor_is_made_by("GenuineIntel"), other_amd, ..Table::load(cpu)? })
     }
 
     /// For comparison with what the processor of the right maker did.
@@ -66,7 +67,7 @@ impl Table {
             let row = row(line).ok_or_else(|| format!("{}: not `WHEN FORMS FIELDS REASON`: {line}", path.display()))?;
             rows.push(row);
         }
-        Ok(Table { rows, afp: has_afp(cpu), intel: false, before_zen4: false })
+        Ok(Table { rows, afp: has_afp(cpu), intel: false, other_amd: false })
     }
 
     /// Whether this difference of `case`, whose form is called `form` and which ended with a signal or not, is declared.
@@ -81,7 +82,7 @@ impl Table {
             When::Crossing => crosses(case),
             When::Intel => self.intel,
             When::IntelFault => self.intel && signalled,
-            When::BeforeZen4 => self.before_zen4,
+            When::OtherAmd => self.other_amd,
             When::NoAfpMixed => !self.afp && (mxcsr >> 15 & 1) != (mxcsr >> 6 & 1),
         };
         let field = &difference.field;
@@ -107,7 +108,7 @@ fn row(line: &str) -> Option<(When, Regex, Vec<String>)> {
         "no-afp-mixed" => When::NoAfpMixed,
         "intel" => When::Intel,
         "intel-fault" => When::IntelFault,
-        "before-zen4" => When::BeforeZen4,
+        "other-amd" => When::OtherAmd,
         _ => return None,
     };
     let forms = Regex::new(&format!("(?i)^(?:{})$", words.next()?)).ok()?;
