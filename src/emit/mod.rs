@@ -13,6 +13,7 @@ mod convert;
 mod features;
 mod imm;
 mod memory;
+pub mod own_calls;
 pub mod regs;
 pub mod simd;
 pub mod stubs;

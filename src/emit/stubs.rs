@@ -4,6 +4,7 @@
 
 use super::asm::{Asm, Size};
 use super::memory::{Mem, Order, Width};
+use super::own_calls::{GUARDED, Guarded};
 use super::regs::*;
 use super::simd::{Fp, ops};
 use crate::guest::CpuState;
@@ -43,10 +44,12 @@ pub enum Stub {
     CallWaiting,
     /// The same for one that never fails with EINTR.
     Call,
+    /// Carries out a system call that is not the host's alone: `emit::own_calls`.
+    OwnCall,
 }
 
 /// How many there are.
-pub const COUNT: usize = Stub::Call as usize + 1;
+pub const COUNT: usize = Stub::OwnCall as usize + 1;
 const _: () = assert!(COUNT <= crate::guest::state::STUB_COUNT);
 
 /// Why translated code left, in `CpuState::exit_kind`.
@@ -71,6 +74,8 @@ pub mod kind {
     pub const NAN: u32 = 8;
     /// SYSCALL was carried out; its number in `scratch[0]`, its result in RAX, RIP is behind it.
     pub const CALLED: u32 = 9;
+    /// It goes on elsewhere: RIP says where.
+    pub const MOVED: u32 = 10;
 }
 
 /// Assembled stubs and where each begins.
@@ -83,6 +88,8 @@ pub struct Stubs {
     pub offsets: [u32; COUNT],
     /// Where a signal must be looked for in a call.
     pub window: super::calls::Window,
+    /// Where stubs access guest memory.
+    pub guarded: [Guarded; GUARDED],
 }
 
 const fn field(offset: usize) -> Mem {
@@ -205,7 +212,7 @@ pub fn look_up_inline(a: &mut Asm, guest: X, difference: X, miss: super::Label) 
 
 /// A return that the shadow stack did not predict (a longjmp, a switched stack): the target in T0 by the inline table, and if it is not there by
 /// the second one. Falls through where neither has it.
-fn look_up_return(a: &mut Asm) {
+pub(super) fn look_up_return(a: &mut Asm) {
     let (miss, found, full) = (a.label(), a.label(), a.label());
     let missed = a.label();
     look_up_inline(a, T[0], T[2], miss);
@@ -307,7 +314,7 @@ pub fn assemble(features: super::Features, direct_calls: bool) -> Stubs {
         a.store(Width::X, LINK, field(offset_of!(CpuState, exit_arg)), Order::Plain);
         a.b(leave);
     }
-    let window = super::calls::assemble(a, &mut offsets, leave, direct_calls);
+    let (window, guarded) = super::calls::assemble(a, &mut offsets, leave, direct_calls);
     offsets[Stub::Nan as usize] = a.offset();
     a.mov_imm(S0, kind::NAN as u64);
     a.store(Width::W, S0, field(offset_of!(CpuState, exit_kind)), Order::Plain);
@@ -342,7 +349,7 @@ pub fn assemble(features: super::Features, direct_calls: bool) -> Stubs {
     }
 
     let finished = asm.finish();
-    Stubs { code: finished.bytes, enter, offsets, window }
+    Stubs { code: finished.bytes, enter, offsets, window, guarded }
 }
 
 #[cfg(test)]
