@@ -59,6 +59,9 @@ pub struct Window {
     pub again: u32,
 }
 
+/// How many there are: rt_sigreturn's, and that of the stub for calls that wait, behind it.
+pub const WINDOWS: usize = 2;
+
 /// Where calls take their number from and leave their result.
 pub const RAX: X = gpr(Gpr::Rax as u8);
 /// Where SYSCALL leaves the address behind it: the stubs find it there.
@@ -135,13 +138,16 @@ pub(super) fn run_again(a: &mut Asm, seat: X, seen: X) {
 }
 
 /// Assembles the stubs: SYSCALL's next instruction is in RCX, the carry canonical. `direct`: calls that do not wait are made at once
-/// (`Opt::DirectCalls`), like those whose number is known when they are translated.
-pub fn assemble(a: &mut Asm, offsets: &mut [u32], leave: Label, direct: bool) -> (Window, [Guarded; GUARDED]) {
+/// (`Opt::DirectCalls`), like those whose number is known when they are translated. `own`: signals are delivered by a stub too (`Opt::OwnCalls`).
+pub fn assemble(a: &mut Asm, offsets: &mut [u32], leave: Label, direct: bool, own: bool) -> ([Window; WINDOWS], [Guarded; GUARDED]) {
     let (asked, call, behind, over, at_once) = (a.label(), a.label(), a.label(), a.label(), a.label());
     // The guest's number, and this thread's seat, while the host's call is under way: the kernel keeps all registers but x0.
     let (number, seat) = (T[7], S1);
     // What was seen after it.
     let seen = T[1];
+
+    // In front of those that signals come behind most: see `host::sys`, which looks for windows.
+    let ([back, stat], return_window) = super::own_calls::assemble(a, offsets, asked, leave);
 
     // By the guest's number.
     offsets[Stub::CallAny as usize] = a.offset();
@@ -209,7 +215,15 @@ pub fn assemble(a: &mut Asm, offsets: &mut [u32], leave: Label, direct: bool) ->
     // Made, and the engine is to see what there is to do now.
     a.bind(over);
     a.store(Width::X, number, field(offset_of!(CpuState, scratch)), Order::Plain);
-    leave_behind(a, kind::CALLED, leave);
+    read_rflags(a, R11, true);
+    let (deliver, engine) = (a.label(), a.label());
+    if own {
+        // Nothing but a signal?
+        a.alu_imm(Alu::Eor, Size::X, S0, seen, 1 << (8 * (seat::INTERRUPT - seat::FORGET)));
+        a.cbz(Size::X, S0, deliver);
+    }
+    a.bind(engine);
+    leave_at(a, RCX, kind::CALLED, leave);
 
     window.again = a.offset();
     a.mov_imm(T[0], -(INTERRUPTED as i64) as u64);
@@ -220,8 +234,9 @@ pub fn assemble(a: &mut Asm, offsets: &mut [u32], leave: Label, direct: bool) ->
     a.bind(asked);
     offsets[Stub::Syscall as usize] = a.offset();
     leave_behind(a, kind::SYSCALL, leave);
-    let guarded = super::own_calls::assemble(a, offsets, asked, leave);
-    (window, guarded)
+    a.bind(deliver);
+    let delivery = super::delivery::assemble(a, engine, leave);
+    ([return_window, window], [back, stat, delivery])
 }
 
 /// `host::sys::RESTART`.

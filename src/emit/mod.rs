@@ -10,6 +10,7 @@ mod branch;
 pub mod calls;
 mod code;
 mod convert;
+pub mod delivery;
 mod features;
 mod imm;
 mod memory;

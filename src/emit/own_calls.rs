@@ -5,10 +5,10 @@
 //! everything that is not as it nearly always is.
 
 use super::asm::{Alu, Asm, Shift, Size};
-use super::calls::{ARGUMENTS, ENTRY, R11, RAX, RCX, begin, entry, leave_at, read_rflags, run_again, seat};
+use super::calls::{Window, ARGUMENTS, ENTRY, R11, RAX, RCX, begin, entry, leave_at, read_rflags, run_again, seat};
 use super::memory::{Mem, Order, Width};
 use super::regs::*;
-use super::stubs::{Stub, kind, look_up_return};
+use super::stubs::{Stub, go_to, kind};
 use crate::emit::Label;
 use crate::guest::{CpuState, Gpr, rflags, state::{X87, nzcv}, xsave};
 use std::mem::offset_of;
@@ -25,7 +25,7 @@ pub struct Guarded {
 }
 
 /// How many there are.
-pub const GUARDED: usize = 2;
+pub const GUARDED: usize = 3;
 
 /// What a thread's `CpuState::signals` points to, as offsets: kept by `linux::signal`.
 pub mod signals {
@@ -37,8 +37,22 @@ pub mod signals {
     pub const MASKS: i32 = 32;
     /// What XSAVE's area is marked with in a frame: the three words at [`frame::MARKS`](super::frame::MARKS), and the one behind the area.
     pub const MARKS: i32 = 48;
+    /// The host's number of rt_sigprocmask.
+    pub const SET_MASK: i32 = 80;
+    /// Address of the inbox.
+    pub const INBOX: i32 = 88;
+    /// As a frame has them: segments, error, exception, CR2.
+    pub const TRAP: i32 = 96;
+    /// Address of the count of changed actions, and what it was when the next words were written.
+    pub const CHANGES: i32 = 128;
+    /// The signal that a handler was last entered for, and what is blocked meanwhile.
+    pub const ACTION: i32 = 144;
+    /// As a frame begins: where that handler returns to, uc_flags.
+    pub const RESTORER: i32 = 160;
+    /// The handler.
+    pub const HANDLER: i32 = 176;
     /// Bytes.
-    pub const SIZE: usize = 80;
+    pub const SIZE: usize = 184;
 }
 
 /// A signal frame as rt_sigreturn finds it: offsets from RSP, where struct ucontext begins. `linux::signal::frame` compares them with its own.
@@ -57,6 +71,10 @@ pub mod frame {
     pub const MASK: i32 = 296;
     /// In the area: the kernel's marks.
     pub const MARKS: i32 = 464;
+    /// Bytes of struct rt_sigframe, and of what is left free below RSP.
+    pub const SIZE: u64 = 440;
+    /// See above.
+    pub const RED_ZONE: u64 = 128;
 }
 
 /// rt_sigreturn's number for the guest: what RAX holds where it is made.
@@ -64,25 +82,25 @@ const SIGNAL_RETURN: u64 = 15;
 /// AT_EMPTY_PATH.
 const EMPTY_PATH: u64 = 0x1000;
 /// How pairs of registers lie in a frame.
-const PAIRS: [[Gpr; 2]; 8] = {
+pub(super) const PAIRS: [[Gpr; 2]; 8] = {
     use Gpr::*;
     [[R8, R9], [R10, R11], [R12, R13], [R14, R15], [Rdi, Rsi], [Rbp, Rbx], [Rdx, Rax], [Rcx, Rsp]]
 };
 /// Flags of a frame that only the engine sets: TF, DF, NT, RF, AC, ID.
-const RARE_FLAGS: u64 = rflags::TF | rflags::DF | rflags::RF | rflags::USER_SYSTEM;
+pub(super) const RARE_FLAGS: u64 = rflags::TF | rflags::DF | rflags::RF | rflags::USER_SYSTEM;
 
 const fn field(offset: usize) -> Mem {
     Mem::Off(STATE, offset as i64)
 }
 
 /// Assembles the stubs: `asked` gives the call to the engine, with all guest registers as before it.
-pub fn assemble(a: &mut Asm, offsets: &mut [u32], asked: Label, leave: Label) -> [Guarded; GUARDED] {
+pub fn assemble(a: &mut Asm, offsets: &mut [u32], asked: Label, leave: Label) -> ([Guarded; 2], Window) {
     let stat_call = a.label();
     offsets[Stub::OwnCall as usize] = a.offset();
     a.tbz(ENTRY, entry::RETURNS, stat_call);
-    let signals = signal_return(a, asked, leave);
+    let (back, window) = signal_return(a, asked, leave);
     a.bind(stat_call);
-    [signals, stat(a, asked)]
+    ([back, stat(a, asked)], window)
 }
 
 /// fstat, and newfstatat as fstat(3) makes it: an empty path and AT_EMPTY_PATH alone. Where the call fails, or somebody wants the engine to look, the engine
@@ -149,7 +167,7 @@ fn stat(a: &mut Asm, asked: Label) -> Guarded {
 
 /// rt_sigreturn from a frame as the kernel makes it, of a thread whose alternate stack, rounding and masked exceptions are what they were, and whose x87 unit
 /// is empty.
-fn signal_return(a: &mut Asm, asked: Label, leave: Label) -> Guarded {
+fn signal_return(a: &mut Asm, asked: Label, leave: Label) -> (Guarded, Window) {
     // Kept until everything is read: the frame, XSAVE's area, what SYSCALL has put into RCX, XSTATE_BV.
     let (frame_at, area, next, bv, know) = (T[5], S1, LINK, T[4], T[7]);
     let (odd, x, y, z) = (T[0], T[1], T[2], T[3]);
@@ -213,28 +231,30 @@ fn signal_return(a: &mut Asm, asked: Label, leave: Label) -> Guarded {
     differs(a, x, y);
     a.cbnz(Size::X, odd, asked);
 
-    // The mask: unless a signal is here already, which comes first.
-    let same = a.label();
-    let mask = T[0];
+    // The mask: unless a signal is here already, which comes first. S0 holds it over the call.
+    let (same, abort) = (a.label(), a.label());
+    let mask = S0;
     load(a, Width::X, mask, frame_at, frame::MASK);
     a.ldp(x, y, know, signals::MASKS);
     a.alu(Alu::And, Size::X, mask, mask, x);
     load(a, Width::X, x, know, signals::BLOCKED);
     a.alu(Alu::Eor, Size::X, x, x, mask);
     a.cbz(Size::X, x, same);
-    a.load(Width::X, x, field(offset_of!(CpuState, seat)), Order::Plain);
-    load(a, Width::B, x, x, seat::INTERRUPT as i32);
-    a.cbnz(Size::W, x, asked);
-    a.store(Width::X, mask, Mem::Off(know, signals::BLOCKED as i64), Order::Plain);
-    a.alu(Alu::And, Size::X, mask, mask, y);
-    a.store(Width::X, mask, field(offset_of!(CpuState, scratch)), Order::Plain);
+    a.alu(Alu::And, Size::X, y, mask, y);
+    a.store(Width::X, y, field(offset_of!(CpuState, scratch)), Order::Plain);
     // SIG_SETMASK, the mask, nothing, its size.
     a.mov_imm(T[0], 2);
     a.alu_imm(Alu::Add, Size::X, T[1], STATE, offset_of!(CpuState, scratch) as u64);
     a.mov_imm(T[2], 0);
-    a.mov_imm(T[3], 8);
     a.alu_imm(Alu::And, Size::X, RAX, ENTRY, entry::NUMBER as u64);
+    a.load(Width::X, T[3], field(offset_of!(CpuState, seat)), Order::Plain);
+    let check = a.offset();
+    load(a, Width::B, T[3], T[3], seat::INTERRUPT as i32);
+    a.cbnz(Size::W, T[3], abort);
+    a.mov_imm(T[3], 8);
+    let svc = a.offset();
     a.svc();
+    a.store(Width::X, mask, Mem::Off(know, signals::BLOCKED as i64), Order::Plain);
     a.bind(same);
 
     vectors(a, area, bv);
@@ -263,15 +283,17 @@ fn signal_return(a: &mut Asm, asked: Label, leave: Label) -> Guarded {
     }
     let to = a.offset();
     flags(a, x);
-    look_up_return(a);
+    go_to(a);
     leave_at(a, T[0], kind::MOVED, leave);
 
     let resume = a.offset();
+    a.bind(abort);
     a.mov(Size::X, rsp, frame_at);
     a.mov(Size::X, RCX, next);
     a.mov_imm(RAX, SIGNAL_RETURN);
     a.b(asked);
-    Guarded { from, to, resume }
+    // What has not begun is never made again by the kernel.
+    (Guarded { from, to, resume }, Window { check, svc, abort: resume, again: resume })
 }
 
 /// Loads XMM registers and upper halves; those that the area does not have are zero.

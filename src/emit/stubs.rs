@@ -87,7 +87,7 @@ pub struct Stubs {
     /// Offsets by [`Stub`].
     pub offsets: [u32; COUNT],
     /// Where a signal must be looked for in a call.
-    pub window: super::calls::Window,
+    pub windows: [super::calls::Window; super::calls::WINDOWS],
     /// Where stubs access guest memory.
     pub guarded: [Guarded; GUARDED],
 }
@@ -212,7 +212,7 @@ pub fn look_up_inline(a: &mut Asm, guest: X, difference: X, miss: super::Label) 
 
 /// A return that the shadow stack did not predict (a longjmp, a switched stack): the target in T0 by the inline table, and if it is not there by
 /// the second one. Falls through where neither has it.
-pub(super) fn look_up_return(a: &mut Asm) {
+fn look_up_return(a: &mut Asm) {
     let (miss, found, full) = (a.label(), a.label(), a.label());
     let missed = a.label();
     look_up_inline(a, T[0], T[2], miss);
@@ -227,6 +227,17 @@ pub(super) fn look_up_return(a: &mut Asm) {
     a.bind(miss);
     look_up_second(a, missed);
     a.b(found);
+    a.bind(missed);
+}
+
+/// Goes to the target in T0 by either table; falls through where neither has it. Flags stay, and the carry is canonical.
+pub(super) fn go_to(a: &mut Asm) {
+    let (miss, missed) = (a.label(), a.label());
+    look_up_inline(a, T[0], T[2], miss);
+    a.br(T[3]);
+    a.bind(miss);
+    look_up_second(a, missed);
+    a.br(T[3]);
     a.bind(missed);
 }
 
@@ -246,8 +257,8 @@ fn look_up_second(a: &mut Asm, missed: super::Label) {
     a.stp(T[0], T[3], T[1], 0);
 }
 
-/// Assembles all stubs. `direct_calls`: see `calls::assemble`.
-pub fn assemble(features: super::Features, direct_calls: bool) -> Stubs {
+/// Assembles all stubs. `direct_calls` and `own_calls`: see `calls::assemble`.
+pub fn assemble(features: super::Features, direct_calls: bool, own_calls: bool) -> Stubs {
     let mut asm = Asm::new(features);
     let a = &mut asm;
     let mut offsets = [0; COUNT];
@@ -314,7 +325,7 @@ pub fn assemble(features: super::Features, direct_calls: bool) -> Stubs {
         a.store(Width::X, LINK, field(offset_of!(CpuState, exit_arg)), Order::Plain);
         a.b(leave);
     }
-    let (window, guarded) = super::calls::assemble(a, &mut offsets, leave, direct_calls);
+    let (windows, guarded) = super::calls::assemble(a, &mut offsets, leave, direct_calls, own_calls);
     offsets[Stub::Nan as usize] = a.offset();
     a.mov_imm(S0, kind::NAN as u64);
     a.store(Width::W, S0, field(offset_of!(CpuState, exit_kind)), Order::Plain);
@@ -349,7 +360,7 @@ pub fn assemble(features: super::Features, direct_calls: bool) -> Stubs {
     }
 
     let finished = asm.finish();
-    Stubs { code: finished.bytes, enter, offsets, window, guarded }
+    Stubs { code: finished.bytes, enter, offsets, windows, guarded }
 }
 
 #[cfg(test)]

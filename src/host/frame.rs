@@ -26,6 +26,7 @@ pub fn push(frame: u64, area: u64, s: &mut CpuState, words: &Words, info: &SigIn
     // SAFETY: the sources are ours and as long as the routine takes them to be; a fault at the destination is caught by the fixup.
     unsafe { raw::xemu_push_frame(frame, area, s, words, info) == 0 }
 }
+#[cfg(target_arch = "aarch64")]
 pub(super) use raw::fixup;
 
 #[cfg(target_arch = "aarch64")]
@@ -228,10 +229,5 @@ mod raw {
     /// Developing hosts write no frames.
     pub unsafe fn xemu_push_frame(_: u64, _: u64, _: *mut CpuState, _: *const Words, _: *const SigInfo) -> usize {
         1
-    }
-    /// No fault is caught here.
-    #[expect(dead_code)]
-    pub fn fixup(_pc: u64) -> Option<u64> {
-        None
     }
 }

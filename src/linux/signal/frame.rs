@@ -25,6 +25,8 @@ const INFO: usize = UC_SIGMASK + 1;
 const FP_XSTATE: u64 = 1;
 const SIGCONTEXT_SS: u64 = 2;
 const STRICT_RESTORE_SS: u64 = 4;
+/// With XSAVE's area.
+pub(super) const USUAL_FLAGS: u64 = FP_XSTATE | SIGCONTEXT_SS | STRICT_RESTORE_SS;
 /// struct sigcontext: registers in this order, then RIP and RFLAGS.
 const ORDER: [Gpr; 16] = [
     Gpr::R8,
@@ -50,7 +52,7 @@ const EFLAGS: usize = 17;
 const OLD_MASK: usize = 21;
 const FPSTATE: usize = 23;
 /// CS, GS, FS, SS of a 64-bit program, 16 bits each.
-const FLAT_SEGMENTS: u64 = 0x33 | 0x2b << 48;
+pub(super) const FLAT_SEGMENTS: u64 = 0x33 | 0x2b << 48;
 /// The flags that a frame restores (FIX_EFLAGS).
 const RESTORED: u64 = AC | OF | DF | TF | SF | ZF | AF | PF | CF | RF;
 
@@ -62,6 +64,7 @@ const _: () = {
         8 * (word as i32 - UC as i32)
     }
     assert!(at(UC_STACK) == stub::STACK && at(UC_MCONTEXT) == stub::REGISTERS && at(UC_SIGMASK) == stub::MASK);
+    assert!(SIZE as u64 == stub::SIZE && RED_ZONE == stub::RED_ZONE);
     assert!(at(UC_MCONTEXT + RIP) == stub::RIP && at(UC_MCONTEXT + EFLAGS) == stub::FLAGS && at(UC_MCONTEXT + FPSTATE) == stub::AREA);
 };
 
@@ -100,11 +103,11 @@ pub fn push(task: &mut Task, action: &Action, info: &SigInfo, mask: u64) -> Resu
     if action.flags & sa::RESTORER == 0 {
         return Err(Fault(Addr(frame)));
     }
-    let (alt, trap) = (task.signals.alternate(), task.signals.trap);
+    let (alt, trap) = (task.signals.alternate(), task.signals.trap());
     let xstate = usual.is_some() || cpuid::cpu().xcr0() != 0;
     let s = task.thread.state();
     let words = host::Words {
-        head: [action.restorer, SIGCONTEXT_SS | STRICT_RESTORE_SS | if xstate { FP_XSTATE } else { 0 }, 0, alt.sp, alt.flags as u64, alt.size],
+        head: [action.restorer, if xstate { USUAL_FLAGS } else { USUAL_FLAGS & !FP_XSTATE }, 0, alt.sp, alt.flags as u64, alt.size],
         context: [s.rip, s.rflags(), FLAT_SEGMENTS, trap.error, trap.number, mask, trap.cr2, fp],
         mxcsr: fpstate::mxcsr_words(s),
         marks: usual.unwrap_or_default(),
@@ -181,7 +184,8 @@ pub fn sigreturn(task: &mut Task) -> Result<(), Errno> {
     // As the kernel: errors of this are nobody's.
     let _ = task.signals.set_alternate(alt, sp);
     task.signals.block(words[UC_SIGMASK]);
-    crate::host::signals::set_mask(task.signals.blocked());
+    // If one is here already it is delivered now, and then the mask is set. One that came in between would go to the end of the kernel's queue.
+    let _ = crate::host::signals::try_set_mask(task.signals.blocked());
     Ok(())
 }
 

@@ -21,6 +21,7 @@ use crate::guest::{Addr, Gpr};
 use crate::host::signals::{self as host, Inbox, NEVER_BLOCKED, Registered, SigInfo, bit, signo};
 use crate::host::sys::{Errno, NOT_BEGUN, RESTART};
 use crate::host::{copy, process};
+use std::sync::atomic::Ordering;
 
 /// libc lacks it on some hosts.
 const IO_PGETEVENTS: i64 = syscalls::Sysno::io_pgetevents as i64;
@@ -79,8 +80,6 @@ pub struct Signals {
     known: Box<Known>,
     /// The mask to go back to, when a call that waits with another one is over: the frame of a handler restores it.
     pub saved: Option<u64>,
-    /// Last exception.
-    pub trap: Trap,
     inbox: Registered,
     /// Raised by the processor, or by a frame that could not be written: comes before all others and is never blocked.
     forced: Option<SigInfo>,
@@ -94,8 +93,8 @@ impl Signals {
     /// For the calling thread, which blocks what `blocked` says.
     pub fn new(inbox: Box<Inbox>, blocked: u64) -> Signals {
         let inbox = Registered::new(inbox);
-        let known = Known::new(blocked);
-        Signals { known, saved: None, trap: Trap::default(), inbox, forced: None, held: [None; 2], own: false }
+        let known = Known::new(blocked, &inbox);
+        Signals { known, saved: None, inbox, forced: None, held: [None; 2], own: false }
     }
 
     /// What stubs must know of it, for `CpuState::signals`.
@@ -111,6 +110,16 @@ impl Signals {
     /// The alternate stack.
     pub fn alternate(&self) -> AltStack {
         self.known.alternate()
+    }
+
+    /// The last exception.
+    pub fn trap(&self) -> Trap {
+        self.known.trap()
+    }
+
+    /// Remembers an exception.
+    pub fn set_trap(&mut self, trap: Trap) {
+        self.known.set_trap(trap);
     }
 
     /// See [`Known::marks`].
@@ -186,11 +195,19 @@ impl Signals {
                 }
                 _ => {
                     self.held[(signo(info) == libc::SIGBUS) as usize] = Some(*info);
-                    self.own = true;
+                    self.set_own(true);
                 }
             }
         }
         false
+    }
+
+    /// Says whether there may be something that the host knows nothing of: then stubs deliver nothing.
+    fn set_own(&mut self, own: bool) {
+        self.own = own;
+        if own {
+            self.known.forget();
+        }
     }
 
     /// The next one that the host knows nothing of.
@@ -203,7 +220,7 @@ impl Signals {
         if let Some(held) = self.held.iter_mut().find(|h| h.is_some_and(|i| bit(signo(&i)) & blocked == 0)) {
             return held.take();
         }
-        self.own = self.held.iter().any(Option::is_some);
+        self.set_own(self.held.iter().any(Option::is_some));
         None
     }
 }
@@ -273,6 +290,7 @@ fn deliver_all(task: &mut Task, mut call: Option<Interrupted>) {
     let mut info = [0; 16];
     while task.signals.take(&mut info) {
         let signal = signo(&info);
+        let changes = task.sighand.changes().load(Ordering::SeqCst);
         let action = task.sighand.take(signal);
         match action.handler {
             Handler::Ignore => {}
@@ -281,7 +299,7 @@ fn deliver_all(task: &mut Task, mut call: Option<Interrupted>) {
                 if let Some(call) = call.take() {
                     call.handled(task, action.flags & sa::RESTART != 0);
                 }
-                handle(task, &action, &info);
+                handle(task, &action, &info, changes);
             }
         }
         host::set_mask(task.signals.blocked());
@@ -296,8 +314,8 @@ fn deliver_all(task: &mut Task, mut call: Option<Interrupted>) {
     }
 }
 
-/// Has the guest run a handler: its frame, its mask.
-fn handle(task: &mut Task, action: &Action, info: &SigInfo) {
+/// Has the guest run a handler: its frame, its mask. `changes`: how many changes of actions there were before `action` was read.
+fn handle(task: &mut Task, action: &Action, info: &SigInfo, changes: u64) {
     let signal = signo(info);
     let before = task.signals.saved.take().unwrap_or(task.signals.blocked());
     if frame::push(task, action, info, before).is_err() {
@@ -310,8 +328,11 @@ fn handle(task: &mut Task, action: &Action, info: &SigInfo) {
         return;
     }
     let own = if action.flags & sa::NODEFER == 0 { bit(signal) } else { 0 };
-    let mask = task.signals.blocked() | action.mask | own;
-    task.signals.block(mask);
+    let blocks = (action.mask | own) & !UNBLOCKABLE;
+    task.signals.block(task.signals.blocked() | blocks);
+    if action.flags & sa::RESETHAND == 0 && !task.signals.own {
+        task.signals.known.remember(task.sighand.changes(), changes, signal, blocks, action);
+    }
 }
 
 /// A siginfo with si_code SI_KERNEL and nothing else.
@@ -341,7 +362,7 @@ fn force(task: &mut Task, info: SigInfo) {
         task.signals.block(mask);
     }
     task.signals.forced = Some(info);
-    task.signals.own = true;
+    task.signals.set_own(true);
 }
 
 /// rt_sigreturn found no frame.
