@@ -287,6 +287,12 @@ impl Asm {
         }
     }
 
+    /// `d = n + low byte of m`.
+    pub fn add_byte(&mut self, d: X, n: X, m: X) {
+        // ADD (extended register), UXTB.
+        self.word(0x8b20_0000 | (m.0 as u32) << 16 | (n.0 as u32) << 5 | d.0 as u32);
+    }
+
     /// Is `op` with this constant one instruction?
     pub fn fits(op: Alu, size: Size, value: u64) -> bool {
         let value = if size == Size::W { value & 0xffff_ffff } else { value };

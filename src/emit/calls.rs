@@ -7,6 +7,7 @@
 
 use super::asm::{Alu, Asm, Shift, Size};
 use super::memory::{Mem, Order, Width};
+use super::own_calls::{GUARDED, Guarded};
 use super::regs::*;
 use super::stubs::{Stub, kind};
 use crate::emit::Label;
@@ -27,6 +28,10 @@ pub mod entry {
     pub const AT_ONCE: u32 = 12;
     /// As many as such a call takes at most.
     pub const AT_ONCE_ARGUMENTS: usize = 3;
+    /// Of the calls that a stub carries out itself (`emit::own_calls`): rt_sigreturn.
+    pub const RETURNS: u32 = 13;
+    /// The same: a path stands among its arguments.
+    pub const PATH: u32 = 14;
     /// There is one.
     pub const VALID: u32 = 15;
 }
@@ -54,6 +59,9 @@ pub struct Window {
     pub again: u32,
 }
 
+/// How many there are: rt_sigreturn's, and that of the stub for calls that wait, behind it.
+pub const WINDOWS: usize = 2;
+
 /// Where calls take their number from and leave their result.
 pub const RAX: X = gpr(Gpr::Rax as u8);
 /// Where SYSCALL leaves the address behind it: the stubs find it there.
@@ -69,21 +77,20 @@ pub const ENTRY: X = T[6];
 /// `d` = RFLAGS, as [`CpuState::rflags`] has it, from host registers. `inverted`: the carry is canonical. Uses S0 and S1; flags stay.
 pub fn read_rflags(a: &mut Asm, d: X, inverted: bool) {
     let (one, two) = (S0, S1);
-    const { assert!(offset_of!(CpuState, flags) % 256 == 0) };
     a.read_nzcv(one);
     if !inverted {
         a.alu_imm(Alu::Eor, Size::X, one, one, nzcv::C);
     }
-    a.mov_imm(two, (offset_of!(CpuState, flags.status) / 2) as u64);
-    a.bfxil(Size::X, two, one, 28, 4);
-    a.load(Width::H, d, Mem::Idx(STATE, two, 1), Order::Plain);
+    // NZCV, moved to where it is an index of two bytes each.
+    const { assert!(offset_of!(CpuState, flags.status) < 8192 && nzcv::V == 1 << 28) };
+    a.alu_shift(Alu::Add, Size::X, one, STATE, one, Shift::Lsr, 27);
+    a.load(Width::H, d, Mem::Off(one, offset_of!(CpuState, flags.status) as i64), Order::Plain);
+    a.add_byte(two, STATE, PFR);
+    a.load(Width::B, two, Mem::Off(two, offset_of!(CpuState, flags.parity) as i64), Order::Plain);
     a.alu(Alu::Eor, Size::X, one, PFR, AFX);
     a.alu_imm(Alu::And, Size::X, one, one, rflags::AF);
-    a.alu(Alu::Orr, Size::X, d, d, one);
-    a.mov_imm(two, offset_of!(CpuState, flags.parity) as u64);
-    a.bfxil(Size::X, two, PFR, 0, 8);
-    a.load(Width::B, two, Mem::Idx(STATE, two, 0), Order::Plain);
     a.alu(Alu::Orr, Size::X, d, d, two);
+    a.alu(Alu::Orr, Size::X, d, d, one);
     // DF and what POPF may have set.
     const { assert!(offset_of!(CpuState, system_flags) == offset_of!(CpuState, df) + 8) };
     a.ldp(one, two, STATE, offset_of!(CpuState, df) as i32);
@@ -98,20 +105,49 @@ const fn field(offset: usize) -> Mem {
 /// Leaves for the engine with RIP from RCX: `leave` is where guest registers are saved.
 fn leave_behind(a: &mut Asm, exit: u32, leave: Label) {
     read_rflags(a, R11, true);
-    a.store(Width::X, RCX, field(offset_of!(CpuState, rip)), Order::Plain);
+    leave_at(a, RCX, exit, leave);
+}
+
+/// The same with RIP from `rip`.
+pub(super) fn leave_at(a: &mut Asm, rip: X, exit: u32, leave: Label) {
+    a.store(Width::X, rip, field(offset_of!(CpuState, rip)), Order::Plain);
     a.mov_imm(S0, exit as u64);
     a.store(Width::W, S0, field(offset_of!(CpuState, exit_kind)), Order::Plain);
     a.b(leave);
 }
 
+/// Marks this thread as not running, and puts the host's number into place.
+pub(super) fn begin(a: &mut Asm, seat: X) {
+    // The kernel takes the number from x8.
+    const { assert!(RAX.0 == 8 && seat::RUNNING == 0) };
+    a.load(Width::X, seat, field(offset_of!(CpuState, seat)), Order::Plain);
+    a.alu_imm(Alu::And, Size::X, RAX, ENTRY, entry::NUMBER as u64);
+    a.store_release_byte(ZR, seat);
+}
+
+/// Running again, unless somebody wants to change code, or has: the store is seen by who asks for it, or the load sees that somebody did (STLR, LDAR).
+/// `seen`: zero if there is nothing to be looked at. Uses S0.
+pub(super) fn run_again(a: &mut Asm, seat: X, seen: X) {
+    a.mov_imm(S0, 1);
+    a.store_release_byte(S0, seat);
+    a.load(Width::X, seen, field(offset_of!(CpuState, wanted)), Order::Plain);
+    a.load_acquire(seen, seen);
+    const { assert!(seat::INTERRUPT == seat::FORGET + 1 && seat::FORGET % 2 == 0) };
+    a.load(Width::H, S0, Mem::Off(seat, seat::FORGET as i64), Order::Plain);
+    a.alu(Alu::Orr, Size::X, seen, seen, S0);
+}
+
 /// Assembles the stubs: SYSCALL's next instruction is in RCX, the carry canonical. `direct`: calls that do not wait are made at once
-/// (`Opt::DirectCalls`), like those whose number is known when they are translated.
-pub fn assemble(a: &mut Asm, offsets: &mut [u32], leave: Label, direct: bool) -> Window {
+/// (`Opt::DirectCalls`), like those whose number is known when they are translated. `own`: signals are delivered by a stub too (`Opt::OwnCalls`).
+pub fn assemble(a: &mut Asm, offsets: &mut [u32], leave: Label, direct: bool, own: bool) -> ([Window; WINDOWS], [Guarded; GUARDED]) {
     let (asked, call, behind, over, at_once) = (a.label(), a.label(), a.label(), a.label(), a.label());
     // The guest's number, and this thread's seat, while the host's call is under way: the kernel keeps all registers but x0.
     let (number, seat) = (T[7], S1);
     // What was seen after it.
     let seen = T[1];
+
+    // In front of those that signals come behind most: see `host::sys`, which looks for windows.
+    let ([back, stat], return_window) = super::own_calls::assemble(a, offsets, asked, leave);
 
     // By the guest's number.
     offsets[Stub::CallAny as usize] = a.offset();
@@ -134,33 +170,18 @@ pub fn assemble(a: &mut Asm, offsets: &mut [u32], leave: Label, direct: bool) ->
     }
     a.tbz(ENTRY, entry::WAITS, call);
 
-    // The kernel takes the number from x8.
-    const { assert!(RAX.0 == 8) };
-    let begin = |a: &mut Asm| {
-        a.load(Width::X, seat, field(offset_of!(CpuState, seat)), Order::Plain);
-        a.mov(Size::X, number, RAX);
-        a.alu_imm(Alu::And, Size::X, RAX, ENTRY, entry::NUMBER as u64);
-        const { assert!(seat::RUNNING == 0) };
-        a.store_release_byte(ZR, seat);
-    };
     let mut window = Window::default();
     offsets[Stub::CallWaiting as usize] = a.offset();
     let abort = a.label();
-    begin(a);
+    a.mov(Size::X, number, RAX);
+    begin(a, seat);
     window.check = a.offset();
     a.load(Width::B, S0, Mem::Off(seat, seat::INTERRUPT as i64), Order::Plain);
     a.cbnz(Size::W, S0, abort);
     window.svc = a.offset();
     a.svc();
     a.bind(behind);
-    // Running again, unless somebody wants to change code, or has: the store is seen by who asks for it, or the load sees that somebody did (STLR, LDAR).
-    a.mov_imm(S0, 1);
-    a.store_release_byte(S0, seat);
-    a.load(Width::X, seen, field(offset_of!(CpuState, wanted)), Order::Plain);
-    a.load_acquire(seen, seen);
-    const { assert!(seat::INTERRUPT == seat::FORGET + 1 && seat::FORGET % 2 == 0) };
-    a.load(Width::H, S0, Mem::Off(seat, seat::FORGET as i64), Order::Plain);
-    a.alu(Alu::Orr, Size::X, seen, seen, S0);
+    run_again(a, seat, seen);
     let no_file = a.label();
     a.tbz(ENTRY, entry::FILES, no_file);
     a.load(Width::X, S0, field(offset_of!(CpuState, careful)), Order::Plain);
@@ -174,7 +195,8 @@ pub fn assemble(a: &mut Asm, offsets: &mut [u32], leave: Label, direct: bool) ->
 
     a.bind(call);
     offsets[Stub::Call as usize] = a.offset();
-    begin(a);
+    a.mov(Size::X, number, RAX);
+    begin(a, seat);
     a.svc();
     a.b(behind);
 
@@ -193,7 +215,15 @@ pub fn assemble(a: &mut Asm, offsets: &mut [u32], leave: Label, direct: bool) ->
     // Made, and the engine is to see what there is to do now.
     a.bind(over);
     a.store(Width::X, number, field(offset_of!(CpuState, scratch)), Order::Plain);
-    leave_behind(a, kind::CALLED, leave);
+    read_rflags(a, R11, true);
+    let (deliver, engine) = (a.label(), a.label());
+    if own {
+        // Nothing but a signal?
+        a.alu_imm(Alu::Eor, Size::X, S0, seen, 1 << (8 * (seat::INTERRUPT - seat::FORGET)));
+        a.cbz(Size::X, S0, deliver);
+    }
+    a.bind(engine);
+    leave_at(a, RCX, kind::CALLED, leave);
 
     window.again = a.offset();
     a.mov_imm(T[0], -(INTERRUPTED as i64) as u64);
@@ -204,7 +234,9 @@ pub fn assemble(a: &mut Asm, offsets: &mut [u32], leave: Label, direct: bool) ->
     a.bind(asked);
     offsets[Stub::Syscall as usize] = a.offset();
     leave_behind(a, kind::SYSCALL, leave);
-    window
+    a.bind(deliver);
+    let delivery = super::delivery::assemble(a, engine, leave);
+    ([return_window, window], [back, stat, delivery])
 }
 
 /// `host::sys::RESTART`.

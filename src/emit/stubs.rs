@@ -4,6 +4,7 @@
 
 use super::asm::{Asm, Size};
 use super::memory::{Mem, Order, Width};
+use super::own_calls::{GUARDED, Guarded};
 use super::regs::*;
 use super::simd::{Fp, ops};
 use crate::guest::CpuState;
@@ -43,10 +44,12 @@ pub enum Stub {
     CallWaiting,
     /// The same for one that never fails with EINTR.
     Call,
+    /// Carries out a system call that is not the host's alone: `emit::own_calls`.
+    OwnCall,
 }
 
 /// How many there are.
-pub const COUNT: usize = Stub::Call as usize + 1;
+pub const COUNT: usize = Stub::OwnCall as usize + 1;
 const _: () = assert!(COUNT <= crate::guest::state::STUB_COUNT);
 
 /// Why translated code left, in `CpuState::exit_kind`.
@@ -71,6 +74,8 @@ pub mod kind {
     pub const NAN: u32 = 8;
     /// SYSCALL was carried out; its number in `scratch[0]`, its result in RAX, RIP is behind it.
     pub const CALLED: u32 = 9;
+    /// It goes on elsewhere: RIP says where.
+    pub const MOVED: u32 = 10;
 }
 
 /// Assembled stubs and where each begins.
@@ -82,7 +87,9 @@ pub struct Stubs {
     /// Offsets by [`Stub`].
     pub offsets: [u32; COUNT],
     /// Where a signal must be looked for in a call.
-    pub window: super::calls::Window,
+    pub windows: [super::calls::Window; super::calls::WINDOWS],
+    /// Where stubs access guest memory.
+    pub guarded: [Guarded; GUARDED],
 }
 
 const fn field(offset: usize) -> Mem {
@@ -223,6 +230,17 @@ fn look_up_return(a: &mut Asm) {
     a.bind(missed);
 }
 
+/// Goes to the target in T0 by either table; falls through where neither has it. Flags stay, and the carry is canonical.
+pub(super) fn go_to(a: &mut Asm) {
+    let (miss, missed) = (a.label(), a.label());
+    look_up_inline(a, T[0], T[2], miss);
+    a.br(T[3]);
+    a.bind(miss);
+    look_up_second(a, missed);
+    a.br(T[3]);
+    a.bind(missed);
+}
+
 /// The host address in T3 of target T0 from the second table, and a place for it in the first one, T1; else to `missed`. Flags stay.
 ///
 /// While the thread is to stop, `lookup` leads to empty tables, so nothing is found and nothing is written.
@@ -239,8 +257,8 @@ fn look_up_second(a: &mut Asm, missed: super::Label) {
     a.stp(T[0], T[3], T[1], 0);
 }
 
-/// Assembles all stubs. `direct_calls`: see `calls::assemble`.
-pub fn assemble(features: super::Features, direct_calls: bool) -> Stubs {
+/// Assembles all stubs. `direct_calls` and `own_calls`: see `calls::assemble`.
+pub fn assemble(features: super::Features, direct_calls: bool, own_calls: bool) -> Stubs {
     let mut asm = Asm::new(features);
     let a = &mut asm;
     let mut offsets = [0; COUNT];
@@ -307,7 +325,7 @@ pub fn assemble(features: super::Features, direct_calls: bool) -> Stubs {
         a.store(Width::X, LINK, field(offset_of!(CpuState, exit_arg)), Order::Plain);
         a.b(leave);
     }
-    let window = super::calls::assemble(a, &mut offsets, leave, direct_calls);
+    let (windows, guarded) = super::calls::assemble(a, &mut offsets, leave, direct_calls, own_calls);
     offsets[Stub::Nan as usize] = a.offset();
     a.mov_imm(S0, kind::NAN as u64);
     a.store(Width::W, S0, field(offset_of!(CpuState, exit_kind)), Order::Plain);
@@ -342,7 +360,7 @@ pub fn assemble(features: super::Features, direct_calls: bool) -> Stubs {
     }
 
     let finished = asm.finish();
-    Stubs { code: finished.bytes, enter, offsets, window }
+    Stubs { code: finished.bytes, enter, offsets, windows, guarded }
 }
 
 #[cfg(test)]

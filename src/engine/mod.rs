@@ -111,7 +111,7 @@ static ENGINE: OnceLock<Engine> = OnceLock::new();
 impl Engine {
     /// Starts the engine of this process. Can be called once.
     pub fn start(options: Options, pages: &'static dyn Pages) -> Result<&'static Engine, host::sys::Errno> {
-        let stubs = stubs::assemble(options.translate.features, options.translate.switches.on(Opt::DirectCalls));
+        let stubs = stubs::assemble(options.translate.features, options.translate.switches.on(Opt::DirectCalls), options.translate.switches.on(Opt::OwnCalls));
         let arena = Arena::new(options.cache_size.clamp(128 << 10, MAX_CACHE), &stubs)?;
         // Single instructions and checks of alignment are the translator's.
         let cold = options.translate.switches.on(Opt::ColdCode) && options.limits.insns > 1 && !options.translate.strict_align;

@@ -76,6 +76,19 @@ impl Thread {
         Interrupter(self.seat.clone())
     }
 
+    /// The thread is looking for what it was interrupted for.
+    pub fn heed(&mut self) {
+        if self.seat.interrupt.load(Ordering::SeqCst) {
+            self.seat.interrupt.store(false, Ordering::SeqCst);
+        }
+    }
+
+    /// The guest is about to run a function that returns to `guest`, which nothing has called: the return is predicted, and what called
+    /// before stays known.
+    pub fn returns_to(&mut self, guest: u64) {
+        self.block.expect_return(guest);
+    }
+
     /// To be called in the child of a fork: the other threads are gone.
     pub fn fork_child(&mut self) {
         self.engine.stop.only(&self.seat);
@@ -96,6 +109,7 @@ impl Thread {
         s.owner = mine.owner;
         s.host_fpcr = mine.host_fpcr;
         s.seat = mine.seat;
+        s.signals = mine.signals;
     }
 
     /// Runs the guest until something needs the operating system.
@@ -163,6 +177,12 @@ impl Thread {
             self.seat.running.store(false, Ordering::SeqCst);
             return Some(exit);
         }
+        if self.block.state().exit_kind == kind::MOVED {
+            // RIP is exact, and no record is asked for.
+            self.seat.running.store(false, Ordering::SeqCst);
+            self.moved();
+            return None;
+        }
         let place = self.place();
         // From here on the code that was left may go away.
         self.seat.running.store(false, Ordering::SeqCst);
@@ -203,6 +223,17 @@ impl Thread {
         };
         s.shadow_sp = s.shadow_sp.min(s.shadow_top);
         Some(exit)
+    }
+
+    /// A stub has set RIP, and the inline table did not lead there.
+    fn moved(&mut self) {
+        let empty = self.engine.empty_table;
+        let s = self.block.state();
+        s.shadow_sp = s.shadow_sp.min(s.shadow_top);
+        if s.lookup == empty {
+            // The brake led here.
+            self.block.release();
+        }
     }
 
     /// Where translated code left: makes RIP and the carry exact. Still running: nobody can take the code's records away.

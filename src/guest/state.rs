@@ -154,6 +154,8 @@ pub struct CpuState {
     pub wanted: u64,
     /// Address of a word that is not zero while the engine must know what the kernel writes.
     pub careful: u64,
+    /// Address of what stubs must know of this thread's signals (`emit::own_calls::signals`); 0: nothing, and they leave them to the engine.
+    pub signals: u64,
     /// For RFLAGS.
     pub flags: FlagTables,
 }
@@ -230,6 +232,7 @@ impl Default for CpuState {
             seat: 0,
             wanted: 0,
             careful: 0,
+            signals: 0,
             flags: FlagTables::new(),
         }
     }

@@ -1,6 +1,8 @@
 //! Code memory: one private anonymous mapping, readable, writable and executable (docs/architecture.md, Code arena), and the stubs at its start.
 
 use super::sys::{self, Errno};
+use crate::emit::calls::WINDOWS;
+use crate::emit::own_calls::GUARDED;
 use crate::emit::stubs::Stubs;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -10,7 +12,19 @@ pub(super) static RANGE: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)]
 pub(super) static FAULT_STUB: AtomicU64 = AtomicU64::new(0);
 
 /// Addresses of [`Window`](crate::emit::calls::Window)'s places: check, call, abort, again.
-pub(super) static CALL_WINDOW: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
+pub(super) static CALL_WINDOWS: [[AtomicU64; 4]; WINDOWS] = [const { [const { AtomicU64::new(0) }; 4] }; WINDOWS];
+
+/// Addresses of [`Guarded`](crate::emit::own_calls::Guarded)'s places, for the signal handler.
+static GUARDED_AT: [[AtomicU64; 3]; GUARDED] = [const { [const { AtomicU64::new(0) }; 3] }; GUARDED];
+
+/// If `pc` is where a stub accesses guest memory: where it goes on after a fault.
+#[cfg(target_arch = "aarch64")]
+pub(super) fn guarded(pc: u64) -> Option<u64> {
+    GUARDED_AT.iter().map(|at| at.each_ref().map(|a| a.load(Ordering::Relaxed))).find(|[from, to, _]| (*from..*to).contains(&pc)).map(|at| at[2])
+}
+
+/// From the first of their first places to the last of their calls.
+pub(super) static CALL_WINDOWS_SPAN: [AtomicU64; 2] = [AtomicU64::new(u64::MAX), AtomicU64::new(0)];
 
 /// The code arena. Bytes are handed out front to back; `reset` starts over.
 pub struct Arena {
@@ -55,9 +69,19 @@ impl Arena {
         arena.floor = arena.used;
         RANGE[0].store(base, Ordering::Release);
         RANGE[1].store(base + size, Ordering::Release);
-        let w = stubs.window;
-        for (address, offset) in CALL_WINDOW.iter().zip([w.check, w.svc, w.abort, w.again]) {
-            address.store(base + offset as u64, Ordering::Release);
+        for (window, w) in CALL_WINDOWS.iter().zip(stubs.windows) {
+            for (address, offset) in window.iter().zip([w.check, w.svc, w.abort, w.again]) {
+                address.store(base + offset as u64, Ordering::Release);
+            }
+        }
+        for w in stubs.windows {
+            CALL_WINDOWS_SPAN[0].fetch_min(base + w.check as u64, Ordering::AcqRel);
+            CALL_WINDOWS_SPAN[1].fetch_max(base + w.svc as u64, Ordering::AcqRel);
+        }
+        for (at, piece) in GUARDED_AT.iter().zip(stubs.guarded) {
+            for (address, offset) in at.iter().zip([piece.from, piece.to, piece.resume]) {
+                address.store(base + offset as u64, Ordering::Release);
+            }
         }
         FAULT_STUB.store(addresses[crate::emit::stubs::Stub::Fault as usize], Ordering::Release);
         Ok(arena)

@@ -64,6 +64,12 @@ pub fn writes(word: u32) -> bool {
     lse || cas || !load
 }
 
+/// Where what accesses guest memory at `pc` goes on after a fault.
+#[cfg(target_arch = "aarch64")]
+fn fixup(pc: u64) -> Option<u64> {
+    super::copy::fixup(pc).or_else(|| super::touch::fixup(pc)).or_else(|| super::frame::fixup(pc)).or_else(|| super::arena::guarded(pc))
+}
+
 #[cfg(target_arch = "aarch64")]
 extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the kernel passes a valid siginfo and ucontext.
@@ -75,7 +81,7 @@ extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut li
         super::signals::deliver(unsafe { &*(&raw const *info).cast() }, &mut m.pc);
         return;
     }
-    if let Some(fix) = super::copy::fixup(m.pc).or_else(|| super::touch::fixup(m.pc)) {
+    if let Some(fix) = fixup(m.pc) {
         m.pc = fix;
         return;
     }

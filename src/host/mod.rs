@@ -13,6 +13,7 @@ pub mod fatal;
 pub mod fault;
 pub mod file;
 pub mod fp;
+pub mod frame;
 pub mod heap;
 pub mod memory;
 pub mod process;

@@ -5,8 +5,9 @@
 //! the alternate stack, allocates nothing and takes no lock.
 
 use super::sys::{self, Errno};
+use crate::emit::delivery::inbox;
 use std::cell::{Cell, UnsafeCell};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 /// A siginfo_t: 128 bytes, laid out alike on x86_64 and aarch64.
 pub type SigInfo = [u64; 16];
@@ -31,12 +32,15 @@ pub type Wake = Box<dyn Fn() + Send + Sync>;
 const SLOTS: usize = 3;
 
 /// Signals that the host delivered to this thread and the guest has not seen yet. Written by this thread's signal handler, emptied by
-/// this thread: a slot whose bit in `pending` is set belongs to the reader, otherwise to the handler.
+/// this thread: a slot whose byte in `pending` is 1 belongs to the reader, otherwise to the handler. Translated code's stub for deliveries reads it too.
+#[repr(C)]
 pub struct Inbox {
     pending: AtomicU32,
     slots: [UnsafeCell<SigInfo>; SLOTS],
     wake: Wake,
 }
+
+const _: () = assert!(std::mem::offset_of!(Inbox, pending) == inbox::PENDING && std::mem::offset_of!(Inbox, slots) == inbox::SLOT);
 
 // SAFETY: only the owning thread and signal handlers that run on it touch the slots; see `Inbox`.
 unsafe impl Sync for Inbox {}
@@ -60,6 +64,13 @@ impl Inbox {
         Box::new(Inbox { pending: AtomicU32::new(0), slots: [const { UnsafeCell::new([0; 16]) }; SLOTS], wake })
     }
 
+    /// The byte of a slot in `pending`. Each is written by itself, so that a handler that interrupts another one spoils nothing.
+    fn mark(&self, slot: usize) -> &AtomicU8 {
+        let first = self.pending.as_ptr().cast::<u8>();
+        // SAFETY: one of the word's four bytes, which lives as long; only this thread and its handlers use them.
+        unsafe { AtomicU8::from_ptr(first.add(slot.min(SLOTS - 1))) }
+    }
+
     /// Is anything in it?
     pub fn any(&self) -> bool {
         self.pending.load(Ordering::Acquire) != 0
@@ -73,28 +84,30 @@ impl Inbox {
 
     /// The same, into `info`; false if there is none.
     pub fn take_into(&self, info: &mut SigInfo) -> bool {
-        let slot = self.pending.load(Ordering::Acquire).trailing_zeros() as usize;
+        let slot = self.pending.load(Ordering::Acquire).trailing_zeros() as usize / 8;
         let Some(cell) = self.slots.get(slot) else { return false };
-        // SAFETY: the slot's bit is set, so the handler leaves it alone.
+        // SAFETY: the slot's byte is set, so the handler leaves it alone.
         *info = unsafe { *cell.get() };
-        self.pending.fetch_and(!(1 << slot), Ordering::AcqRel);
+        self.mark(slot).store(0, Ordering::Release);
         true
     }
 
     /// Puts a signal in; false if its slot is taken. Called by the handler, on the owning thread.
     fn post(&self, info: &SigInfo) -> bool {
         let slot = slot_of(signo(info));
-        if self.pending.load(Ordering::Acquire) & 1 << slot != 0 {
+        if self.mark(slot).load(Ordering::Acquire) != 0 {
             return false;
         }
-        // SAFETY: the slot's bit is clear, so the reader leaves it alone.
+        // SAFETY: the slot's byte is clear, so the reader leaves it alone.
         let place = unsafe { &mut *self.slots[slot].get() };
-        *place = *info;
         if matches!(info[1] as u32 as i32, libc::SI_USER | libc::SI_TKILL) {
             // Nothing is behind the sender's ids; a host that is emulated itself may leave something there.
-            place[3..].fill(0);
+            *place = [0; 16];
+            place[..3].copy_from_slice(&info[..3]);
+        } else {
+            *place = *info;
         }
-        self.pending.fetch_or(1 << slot, Ordering::AcqRel);
+        self.mark(slot).store(1, Ordering::Release);
         (self.wake)();
         true
     }

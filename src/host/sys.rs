@@ -105,15 +105,24 @@ mod raw {
     }
     /// Where a signal handler that interrupted `pc` must continue instead, if that is in [`super::interruptible`] or in the arena's stub for calls that wait.
     pub fn abort_pc(pc: u64) -> Option<u64> {
+        /// From `xemu_call_check` to `xemu_call_svc`.
+        const LENGTH: u64 = 8;
         let at = |f: unsafe extern "C" fn()| f as *const () as u64;
-        let ours = [xemu_call_check, xemu_call_svc, xemu_call_abort, xemu_call_again].map(at);
-        let stub = super::super::arena::CALL_WINDOW.each_ref().map(|a| a.load(std::sync::atomic::Ordering::Relaxed));
-        let look = |[check, svc, abort, again]: [u64; 4]| match pc.wrapping_sub(check) {
-            at if at > svc - check => None,
-            at if at == svc - check => Some(again),
-            _ => Some(abort),
-        };
-        look(ours).or_else(|| look(stub))
+        let check = at(xemu_call_check);
+        // Nearly always it is in neither, and this is asked for each signal.
+        if pc.wrapping_sub(check) <= LENGTH {
+            debug_assert_eq!(at(xemu_call_svc), check + LENGTH);
+            return Some(at(if pc == check + LENGTH { xemu_call_again } else { xemu_call_abort }));
+        }
+        let [from, to] = super::super::arena::CALL_WINDOWS_SPAN.each_ref().map(|a| a.load(std::sync::atomic::Ordering::Relaxed));
+        if (from..=to).contains(&pc) { in_stub(pc) } else { None }
+    }
+    #[cold]
+    fn in_stub(pc: u64) -> Option<u64> {
+        super::super::arena::CALL_WINDOWS.iter().find_map(|window| {
+            let [check, svc, abort, again] = window.each_ref().map(|a| a.load(std::sync::atomic::Ordering::Relaxed));
+            (check..=svc).contains(&pc).then_some(if pc == svc { again } else { abort })
+        })
     }
 }
 #[cfg(not(target_arch = "aarch64"))]

@@ -164,6 +164,19 @@ impl ThreadBlock {
         find(first).or_else(|| find(second))
     }
 
+    /// Puts `guest` on the shadow stack as a return address, if the tables have it and there is room.
+    pub fn expect_return(&mut self, guest: u64) {
+        let Some(host) = self.recall(guest) else { return };
+        let bottom = self.base + PIECE;
+        let s = self.state();
+        if s.shadow_sp > s.shadow_top || s.shadow_sp < bottom + 16 {
+            return;
+        }
+        s.shadow_sp -= 16;
+        // SAFETY: inside the shadow stack, which only this thread reads and writes.
+        unsafe { (s.shadow_sp as *mut [u64; 2]).write([guest, host]) };
+    }
+
     /// Empties the tables and the shadow stack: no host address of translated code is left in the block.
     pub fn forget_all(&mut self) {
         let named = self.named;

@@ -10,7 +10,7 @@ pub fn report(task: &mut Task, signal: i32) {
     if task.process.options.log.is_none() {
         return;
     }
-    let trap = task.signals.trap;
+    let trap = task.signals.trap();
     let rip = task.thread.state().rip;
     let mut line = format!("xemu: guest ended by signal {signal} at {rip:#x}, last exception {} error {:#x} address {:#x}", trap.number, trap.error, trap.cr2);
     let mut bytes = [0u8; 15];

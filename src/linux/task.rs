@@ -40,8 +40,9 @@ pub fn inbox_of(thread: &Thread) -> Box<Inbox> {
 
 impl Task {
     /// A thread of a process, to be called on the host thread that runs it. It blocks what `blocked` says.
-    pub fn new(thread: Thread, process: Arc<Process>, sighand: Arc<SigHand>, tid: i32, blocked: u64) -> Task {
+    pub fn new(mut thread: Thread, process: Arc<Process>, sighand: Arc<SigHand>, tid: i32, blocked: u64) -> Task {
         let signals = Signals::new(inbox_of(&thread), blocked);
+        thread.state().signals = signals.for_stubs();
         Task { signals, sighand, thread, process, tid, clear_child_tid: Addr(0), robust_list: (Addr(0), 0), stack: None, exec: None, ending: None }
     }
 

@@ -35,7 +35,7 @@ pub fn create(task: &mut Task, request: Request) -> Result<u64, Errno> {
     process.mm.set_threaded();
     let thread = processor(task, &request)?;
     let sighand = if flag(libc::CLONE_SIGHAND) { task.sighand.clone() } else { task.sighand.duplicate() };
-    let blocked = task.signals.blocked;
+    let blocked = task.signals.blocked();
     let cleared = if flag(libc::CLONE_CHILD_CLEARTID) { request.child_tid } else { 0 };
     let body = Box::new(move |stack| {
         process.engine.begin_thread();
@@ -79,7 +79,7 @@ pub fn lend(task: &mut Task, request: Request) -> Result<u64, Errno> {
     // Limits and descriptors of the child are its own.
     let process = Arc::new(task.process.duplicate());
     let sighand = if flag(libc::CLONE_SIGHAND) { task.sighand.clone() } else { task.sighand.duplicate() };
-    let (blocked, alternate) = (task.signals.blocked, task.signals.alternate);
+    let (blocked, alternate) = (task.signals.blocked(), task.signals.alternate());
     let cleared = if flag(libc::CLONE_CHILD_CLEARTID) { request.child_tid } else { 0 };
     let clear = request.clear_handlers;
     let make = Box::new(move || {
@@ -88,7 +88,7 @@ pub fn lend(task: &mut Task, request: Request) -> Result<u64, Errno> {
         }
         let mut task = Task::new(thread, process, sighand, crate::host::process::tid(), blocked);
         task.clear_child_tid = Addr(cleared);
-        task.signals.alternate = alternate;
+        task.signals.replace_alternate(alternate);
         signals::set_mask(blocked);
         task
     });

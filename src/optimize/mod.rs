@@ -57,6 +57,8 @@ pub enum Opt {
     Rereads,
     /// System calls that pass are made by a stub that does not leave translated code (`emit::calls`).
     CallStubs,
+    /// fstat and rt_sigreturn are carried out by a stub (`emit::own_calls`).
+    OwnCalls,
     /// PCMPESTRI and PCMPISTRI in translated code (`translate::sse_string`).
     QuickCompares,
     /// Jumps and calls by pointers that nobody can write are direct ones (`decode::insn`).
@@ -92,6 +94,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::HeldSums, "held-sums", "loops over floating-point arrays keep sums of base and index, and step them on"),
     (Opt::Rereads, "rereads", "while memory has one observer, factors and addends from memory are not kept for a NaN's repair, but read again"),
     (Opt::CallStubs, "call-stubs", "system calls that pass are made by a stub, without the engine"),
+    (Opt::OwnCalls, "own-calls", "fstat and the way back from a signal handler by a stub, without the engine"),
     (Opt::QuickCompares, "quick-compares", "PCMPESTRI and PCMPISTRI without a helper's call"),
     (Opt::FixedTargets, "fixed-targets", "jumps and calls by pointers in memory that nobody can write go straight to where they lead"),
     (Opt::StackPairs, "stack-pairs", "two neighbouring pushes or pops of registers are one access"),

@@ -28,6 +28,19 @@ pub enum Way {
     Uninterrupted,
     /// By the stub for calls for which EINTR is a result that programs know.
     Waiting,
+    /// fstat's, by a stub that knows struct stat (`emit::own_calls`); the same where a path is the second argument.
+    Stat,
+    /// See there.
+    StatAt,
+    /// rt_sigreturn, by a stub that knows the frame; the host's call sets the mask.
+    SignalReturn,
+}
+
+impl Way {
+    /// Is it known only where the number is known when the call is translated?
+    const fn is_own(self) -> bool {
+        matches!(self, Way::Stat | Way::StatAt | Way::SignalReturn)
+    }
 }
 
 /// A call that translated code may make.
@@ -54,6 +67,8 @@ impl HostCall {
             | (self.file as u16) << entry::FILES
             | (matches!(self.way, Way::Waiting) as u16) << entry::WAITS
             | ((matches!(self.way, Way::AtOnce) && !self.writes && !self.file) as u16) << entry::AT_ONCE
+            | (matches!(self.way, Way::SignalReturn) as u16) << entry::RETURNS
+            | (matches!(self.way, Way::StatAt) as u16) << entry::PATH
             | 1 << entry::VALID
     }
 }
@@ -77,7 +92,7 @@ impl HostCalls {
     pub const fn with(mut self, number: u16, call: HostCall) -> HostCalls {
         assert!(!matches!(call.way, Way::AtOnce | Way::Alone) || call.arguments as usize <= entry::AT_ONCE_ARGUMENTS);
         self.calls[number as usize] = Some(call);
-        self.packed[number as usize] = call.packed();
+        self.packed[number as usize] = if call.way.is_own() { 0 } else { call.packed() };
         self
     }
 }
@@ -99,7 +114,11 @@ pub(super) fn syscall(c: &mut Ctx, insn: &Insn) {
     c.canonical_carry(STATUS);
     c.a.guest_address(RCX, next);
     match (number, call) {
-        (Some(_), Some(call)) if by_stub => {
+        (Some(_), Some(call)) if call.way.is_own() && c.options.switches.on(Opt::OwnCalls) => {
+            c.a.mov_imm(ENTRY, call.packed() as u64);
+            c.call_stub(Stub::OwnCall);
+        }
+        (Some(_), Some(call)) if by_stub && !call.way.is_own() => {
             if call.writes {
                 let engine = c.cold(|c| c.call_stub(Stub::Syscall));
                 c.load_field(ENTRY, offset_of!(CpuState, careful));

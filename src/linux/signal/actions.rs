@@ -2,6 +2,7 @@
 
 use crate::host::signals::{self as host, Disposition, NEVER_BLOCKED, bit};
 use crate::host::sys::Errno;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// sa_flags of x86_64 (the generic ones, and SA_RESTORER).
@@ -70,7 +71,11 @@ impl Action {
 }
 
 /// The dispositions of a process. The host's follow each change, under the same lock.
-pub struct SigHand(Mutex<[Action; 64]>);
+pub struct SigHand {
+    table: Mutex<[Action; 64]>,
+    /// Counts changes: whoever remembers an action asks whether there were any.
+    changes: AtomicU64,
+}
 
 /// Tells the host. SIGSEGV and SIGBUS are always caught there.
 fn tell(signal: i32, action: &Action) -> Result<(), Errno> {
@@ -93,17 +98,30 @@ impl SigHand {
             let (ignored, _) = host::inherited(signal);
             action.handler = if ignored { Handler::Ignore } else { Handler::Default };
         }
-        SigHand(Mutex::new(table))
+        SigHand::of(table)
+    }
+
+    fn of(table: [Action; 64]) -> SigHand {
+        SigHand { table: Mutex::new(table), changes: AtomicU64::new(0) }
+    }
+
+    fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How many changes there were.
+    pub(super) fn changes(&self) -> &AtomicU64 {
+        &self.changes
     }
 
     /// A copy, for a task that shares memory but not dispositions.
     pub fn duplicate(&self) -> Arc<SigHand> {
-        Arc::new(SigHand(Mutex::new(*self.lock())))
+        Arc::new(SigHand::of(*self.lock()))
     }
 
     /// The table, for whoever must keep it still (fork).
     pub fn lock(&self) -> MutexGuard<'_, [Action; 64]> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.table.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// CLONE_CLEAR_SIGHAND: what is not ignored takes its default action.
@@ -112,6 +130,7 @@ impl SigHand {
         for (action, signal) in table.iter_mut().zip(1..) {
             if matches!(action.handler, Handler::At(_)) {
                 *action = Action::DEFAULT;
+                self.changed();
                 let _ = tell(signal, action);
             }
         }
@@ -126,6 +145,7 @@ impl SigHand {
     pub fn set(&self, signal: i32, action: Action) -> Result<Action, Errno> {
         let mut table = self.lock();
         tell(signal, &action)?;
+        self.changed();
         Ok(std::mem::replace(&mut table[signal as usize - 1], action))
     }
 
@@ -137,6 +157,7 @@ impl SigHand {
         if action.flags & sa::RESETHAND != 0 && matches!(action.handler, Handler::At(_)) {
             // As the kernel: only the handler; flags and mask stay.
             entry.handler = Handler::Default;
+            self.changed();
             let _ = tell(signal, entry);
         }
         action
@@ -146,6 +167,7 @@ impl SigHand {
     pub(super) fn reset(&self, signal: i32) {
         let mut table = self.lock();
         table[signal as usize - 1].handler = Handler::Default;
+        self.changed();
         let _ = tell(signal, &table[signal as usize - 1]);
     }
 

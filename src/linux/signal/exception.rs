@@ -131,9 +131,8 @@ pub fn raise_exit(task: &mut Task, exit: Exit) {
         },
         Exit::Syscall | Exit::Called(_) | Exit::Interrupt => return,
     };
-    let trap = &mut task.signals.trap;
-    let cr2 = if raised.number == number::PF { raised.address } else { trap.cr2 };
-    *trap = Trap { number: raised.number, error: raised.error, cr2 };
+    let cr2 = if raised.number == number::PF { raised.address } else { task.signals.trap().cr2 };
+    task.signals.set_trap(Trap { number: raised.number, error: raised.error, cr2 });
     force(task, siginfo(raised.signal, raised.code, raised.address));
 }
 

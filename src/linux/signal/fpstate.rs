@@ -24,6 +24,8 @@ const ALTERNATE: u64 = 2;
 const UE: u32 = 1 << 4;
 const PE: u32 = 1 << 5;
 const FTZ: u32 = 1 << 15;
+/// Its flags.
+const STICKY: u32 = 0x3f;
 
 /// Bytes of the area, and the alignment that it has on the stack.
 pub fn size() -> u64 {
@@ -32,6 +34,30 @@ pub fn size() -> u64 {
 }
 /// See [`size`].
 pub const ALIGNMENT: u64 = 64;
+
+/// The marks of a frame with XSAVE's whole area, for the stub that returns from handlers: three words of the kernel's and the one behind the area. Where the
+/// processor that the guest sees has no such area no frame has them.
+pub(super) fn marks_of_frames() -> [u64; 4] {
+    match cpuid::cpu().xcr0() {
+        xcr0 if xcr0 & cpuid::XCR0_AVX != 0 => [MAGIC1 as u64 | (ROOM as u64) << 32, xcr0, END as u64, MAGIC2 as u64],
+        _ => [u64::MAX; 4],
+    }
+}
+
+/// Bytes of an area with these marks.
+pub(super) fn marked_size(marks: [u64; 4]) -> u64 {
+    marks[0] >> 32
+}
+
+/// Is the x87 unit empty, with nothing in its status?
+pub fn is_empty(s: &CpuState) -> bool {
+    s.x87.status == 0 && s.x87.valid == 0 && s.x87.top == 0
+}
+
+/// MXCSR and MXCSR_MASK as they stand in an area.
+pub fn mxcsr_words(s: &CpuState) -> u64 {
+    u64::from(mxcsr(s)) | u64::from(MXCSR_MASK) << 32
+}
 
 /// MXCSR, with the sticky flags that the host holds.
 pub fn mxcsr(s: &CpuState) -> u32 {
@@ -48,8 +74,11 @@ pub fn mxcsr(s: &CpuState) -> u32 {
 
 /// Sets MXCSR: from now on all sticky flags are those of `value`.
 pub fn set_mxcsr(s: &mut CpuState, value: u32) {
+    // FPCR does not depend on the flags.
+    if (s.mxcsr ^ value) & !STICKY != 0 {
+        s.guest_fpcr = crate::helpers::fpcr_for(value, s.guest_fpcr & ALTERNATE != 0);
+    }
     s.mxcsr = value;
-    s.guest_fpcr = crate::helpers::fpcr_for(value, s.guest_fpcr & ALTERNATE != 0);
     fp::clear_sticky();
 }
 
@@ -65,7 +94,7 @@ pub fn save(s: &CpuState, at: u64) -> Result<(), Fault> {
         return save_pieces(s, at);
     }
     let mut pieces = AreaPieces { x87: s.x87.save_words(Pointers::Wide), middle: [0; 20], last: MAGIC2 };
-    pieces.x87[MXCSR_AT / 8] = u64::from(mxcsr(s)) | u64::from(MXCSR_MASK) << 32;
+    pieces.x87[MXCSR_AT / 8] = mxcsr_words(s);
     const SIZE: usize = END + MAGIC2_BYTES;
     pieces.middle[middle(SW_AT)] = MAGIC1 as u64 | (SIZE as u64) << 32;
     pieces.middle[middle(SW_AT + 8)] = xcr0;

@@ -9,16 +9,19 @@ mod actions;
 mod exception;
 mod frame;
 mod fpstate;
+mod known;
 
 pub use actions::{Action, Handler, SigHand, sa};
 pub use exception::raise_exit;
 pub use frame::{min_stack, sigreturn};
 
+use known::Known;
 use super::task::Task;
 use crate::guest::{Addr, Gpr};
 use crate::host::signals::{self as host, Inbox, NEVER_BLOCKED, Registered, SigInfo, bit, signo};
 use crate::host::sys::{Errno, NOT_BEGUN, RESTART};
 use crate::host::{copy, process};
+use std::sync::atomic::Ordering;
 
 /// libc lacks it on some hosts.
 const IO_PGETEVENTS: i64 = syscalls::Sysno::io_pgetevents as i64;
@@ -74,14 +77,9 @@ pub struct Trap {
 
 /// What a thread has of signals.
 pub struct Signals {
-    /// Blocked signals: bit n-1 is signal n.
-    pub blocked: u64,
+    known: Box<Known>,
     /// The mask to go back to, when a call that waits with another one is over: the frame of a handler restores it.
     pub saved: Option<u64>,
-    /// Alternate stack.
-    pub alternate: AltStack,
-    /// Last exception.
-    pub trap: Trap,
     inbox: Registered,
     /// Raised by the processor, or by a frame that could not be written: comes before all others and is never blocked.
     forced: Option<SigInfo>,
@@ -95,12 +93,48 @@ impl Signals {
     /// For the calling thread, which blocks what `blocked` says.
     pub fn new(inbox: Box<Inbox>, blocked: u64) -> Signals {
         let inbox = Registered::new(inbox);
-        Signals { blocked, saved: None, alternate: AltStack::NONE, trap: Trap::default(), inbox, forced: None, held: [None; 2], own: false }
+        let known = Known::new(blocked, &inbox);
+        Signals { known, saved: None, inbox, forced: None, held: [None; 2], own: false }
+    }
+
+    /// What stubs must know of it, for `CpuState::signals`.
+    pub fn for_stubs(&self) -> u64 {
+        &raw const *self.known as u64
+    }
+
+    /// Blocked signals: bit n-1 is signal n.
+    pub fn blocked(&self) -> u64 {
+        self.known.blocked()
+    }
+
+    /// The alternate stack.
+    pub fn alternate(&self) -> AltStack {
+        self.known.alternate()
+    }
+
+    /// The last exception.
+    pub fn trap(&self) -> Trap {
+        self.known.trap()
+    }
+
+    /// Remembers an exception.
+    pub fn set_trap(&mut self, trap: Trap) {
+        self.known.set_trap(trap);
+    }
+
+    /// See [`Known::marks`].
+    fn marks(&self) -> Option<[u64; 4]> {
+        self.known.marks()
+    }
+
+    /// Gives the thread another alternate stack, whatever the present one is.
+    pub fn replace_alternate(&mut self, new: AltStack) {
+        self.known.set_alternate(new);
     }
 
     /// Is there something to deliver?
     pub fn any(&self) -> bool {
-        self.inbox.any() || self.own && (self.forced.is_some() || self.held.iter().flatten().any(|i| self.blocked & bit(signo(i)) == 0))
+        self.inbox.any() || self.own && (self.forced.is_some() || self.held.iter().flatten().any(|i| self.blocked() & bit(signo(i)) == 0))
     }
 
     /// Frees those of a thread that is gone.
@@ -112,12 +146,12 @@ impl Signals {
     pub fn forked(&mut self) {
         while self.inbox.take().is_some() {}
         self.held = [None; 2];
-        host::set_mask(self.blocked);
+        host::set_mask(self.blocked());
     }
 
     /// Signals that are pending because they are blocked.
     pub fn pending(&self) -> u64 {
-        self.held.iter().flatten().fold(host::pending(), |set, i| set | bit(signo(i))) & self.blocked
+        self.held.iter().flatten().fold(host::pending(), |set, i| set | bit(signo(i))) & self.blocked()
     }
 
     /// Takes a blocked SIGSEGV or SIGBUS that is in `set`, for sigtimedwait(2).
@@ -127,16 +161,16 @@ impl Signals {
 
     /// Sets the mask as the guest sees it; the host's follows at the latest when the guest goes on.
     fn block(&mut self, mask: u64) {
-        self.blocked = mask & !UNBLOCKABLE;
+        self.known.set_blocked(mask & !UNBLOCKABLE);
     }
 
     /// Changes the mask at a system call. [`NOT_BEGUN`] if a signal came first.
     pub fn change_mask(&mut self, mask: u64) -> Result<(), Errno> {
         let mask = mask & !UNBLOCKABLE;
-        if mask != self.blocked {
+        if mask != self.blocked() {
             host::try_set_mask(mask)?;
         }
-        self.blocked = mask;
+        self.known.set_blocked(mask);
         Ok(())
     }
 
@@ -148,7 +182,7 @@ impl Signals {
             *info = own;
             return true;
         }
-        let blocked = self.blocked;
+        let blocked = self.blocked();
         while self.inbox.take_into(info) {
             let mask = bit(signo(info));
             if mask & blocked == 0 {
@@ -161,11 +195,19 @@ impl Signals {
                 }
                 _ => {
                     self.held[(signo(info) == libc::SIGBUS) as usize] = Some(*info);
-                    self.own = true;
+                    self.set_own(true);
                 }
             }
         }
         false
+    }
+
+    /// Says whether there may be something that the host knows nothing of: then stubs deliver nothing.
+    fn set_own(&mut self, own: bool) {
+        self.own = own;
+        if own {
+            self.known.forget();
+        }
     }
 
     /// The next one that the host knows nothing of.
@@ -174,11 +216,11 @@ impl Signals {
         if let Some(info) = self.forced.take() {
             return Some(info);
         }
-        let blocked = self.blocked;
+        let blocked = self.blocked();
         if let Some(held) = self.held.iter_mut().find(|h| h.is_some_and(|i| bit(signo(&i)) & blocked == 0)) {
             return held.take();
         }
-        self.own = self.held.iter().any(Option::is_some);
+        self.set_own(self.held.iter().any(Option::is_some));
         None
     }
 }
@@ -191,13 +233,13 @@ pub fn before_exec(task: &mut Task) {
         let _ = host::queue_again(&info);
     }
     task.sighand.leave_to_host();
-    host::set_exact_mask(task.signals.blocked);
+    host::set_exact_mask(task.signals.blocked());
 }
 
 /// After an execve that failed.
 pub fn after_exec(task: &mut Task) {
     let _ = crate::host::fault::install_handlers();
-    host::set_mask(task.signals.blocked);
+    host::set_mask(task.signals.blocked());
 }
 
 /// A system call that a signal interrupted, to be settled once it is known whether a handler runs.
@@ -243,9 +285,12 @@ pub fn deliver(task: &mut Task) {
 }
 
 fn deliver_all(task: &mut Task, mut call: Option<Interrupted>) {
+    // First, so that what comes from here on is noticed.
+    task.thread.heed();
     let mut info = [0; 16];
     while task.signals.take(&mut info) {
         let signal = signo(&info);
+        let changes = task.sighand.changes().load(Ordering::SeqCst);
         let action = task.sighand.take(signal);
         match action.handler {
             Handler::Ignore => {}
@@ -254,10 +299,10 @@ fn deliver_all(task: &mut Task, mut call: Option<Interrupted>) {
                 if let Some(call) = call.take() {
                     call.handled(task, action.flags & sa::RESTART != 0);
                 }
-                handle(task, &action, &info);
+                handle(task, &action, &info, changes);
             }
         }
-        host::set_mask(task.signals.blocked);
+        host::set_mask(task.signals.blocked());
     }
     if let Some(call) = call {
         call.again(task);
@@ -269,10 +314,10 @@ fn deliver_all(task: &mut Task, mut call: Option<Interrupted>) {
     }
 }
 
-/// Has the guest run a handler: its frame, its mask.
-fn handle(task: &mut Task, action: &Action, info: &SigInfo) {
+/// Has the guest run a handler: its frame, its mask. `changes`: how many changes of actions there were before `action` was read.
+fn handle(task: &mut Task, action: &Action, info: &SigInfo, changes: u64) {
     let signal = signo(info);
-    let before = task.signals.saved.take().unwrap_or(task.signals.blocked);
+    let before = task.signals.saved.take().unwrap_or(task.signals.blocked());
     if frame::push(task, action, info, before).is_err() {
         // As force_sigsegv: a stack that cannot take the frame of SIGSEGV itself ends the process.
         task.signals.block(before);
@@ -283,8 +328,11 @@ fn handle(task: &mut Task, action: &Action, info: &SigInfo) {
         return;
     }
     let own = if action.flags & sa::NODEFER == 0 { bit(signal) } else { 0 };
-    let mask = task.signals.blocked | action.mask | own;
-    task.signals.block(mask);
+    let blocks = (action.mask | own) & !UNBLOCKABLE;
+    task.signals.block(task.signals.blocked() | blocks);
+    if action.flags & sa::RESETHAND == 0 && !task.signals.own {
+        task.signals.known.remember(task.sighand.changes(), changes, signal, blocks, action);
+    }
 }
 
 /// A siginfo with si_code SI_KERNEL and nothing else.
@@ -307,14 +355,14 @@ fn siginfo(signal: i32, code: i32, address: u64) -> SigInfo {
 /// force_sig_info: a signal that cannot be blocked or ignored; where the guest tries that, the default action takes place.
 fn force(task: &mut Task, info: SigInfo) {
     let signal = signo(&info);
-    let blocked = task.signals.blocked & bit(signal) != 0;
+    let blocked = task.signals.blocked() & bit(signal) != 0;
     if blocked || task.sighand.get(signal).handler == Handler::Ignore {
         task.sighand.reset(signal);
-        let mask = task.signals.blocked & !bit(signal);
+        let mask = task.signals.blocked() & !bit(signal);
         task.signals.block(mask);
     }
     task.signals.forced = Some(info);
-    task.signals.own = true;
+    task.signals.set_own(true);
 }
 
 /// rt_sigreturn found no frame.
@@ -328,7 +376,7 @@ fn default_action(task: &mut Task, signal: i32) {
         libc::SIGCHLD | libc::SIGCONT | libc::SIGURG | libc::SIGWINCH => {}
         libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => {
             // The host's disposition is the default one too: it stops us as soon as the signal is unblocked.
-            host::set_mask(task.signals.blocked);
+            host::set_mask(task.signals.blocked());
             host::raise(signal);
         }
         _ => {
@@ -379,9 +427,9 @@ pub fn host_call(task: &mut Task, number: i64, mut args: [u64; 6]) -> Result<u64
 /// or 0. If a handler runs meanwhile, it runs with `mask` and goes back to the mask before.
 pub fn with_mask(task: &mut Task, mask: Option<u64>, call: impl FnOnce(u64) -> Result<u64, Errno>) -> Result<u64, Errno> {
     let Some(mask) = mask else { return call(0) };
-    let before = task.signals.blocked;
+    let before = task.signals.blocked();
     let mask = mask & !UNBLOCKABLE;
-    task.signals.blocked = mask;
+    task.signals.known.set_blocked(mask);
     if task.signals.any() && !task.signals.inbox.any() {
         // A SIGSEGV or SIGBUS of ours that the host knows nothing of.
         task.signals.saved = Some(before);
@@ -395,7 +443,7 @@ pub fn with_mask(task: &mut Task, mask: Option<u64>, call: impl FnOnce(u64) -> R
             Err(Errno(libc::EINTR))
         }
         other => {
-            task.signals.blocked = before;
+            task.signals.known.set_blocked(before);
             other
         }
     }

@@ -83,15 +83,22 @@ fn carry_out(task: &mut Task, row: &'static Row, args: [u64; 6]) -> i64 {
 const WRITES_FILES: &[(u16, usize)] = &[(1, 0), (18, 0), (20, 0), (40, 0), (77, 0), (275, 2), (285, 0), (296, 0), (326, 2), (328, 0)];
 
 /// Does the call change a file's contents, and which argument is its descriptor?
+#[inline]
 pub const fn writes_file(number: u16) -> Option<usize> {
-    let mut i = 0;
-    while i < WRITES_FILES.len() {
-        if WRITES_FILES[i].0 == number {
-            return Some(WRITES_FILES[i].1);
+    /// By number; 6: it does not.
+    static ARGUMENT: [u8; 512] = {
+        let mut all = [6; 512];
+        let mut i = 0;
+        while i < WRITES_FILES.len() {
+            all[WRITES_FILES[i].0 as usize] = WRITES_FILES[i].1 as u8;
+            i += 1;
         }
-        i += 1;
+        all
+    };
+    match ARGUMENT[number as usize & 511] {
+        6 => None,
+        n => Some(n as usize),
     }
-    None
 }
 
 /// After call `number`, which translated code has made.

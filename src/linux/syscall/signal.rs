@@ -43,7 +43,7 @@ pub fn rt_sigprocmask(task: &mut Task, [how, new, old, size, ..]: [u64; 6]) -> R
     if size != SET {
         return Err(EINVAL);
     }
-    let before = task.signals.blocked;
+    let before = task.signals.blocked();
     if new != 0 {
         let set = copy::read::<u64>(Addr(new)).map_err(fault)?;
         let mask = match how as i32 {
@@ -118,7 +118,7 @@ type Stack = [u64; 3];
 pub fn sigaltstack(task: &mut Task, [new, old, ..]: [u64; 6]) -> Result {
     let new = if new != 0 { Some(copy::read::<Stack>(Addr(new)).map_err(fault)?) } else { None };
     let sp = task.thread.state().get(Gpr::Rsp);
-    let before = task.signals.alternate;
+    let before = task.signals.alternate();
     if let Some([sp_new, flags, size]) = new {
         task.signals.set_alternate(AltStack { sp: sp_new, size, flags: flags as u32 }, sp)?;
     }

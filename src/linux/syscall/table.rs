@@ -491,6 +491,16 @@ static BY_NUMBER: [Option<&Row>; COUNT] = {
     all
 };
 
+/// Calls of ours that a stub can make as a rule: by what call of the host, and how.
+const fn own_call(number: u16) -> (i64, Option<Way>) {
+    match number {
+        5 => (libc::SYS_fstat, Some(Way::Stat)),
+        15 => (libc::SYS_rt_sigprocmask, Some(Way::SignalReturn)),
+        262 => (libc::SYS_newfstatat, Some(Way::StatAt)),
+        _ => (0, None),
+    }
+}
+
 /// What translated code calls itself.
 pub static CALLS: HostCalls = {
     let mut all = HostCalls::NONE;
@@ -504,6 +514,7 @@ pub static CALLS: HostCalls = {
             // Those with a mask to wait with have more to do.
             Support::Pass(host) if waits_with_mask(host) => (host, None),
             Support::Pass(host) => (host, Some(if may_block(host) { Way::Waiting } else { Way::Uninterrupted })),
+            Support::Handler(_) => own_call(row.number),
             _ => (0, None),
         };
         if let Some(way) = way {

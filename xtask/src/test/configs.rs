@@ -49,6 +49,7 @@ pub const CONFIGS: &[Config] = &[
     config("no-rereads", &[("XEMU_NO_OPT", "rereads")], true),
     config("no-held-sums", &[("XEMU_NO_OPT", "held-sums")], true),
     config("no-call-stubs", &[("XEMU_NO_OPT", "call-stubs")], true),
+    config("no-own-calls", &[("XEMU_NO_OPT", "own-calls")], true),
     config("no-stack-pairs", &[("XEMU_NO_OPT", "stack-pairs")], true),
     config("no-fixed-targets", &[("XEMU_NO_OPT", "fixed-targets")], true),
     config("no-quick-compares", &[("XEMU_NO_OPT", "quick-compares")], true),
