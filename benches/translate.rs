@@ -76,7 +76,7 @@ fn bench(c: &mut Criterion) {
     group.finish();
 
     let mut once = c.benchmark_group("once");
-    once.bench_function("stubs", |b| b.iter(|| stubs::assemble(Features::NEOVERSE_N1, true).code.len()));
+    once.bench_function("stubs", |b| b.iter(|| stubs::assemble(Features::NEOVERSE_N1, true, true).code.len()));
     let guests: Vec<u64> = entries.keys().copied().collect();
     once.throughput(criterion::Throughput::Elements(guests.len() as u64));
     // What a miss of the inline table asks in turn: its place in the second table, then the cache of all entries.
