@@ -63,6 +63,8 @@ pub enum Opt {
     FixedTargets,
     /// Two neighbouring pushes or pops are one access (`translate::moves`).
     StackPairs,
+    /// Scalar results go straight to their register where the rest of it is known to be zero (`translate::narrow`).
+    Narrow,
     /// Code that has not run often is interpreted (`interpret`).
     ColdCode,
 }
@@ -95,6 +97,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::QuickCompares, "quick-compares", "PCMPESTRI and PCMPISTRI without a helper's call"),
     (Opt::FixedTargets, "fixed-targets", "jumps and calls by pointers in memory that nobody can write go straight to where they lead"),
     (Opt::StackPairs, "stack-pairs", "two neighbouring pushes or pops of registers are one access"),
+    (Opt::Narrow, "narrow", "scalar results need no merging where the rest of the register is zero; entries of loops ask for that"),
     (Opt::ColdCode, "cold-code", "code that has run fewer than three times is interpreted, not translated"),
 ];
 

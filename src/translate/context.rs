@@ -5,6 +5,7 @@ use super::group_kind::Sum;
 use super::groups::{Groups, Range};
 use super::held_sums::HeldSums;
 use super::late_flags::LateFlags;
+use super::narrow::Narrow;
 use super::uppers::{Places, Plan};
 use super::{Emitted, Entry, ExitKind, ExitSite, Options, Origin};
 use crate::decode::{CF, Flags, Insn, NO_FLAGS, Region};
@@ -87,6 +88,11 @@ pub struct Ctx<'a> {
     pub(super) dirty: Places,
     /// YMM registers whose upper half is known to be zero, wherever it lies.
     pub(super) zero_uppers: u16,
+    /// XMM registers known to be narrow in front of the current instruction, and behind it.
+    pub(super) narrow: Narrow,
+    pub(super) narrow_behind: Narrow,
+    /// Those that are at the start of each block; empty: nothing is known.
+    pub(super) narrow_in: Vec<Narrow>,
     /// XMM registers renamed inside the block.
     pub(super) groups: Groups,
     /// Base, index and scale whose sum T6 holds, between a group's instructions.
@@ -141,6 +147,9 @@ impl<'a> Ctx<'a> {
             uppers: Plan::default(),
             dirty: 0,
             zero_uppers: 0,
+            narrow: Narrow::default(),
+            narrow_behind: Narrow::default(),
+            narrow_in: Vec::new(),
             groups: Groups::default(),
             sum: None,
             in_groups_insn: false,
@@ -162,6 +171,7 @@ impl<'a> Ctx<'a> {
         };
         c.plan_uppers();
         c.plan_groups();
+        c.plan_narrow();
         c
     }
 
@@ -185,9 +195,10 @@ impl<'a> Ctx<'a> {
         self.guard();
     }
 
-    /// Binds the block's label, and makes its entry from outside: the same place, or one that loads what the region holds before.
+    /// Binds the block's label, and makes its entry from outside: the same place, or one that asks and loads before what the region wants.
     fn enter_block(&mut self, index: usize, label: Label) {
-        if !self.uppers.has_entries() {
+        self.narrow_behind = self.narrow_in.get(index).copied().unwrap_or_default();
+        if !self.uppers.has_entries() && !self.asks_for_narrow(index) {
             self.entries.push((index, label));
             self.a.bind(label);
             self.zero_uppers = 0;
@@ -199,9 +210,11 @@ impl<'a> Ctx<'a> {
         if index == 0 {
             self.a.bind(entry);
             self.origin(addr);
+            self.ask_for_narrow(index);
             self.load_uppers();
         } else {
             let code = ColdCode::Code(Box::new(move |c| {
+                c.ask_for_narrow(index);
                 c.load_uppers();
                 c.a.b(label);
             }));
@@ -444,6 +457,7 @@ impl<'a> Ctx<'a> {
     pub(super) fn finish(&mut self, room: &mut Room) -> Emitted {
         // Code put aside knows nothing of the last block's temporaries.
         self.held_sums = None;
+        self.narrow = Narrow::default();
         while !self.cold.is_empty() {
             for cold in std::mem::take(&mut self.cold) {
                 self.a.bind(cold.label);

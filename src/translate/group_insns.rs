@@ -348,8 +348,14 @@ pub(super) fn low_move(c: &mut Ctx, insn: &Insn, bytes: u32) {
             c.settle_value(a);
             c.settle_value(s);
             let low = c.read_low(s, bytes);
-            if a == s {
+            if a == s || c.is_whole_above(s, bytes) && c.merges_to_whole(a, bytes as u8) {
                 return copy(c, insn, d, s);
+            }
+            if c.merges_to_whole(a, bytes as u8) {
+                let t = c.place(d, true);
+                if bytes == 8 { c.a.vmov64(t, low) } else { c.a.vmov32(t, low) }
+                c.set_value(d, Value { zero_from: bytes as u8, ..Value::whole(t) });
+                return c.record_value(d);
             }
             let v = c.value(a);
             let v = if v.bytes != 16 && u32::from(v.bytes) > bytes { Value::whole(c.read_whole(a)) } else { v };
@@ -379,7 +385,7 @@ pub(super) fn load(c: &mut Ctx, insn: &Insn, bytes: u32) {
     match (insn.op(0), insn.op(1)) {
         (Op::Xmm(d), Op::Xmm(s)) => {
             let v = c.exact_low(s, 8);
-            if c.value(s).bytes == 16 && c.value(s).zero_from <= 8 {
+            if c.is_whole_above(s, 8) {
                 return copy(c, insn, d, s);
             }
             let t = c.place(d, true);

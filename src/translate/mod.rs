@@ -40,6 +40,7 @@ mod integer;
 mod isa;
 mod moves;
 mod muldiv;
+mod narrow;
 pub mod offered;
 mod operand;
 mod repair;
@@ -100,6 +101,8 @@ pub struct Options {
     pub unsafe_fast_nan: bool,
     /// Addresses of guest instructions whose results were seen to be NaN inside a group: they are translated alone.
     pub nans: BTreeSet<u64>,
+    /// Addresses of entries to which XMM registers came that were not as narrow as code there would have them: see `narrow`.
+    pub wide: BTreeSet<u64>,
     /// Addresses of guest instructions that must not share an access with the next one: see [`pair`].
     pub unpaired: BTreeSet<u64>,
     /// System calls that translated code makes itself.
@@ -117,6 +120,7 @@ impl Default for Options {
             xcr0: XCR0_X87 | XCR0_SSE | XCR0_AVX,
             unsafe_fast_nan: false,
             nans: BTreeSet::new(),
+            wide: BTreeSet::new(),
             unpaired: BTreeSet::new(),
             calls: &NO_CALLS,
         }
@@ -174,6 +178,8 @@ pub enum ExitKind {
     },
     /// The bytes have been compared as often as was asked for.
     Counted,
+    /// An XMM register is not as narrow as the code at this entry would have it.
+    Wide,
     /// A NaN was seen among a group's results: to be repaired, then on at `guest`.
     Nan,
 }
@@ -233,6 +239,7 @@ fn block(c: &mut Ctx, index: usize) {
     for (k, insn) in region.insns[block.first..block.first + block.count].iter().enumerate() {
         c.index = block.first + k;
         c.begin_insn(insn);
+        c.know_narrow(insn);
         if std::mem::take(&mut c.next_is_done) {
             continue;
         }

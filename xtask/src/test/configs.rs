@@ -51,6 +51,7 @@ pub const CONFIGS: &[Config] = &[
     config("no-call-stubs", &[("XEMU_NO_OPT", "call-stubs")], true),
     config("no-stack-pairs", &[("XEMU_NO_OPT", "stack-pairs")], true),
     config("no-fixed-targets", &[("XEMU_NO_OPT", "fixed-targets")], true),
+    config("no-narrow", &[("XEMU_NO_OPT", "narrow")], true),
     config("no-quick-compares", &[("XEMU_NO_OPT", "quick-compares")], true),
 ];
 
