@@ -65,6 +65,8 @@ pub enum Opt {
     StackPairs,
     /// Scalar results go straight to their register where the rest of it is known to be zero (`translate::narrow`).
     Narrow,
+    /// The pieces of a region are emitted in an order that takes few branches (`translate::pieces`).
+    PieceOrder,
     /// Code that has not run often is interpreted (`interpret`).
     ColdCode,
 }
@@ -98,6 +100,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::FixedTargets, "fixed-targets", "jumps and calls by pointers in memory that nobody can write go straight to where they lead"),
     (Opt::StackPairs, "stack-pairs", "two neighbouring pushes or pops of registers are one access"),
     (Opt::Narrow, "narrow", "scalar results need no merging where the rest of the register is zero; entries of loops ask for that"),
+    (Opt::PieceOrder, "piece-order", "where one piece of a region goes on in another, that is emitted behind it"),
     (Opt::ColdCode, "cold-code", "code that has run fewer than three times is interpreted, not translated"),
 ];
 

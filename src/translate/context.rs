@@ -82,6 +82,8 @@ pub struct Ctx<'a> {
     pub index: usize,
     /// Index of the current block.
     pub block: usize,
+    /// That of the block whose code comes next.
+    pub(super) next_block: Option<usize>,
     /// Upper halves of YMM registers in host registers.
     pub(super) uppers: Plan,
     /// Those of them that may differ from the state's.
@@ -144,6 +146,7 @@ impl<'a> Ctx<'a> {
             zero_test: None,
             index: 0,
             block: 0,
+            next_block: None,
             uppers: Plan::default(),
             dirty: 0,
             zero_uppers: 0,
@@ -207,7 +210,7 @@ impl<'a> Ctx<'a> {
         let entry = self.a.label();
         self.entries.push((index, entry));
         let addr = self.region.blocks[index].addr;
-        if index == 0 {
+        if index == 0 && self.a.offset() == 0 {
             self.a.bind(entry);
             self.origin(addr);
             self.ask_for_narrow(index);
@@ -366,7 +369,7 @@ impl<'a> Ctx<'a> {
         match self.region.blocks[index].behind() {
             Some(t) => {
                 self.canonical_carry(self.region.blocks[t].live_in);
-                if t != index + 1 {
+                if Some(t) != self.next_block {
                     let label = self.labels[t];
                     self.a.b(label);
                 }
@@ -474,6 +477,10 @@ impl<'a> Ctx<'a> {
                     ColdCode::Code(code) => code(self),
                 }
             }
+        }
+        // The region's own entry first.
+        if self.entries.first().is_some_and(|e| e.0 != 0) {
+            self.entries.sort_by_key(|e| e.0);
         }
         let arrivals = self.arrivals();
         let end = self.a.offset();

@@ -43,6 +43,7 @@ mod muldiv;
 mod narrow;
 pub mod offered;
 mod operand;
+mod pieces;
 mod repair;
 mod reread;
 mod shift;
@@ -78,7 +79,7 @@ use crate::decode::{End, Flags, Flow, NO_FLAGS, Region};
 use crate::emit::{Asm, Features, Order};
 use crate::guest::Addr;
 use crate::guest::cpuid::{XCR0_AVX, XCR0_SSE, XCR0_X87};
-use crate::optimize::Switches;
+use crate::optimize::{Opt, Switches};
 use std::collections::BTreeSet;
 use syscall::{HostCalls, NO_CALLS};
 
@@ -226,8 +227,14 @@ pub fn translate(region: &Region, options: &Options) -> Emitted {
 /// Translates a region in room that an earlier translation left.
 pub fn translate_in(region: &Region, options: &Options, room: &mut Room) -> Emitted {
     let mut c = Ctx::new(region, options, room);
-    for index in 0..region.blocks.len() {
-        block(&mut c, index);
+    let whole = 0..region.blocks.len();
+    let ordered = if options.switches.on(Opt::PieceOrder) { pieces::order(region) } else { None };
+    let pieces = ordered.as_deref().unwrap_or(std::slice::from_ref(&whole));
+    for (i, piece) in pieces.iter().enumerate() {
+        for index in piece.clone() {
+            c.next_block = if index + 1 < piece.end { Some(index + 1) } else { pieces.get(i + 1).map(|p| p.start) };
+            block(&mut c, index);
+        }
     }
     c.finish(room)
 }

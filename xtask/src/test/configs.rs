@@ -52,6 +52,7 @@ pub const CONFIGS: &[Config] = &[
     config("no-stack-pairs", &[("XEMU_NO_OPT", "stack-pairs")], true),
     config("no-fixed-targets", &[("XEMU_NO_OPT", "fixed-targets")], true),
     config("no-narrow", &[("XEMU_NO_OPT", "narrow")], true),
+    config("no-piece-order", &[("XEMU_NO_OPT", "piece-order")], true),
     config("no-quick-compares", &[("XEMU_NO_OPT", "quick-compares")], true),
 ];
 
