@@ -6,6 +6,7 @@ use super::groups::{Groups, Range};
 use super::held_sums::HeldSums;
 use super::late_flags::LateFlags;
 use super::narrow::Narrow;
+use super::near::Near;
 use super::uppers::{Places, Plan};
 use super::{Emitted, Entry, ExitKind, ExitSite, Options, Origin};
 use crate::decode::{CF, Flags, Insn, NO_FLAGS, Region};
@@ -95,6 +96,9 @@ pub struct Ctx<'a> {
     pub(super) narrow_behind: Narrow,
     /// Those that are at the start of each block; empty: nothing is known.
     pub(super) narrow_in: Vec<Narrow>,
+    /// The address that T7 holds, if it is known; and may it be known here?
+    pub(super) near: Option<Near>,
+    pub(super) knows_near: bool,
     /// XMM registers renamed inside the block.
     pub(super) groups: Groups,
     /// Base, index and scale whose sum T6 holds, between a group's instructions.
@@ -153,6 +157,9 @@ impl<'a> Ctx<'a> {
             narrow: Narrow::default(),
             narrow_behind: Narrow::default(),
             narrow_in: Vec::new(),
+            near: None,
+            // Accesses with order have little room, or none.
+            knows_near: options.switches.on(Opt::NearAddresses) && !options.ordered,
             groups: Groups::default(),
             sum: None,
             in_groups_insn: false,
@@ -188,6 +195,7 @@ impl<'a> Ctx<'a> {
         let block = &region.blocks[index];
         let label = self.labels[index];
         self.block = index;
+        self.near = None;
         self.carry = Carry::Inverted;
         self.enter_group(block.addr);
         self.enter_block(index, label);
@@ -415,6 +423,7 @@ impl<'a> Ctx<'a> {
     /// Calls helper `id` with arguments in T1, T2, T3; result in T0, the second one in `CpuState::scratch[0]`. All of T is lost; guest
     /// registers and flags are what the helper left in the state.
     pub fn helper(&mut self, id: crate::helpers::Id) {
+        self.near = None;
         // Helpers see RFLAGS in canonical form.
         self.canonical_carry(crate::decode::STATUS);
         self.store_uppers();
@@ -461,6 +470,7 @@ impl<'a> Ctx<'a> {
         // Code put aside knows nothing of the last block's temporaries.
         self.held_sums = None;
         self.narrow = Narrow::default();
+        (self.near, self.knows_near) = (None, false);
         while !self.cold.is_empty() {
             for cold in std::mem::take(&mut self.cold) {
                 self.a.bind(cold.label);

@@ -41,6 +41,7 @@ mod isa;
 mod moves;
 mod muldiv;
 mod narrow;
+mod near;
 pub mod offered;
 mod operand;
 mod pieces;

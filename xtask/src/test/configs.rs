@@ -53,6 +53,7 @@ pub const CONFIGS: &[Config] = &[
     config("no-fixed-targets", &[("XEMU_NO_OPT", "fixed-targets")], true),
     config("no-narrow", &[("XEMU_NO_OPT", "narrow")], true),
     config("no-piece-order", &[("XEMU_NO_OPT", "piece-order")], true),
+    config("no-near-addresses", &[("XEMU_NO_OPT", "near-addresses")], true),
     config("no-quick-compares", &[("XEMU_NO_OPT", "quick-compares")], true),
 ];
 
