@@ -63,6 +63,14 @@ impl Insn {
         used.filter(|u| u.0 != Register::RIP).map(|(_, general, n, writes)| (general, n, writes)).collect()
     }
 
+    /// Numbers of the vector registers that it uses, named or not, and whether it writes them.
+    #[cfg(test)]
+    pub fn used_vectors(&self) -> Vec<(u8, bool)> {
+        let mut factory = InstructionInfoFactory::new();
+        let used = factory.info(&self.raw).used_registers().iter().filter(|u| u.register().is_vector_register());
+        used.map(|u| (u.register().number() as u8, !matches!(u.access(), OpAccess::Read | OpAccess::CondRead))).collect()
+    }
+
     /// The fault that the host reported at `at`, of a write if it says so, in state `s` from before the instruction.
     pub fn fault(&self, at: Addr, write: bool, s: &CpuState) -> MemoryFault {
         let accesses = self.accesses(s);

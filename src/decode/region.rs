@@ -205,6 +205,10 @@ impl Region {
         let (first, end) = s.blocks;
         self.blocks[first..end].binary_search_by_key(&addr, |b| b.addr).ok().map(|i| first + i)
     }
+    /// Blocks of each straight piece, in the order of decoding.
+    pub fn pieces(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
+        self.segments.iter().map(|s| s.blocks.0..s.blocks.1).filter(|r| !r.is_empty())
+    }
     #[inline]
     pub(super) fn insn_at(&self, addr: Addr) -> Option<usize> {
         let (first, last) = self.span;

@@ -299,6 +299,7 @@ impl Thread {
                         self.block.state().guards_left = GUARDS;
                         engine.counted(&left);
                     }
+                    ExitKind::Wide => self.learn_wide(left.site.guest),
                     _ => self.link(&left),
                 }
                 None
@@ -327,6 +328,14 @@ impl Thread {
                 None
             }
             other => panic!("translated code left with unknown kind {other}"),
+        }
+    }
+
+    /// The entry at `guest` asks for no narrow registers any more.
+    fn learn_wide(&mut self, guest: Addr) {
+        // Another thread may have come from the same code.
+        if !self.engine.cache().options().wide.contains(&guest.0) {
+            self.engine.stopped(|cache| cache.learn(guest, |options| &mut options.wide));
         }
     }
 

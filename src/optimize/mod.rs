@@ -65,6 +65,12 @@ pub enum Opt {
     FixedTargets,
     /// Two neighbouring pushes or pops are one access (`translate::moves`).
     StackPairs,
+    /// Scalar results go straight to their register where the rest of it is known to be zero (`translate::narrow`).
+    Narrow,
+    /// The pieces of a region are emitted in an order that takes few branches (`translate::pieces`).
+    PieceOrder,
+    /// Addresses relative to RIP are reached from one before where they are near it (`translate::near`).
+    NearAddresses,
     /// Code that has not run often is interpreted (`interpret`).
     ColdCode,
 }
@@ -98,6 +104,9 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::QuickCompares, "quick-compares", "PCMPESTRI and PCMPISTRI without a helper's call"),
     (Opt::FixedTargets, "fixed-targets", "jumps and calls by pointers in memory that nobody can write go straight to where they lead"),
     (Opt::StackPairs, "stack-pairs", "two neighbouring pushes or pops of registers are one access"),
+    (Opt::Narrow, "narrow", "scalar results need no merging where the rest of the register is zero; entries of loops ask for that"),
+    (Opt::PieceOrder, "piece-order", "where one piece of a region goes on in another, that is emitted behind it"),
+    (Opt::NearAddresses, "near-addresses", "operands relative to RIP are reached from the address of one before"),
     (Opt::ColdCode, "cold-code", "code that has run fewer than three times is interpreted, not translated"),
 ];
 

@@ -71,6 +71,7 @@ impl Ctx<'_> {
         match self.mem(insn) {
             Mem::Off(n, off) => (n, off),
             mem => {
+                self.near = None;
                 self.a.lea(T[7], mem);
                 (T[7], 0)
             }
@@ -82,6 +83,7 @@ impl Ctx<'_> {
         if (-256..240).contains(&off) {
             return (n, off);
         }
+        self.near = None;
         self.a.lea(T[7], Mem::Off(n, off));
         (T[7], 0)
     }

@@ -139,7 +139,7 @@ fn jmp(c: &mut Ctx, insn: &Insn) {
                     let live = c.region.blocks[t].live_in;
                     c.canonical_carry(live);
                     // The block it goes to often is the next one here: code that a jump goes back to.
-                    if t != c.block + 1 {
+                    if Some(t) != c.next_block {
                         let label = c.block_label(t);
                         c.a.b(label);
                     }

@@ -5,6 +5,8 @@ use super::group_kind::Sum;
 use super::groups::{Groups, Range};
 use super::held_sums::HeldSums;
 use super::late_flags::LateFlags;
+use super::narrow::Narrow;
+use super::near::Near;
 use super::uppers::{Places, Plan};
 use super::{Emitted, Entry, ExitKind, ExitSite, Options, Origin};
 use crate::decode::{CF, Flags, Insn, NO_FLAGS, Region};
@@ -81,12 +83,22 @@ pub struct Ctx<'a> {
     pub index: usize,
     /// Index of the current block.
     pub block: usize,
+    /// That of the block whose code comes next.
+    pub(super) next_block: Option<usize>,
     /// Upper halves of YMM registers in host registers.
     pub(super) uppers: Plan,
     /// Those of them that may differ from the state's.
     pub(super) dirty: Places,
     /// YMM registers whose upper half is known to be zero, wherever it lies.
     pub(super) zero_uppers: u16,
+    /// XMM registers known to be narrow in front of the current instruction, and behind it.
+    pub(super) narrow: Narrow,
+    pub(super) narrow_behind: Narrow,
+    /// Those that are at the start of each block; empty: nothing is known.
+    pub(super) narrow_in: Vec<Narrow>,
+    /// The address that T7 holds, if it is known; and may it be known here?
+    pub(super) near: Option<Near>,
+    pub(super) knows_near: bool,
     /// XMM registers renamed inside the block.
     pub(super) groups: Groups,
     /// Base, index and scale whose sum T6 holds, between a group's instructions.
@@ -138,9 +150,16 @@ impl<'a> Ctx<'a> {
             zero_test: None,
             index: 0,
             block: 0,
+            next_block: None,
             uppers: Plan::default(),
             dirty: 0,
             zero_uppers: 0,
+            narrow: Narrow::default(),
+            narrow_behind: Narrow::default(),
+            narrow_in: Vec::new(),
+            near: None,
+            // Accesses with order have little room, or none.
+            knows_near: options.switches.on(Opt::NearAddresses) && !options.ordered,
             groups: Groups::default(),
             sum: None,
             in_groups_insn: false,
@@ -162,6 +181,7 @@ impl<'a> Ctx<'a> {
         };
         c.plan_uppers();
         c.plan_groups();
+        c.plan_narrow();
         c
     }
 
@@ -175,6 +195,7 @@ impl<'a> Ctx<'a> {
         let block = &region.blocks[index];
         let label = self.labels[index];
         self.block = index;
+        self.near = None;
         self.carry = Carry::Inverted;
         self.enter_group(block.addr);
         self.enter_block(index, label);
@@ -185,9 +206,10 @@ impl<'a> Ctx<'a> {
         self.guard();
     }
 
-    /// Binds the block's label, and makes its entry from outside: the same place, or one that loads what the region holds before.
+    /// Binds the block's label, and makes its entry from outside: the same place, or one that asks and loads before what the region wants.
     fn enter_block(&mut self, index: usize, label: Label) {
-        if !self.uppers.has_entries() {
+        self.narrow_behind = self.narrow_in.get(index).copied().unwrap_or_default();
+        if !self.uppers.has_entries() && !self.asks_for_narrow(index) {
             self.entries.push((index, label));
             self.a.bind(label);
             self.zero_uppers = 0;
@@ -196,12 +218,14 @@ impl<'a> Ctx<'a> {
         let entry = self.a.label();
         self.entries.push((index, entry));
         let addr = self.region.blocks[index].addr;
-        if index == 0 {
+        if index == 0 && self.a.offset() == 0 {
             self.a.bind(entry);
             self.origin(addr);
+            self.ask_for_narrow(index);
             self.load_uppers();
         } else {
             let code = ColdCode::Code(Box::new(move |c| {
+                c.ask_for_narrow(index);
                 c.load_uppers();
                 c.a.b(label);
             }));
@@ -353,7 +377,7 @@ impl<'a> Ctx<'a> {
         match self.region.blocks[index].behind() {
             Some(t) => {
                 self.canonical_carry(self.region.blocks[t].live_in);
-                if t != index + 1 {
+                if Some(t) != self.next_block {
                     let label = self.labels[t];
                     self.a.b(label);
                 }
@@ -399,6 +423,7 @@ impl<'a> Ctx<'a> {
     /// Calls helper `id` with arguments in T1, T2, T3; result in T0, the second one in `CpuState::scratch[0]`. All of T is lost; guest
     /// registers and flags are what the helper left in the state.
     pub fn helper(&mut self, id: crate::helpers::Id) {
+        self.near = None;
         // Helpers see RFLAGS in canonical form.
         self.canonical_carry(crate::decode::STATUS);
         self.store_uppers();
@@ -444,6 +469,8 @@ impl<'a> Ctx<'a> {
     pub(super) fn finish(&mut self, room: &mut Room) -> Emitted {
         // Code put aside knows nothing of the last block's temporaries.
         self.held_sums = None;
+        self.narrow = Narrow::default();
+        (self.near, self.knows_near) = (None, false);
         while !self.cold.is_empty() {
             for cold in std::mem::take(&mut self.cold) {
                 self.a.bind(cold.label);
@@ -460,6 +487,10 @@ impl<'a> Ctx<'a> {
                     ColdCode::Code(code) => code(self),
                 }
             }
+        }
+        // The region's own entry first.
+        if self.entries.first().is_some_and(|e| e.0 != 0) {
+            self.entries.sort_by_key(|e| e.0);
         }
         let arrivals = self.arrivals();
         let end = self.a.offset();

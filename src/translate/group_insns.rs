@@ -41,9 +41,10 @@ fn number(op: Op) -> u8 {
 }
 
 impl Ctx<'_> {
-    /// A place for a whole new value of `n`; `exact`: one that repairs read, so that the next value of `n` can not be where it is.
-    pub(super) fn place(&mut self, n: u8, exact: bool) -> V {
-        if exact && self.is_replaced(n) { self.free_register() } else { self.target(n) }
+    /// A place for a whole new value of `n`, exact, which is zero from a byte on (16: that is not known). Repairs read it, so the next value of `n` can
+    /// not be where it is.
+    pub(super) fn place(&mut self, n: u8, zero_from: u8) -> V {
+        if self.is_replaced(n, zero_from) { self.free_register() } else { self.target(n) }
     }
     /// The second source for arithmetic, memory being loaded.
     fn group_source(&mut self, insn: &Insn, i: u32, fp: Fp) -> Source {
@@ -288,7 +289,7 @@ fn wide_move(c: &mut Ctx, insn: &Insn) {
             // The second half may fault when the first has come.
             let low = c.free_register();
             c.hold(low);
-            let high = c.place(upper(d), true);
+            let high = c.place(upper(d), 16);
             c.load_wide(insn, low, high);
             for (n, t) in [(d, low), (upper(d), high)] {
                 c.set_value(n, Value::whole(t));
@@ -314,7 +315,7 @@ pub(super) fn whole_move(c: &mut Ctx, insn: &Insn) {
     match (insn.op(0), insn.op(1)) {
         (Op::Xmm(d), Op::Xmm(s)) => copy(c, insn, d, s),
         (Op::Xmm(d), _) => {
-            let t = c.place(d, true);
+            let t = c.place(d, 16);
             c.read_v(insn, 1, 16, t);
             c.set_value(d, Value::whole(t));
             c.record_value(d);
@@ -348,8 +349,14 @@ pub(super) fn low_move(c: &mut Ctx, insn: &Insn, bytes: u32) {
             c.settle_value(a);
             c.settle_value(s);
             let low = c.read_low(s, bytes);
-            if a == s {
+            if a == s || c.is_whole_above(s, bytes) && c.merges_to_whole(a, bytes as u8) {
                 return copy(c, insn, d, s);
+            }
+            if c.merges_to_whole(a, bytes as u8) {
+                let t = c.place(d, bytes as u8);
+                if bytes == 8 { c.a.vmov64(t, low) } else { c.a.vmov32(t, low) }
+                c.set_value(d, Value { zero_from: bytes as u8, ..Value::whole(t) });
+                return c.record_value(d);
             }
             let v = c.value(a);
             let v = if v.bytes != 16 && u32::from(v.bytes) > bytes { Value::whole(c.read_whole(a)) } else { v };
@@ -369,7 +376,7 @@ fn store_low(c: &mut Ctx, insn: &Insn, s: u8, bytes: u32) {
 }
 
 fn load_low(c: &mut Ctx, insn: &Insn, d: u8, bytes: u32) {
-    let t = c.place(d, true);
+    let t = c.place(d, bytes as u8);
     c.read_v(insn, 1, bytes, t);
     c.set_value(d, Value { zero_from: bytes as u8, ..Value::whole(t) });
     c.record_value(d);
@@ -379,10 +386,10 @@ pub(super) fn load(c: &mut Ctx, insn: &Insn, bytes: u32) {
     match (insn.op(0), insn.op(1)) {
         (Op::Xmm(d), Op::Xmm(s)) => {
             let v = c.exact_low(s, 8);
-            if c.value(s).bytes == 16 && c.value(s).zero_from <= 8 {
+            if c.is_whole_above(s, 8) {
                 return copy(c, insn, d, s);
             }
-            let t = c.place(d, true);
+            let t = c.place(d, 8);
             c.a.vmov64(t, v);
             c.set_value(d, Value { zero_from: 8, ..Value::whole(t) });
             c.record_value(d);
@@ -441,7 +448,7 @@ pub(super) fn from_integer(c: &mut Ctx, insn: &Insn, fp: Fp) {
     }
     let r = c.read(insn, second, T[0]);
     let size = super::context::size_of(insn.bytes(second));
-    let t = if c.is_replaced(d) || !c.merges_to_whole(a, fp.bytes() as u8) { c.free_register() } else { c.target(d) };
+    let t = if !c.merges_to_whole(a, fp.bytes() as u8) || c.is_replaced(d, fp.bytes() as u8) { c.free_register() } else { c.target(d) };
     c.a.scvtf_x(size, fp, t, r);
     c.hold(t);
     let value = c.merged(a, t, fp.bytes() as u8);
@@ -479,7 +486,7 @@ pub(super) fn interleave(c: &mut Ctx, insn: &Insn, high: bool) {
         c.keep(a);
         c.keep_source(b);
     }
-    let t = if pending { c.target(d) } else { c.place(d, true) };
+    let t = if pending { c.target(d) } else { c.place(d, 16) };
     c.a.v3(if high { ZIP2 } else { ZIP1 }, Arr::D2, t, x, y);
     if pending {
         // What is left out is in no register any more: nobody sees whether it was exact.
@@ -495,7 +502,7 @@ pub(super) fn bits(c: &mut Ctx, insn: &Insn, logic: Logic) {
     let (first, second) = sources(insn);
     let (d, a) = (number(insn.op(0)), number(insn.op(first)));
     if logic == Logic::Xor && insn.op(second) == Op::Xmm(a) {
-        let t = c.place(d, true);
+        let t = c.place(d, 4);
         c.a.vzero(t);
         c.set_value(d, Value { zero_from: 4, ..Value::whole(t) });
         return c.record_value(d);
@@ -507,7 +514,7 @@ pub(super) fn bits(c: &mut Ctx, insn: &Insn, logic: Logic) {
         Source::Loaded(v, _) | Source::Reread(v, _) => v,
     };
     let x = if c.value(a).places() >> x.0 & 1 != 0 { x } else { c.exact_whole(a) };
-    let t = c.place(d, true);
+    let t = c.place(d, 16);
     match logic {
         Logic::And => c.a.vlogic(AND, t, x, y),
         Logic::AndNot => c.a.vlogic(BIC, t, y, x),

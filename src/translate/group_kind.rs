@@ -138,6 +138,16 @@ pub(super) fn is_wide(insn: &Insn) -> bool {
     matches!(insn.op(0), Op::Ymm(_)) || matches!(insn.op(1), Op::Ymm(_))
 }
 
+/// Does the upper doubleword of the destination, if it is not zero, stay where it lies? A scalar result is merged into it.
+fn stays(insn: &Insn, kind: Kind, zero_from: u8) -> bool {
+    let same = (1..insn.op_count()).all(|i| insn.op(i) == insn.op(0));
+    zero_from > 8 && match kind {
+        Kind::Interleave(high) => high && same,
+        Kind::Arith(_, fp) | Kind::Root(fp) => fp.scalar() && !insn.is_vex(),
+        _ => false,
+    }
+}
+
 impl Ctx<'_> {
     /// Translates an instruction inside a group if it can be; if not, and it may meet the group's registers, ends the group.
     #[inline]
@@ -241,7 +251,7 @@ impl Ctx<'_> {
         }
         self.upper_changes(n);
         self.zero_uppers |= 1 << n;
-        let t = self.place(upper(n), false);
+        let t = self.target(upper(n));
         self.a.vzero(t);
         self.set_value(upper(n), Value::whole(t));
         self.record_value(upper(n));
@@ -297,13 +307,13 @@ impl Ctx<'_> {
         self.sum = Some(sum);
         true
     }
-    /// Will register `n` get another value inside the group?
-    pub(super) fn is_replaced(&self, n: u8) -> bool {
+    /// Will register `n`, now zero from a byte on, get another value inside the group, of which nothing stays where this one is?
+    pub(super) fn is_replaced(&self, n: u8, zero_from: u8) -> bool {
         for (insn, kind) in self.rest() {
             match kind {
                 Kind::Beside | Kind::Compare(..) => {}
                 Kind::Other => return false,
-                _ if matches!(insn.op(0), Op::Xmm(m) | Op::Ymm(m) if m == n & 15) => return true,
+                _ if matches!(insn.op(0), Op::Xmm(m) | Op::Ymm(m) if m == n & 15) && !(n < 16 && stays(insn, kind, zero_from)) => return true,
                 _ => {}
             }
         }

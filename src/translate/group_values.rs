@@ -122,7 +122,7 @@ impl Ctx<'_> {
     /// `n` has the low `bytes` of `low`; the rest is that of `a` now, pending or not. `low` has zeros there.
     pub(super) fn merged(&mut self, a: u8, low: V, bytes: u8) -> Value {
         let v = self.value(a);
-        if v.bytes == 16 && v.zero_from <= bytes {
+        if self.merges_to_whole(a, bytes) {
             return Value { zero_from: bytes, ..Value::whole(low) };
         }
         let v = if v.bytes != 16 && v.bytes > bytes { Value { node_high: v.node_high, ..Value::whole(self.read_whole(a)) } } else { v };
@@ -131,7 +131,12 @@ impl Ctx<'_> {
     /// Will a result merged into `a` be whole?
     pub(super) fn merges_to_whole(&self, a: u8, bytes: u8) -> bool {
         let v = self.value(a);
-        v.bytes == 16 && v.zero_from <= bytes
+        v.bytes == 16 && v.zero_from <= bytes || self.zero_from(a) <= bytes
+    }
+
+    /// Is `n` whole in one register, with zeros above the low `bytes`?
+    pub(super) fn is_whole_above(&self, n: u8, bytes: u32) -> bool {
+        self.value(n).bytes == 16 && self.merges_to_whole(n, bytes as u8)
     }
 
     /// Moves values to their places. Uses v0, v1.

@@ -40,8 +40,11 @@ mod integer;
 mod isa;
 mod moves;
 mod muldiv;
+mod narrow;
+mod near;
 pub mod offered;
 mod operand;
+mod pieces;
 mod repair;
 mod reread;
 mod shift;
@@ -77,7 +80,7 @@ use crate::decode::{End, Flags, Flow, NO_FLAGS, Region};
 use crate::emit::{Asm, Features, Order};
 use crate::guest::Addr;
 use crate::guest::cpuid::{XCR0_AVX, XCR0_SSE, XCR0_X87};
-use crate::optimize::Switches;
+use crate::optimize::{Opt, Switches};
 use std::collections::BTreeSet;
 use syscall::{HostCalls, NO_CALLS};
 
@@ -100,6 +103,8 @@ pub struct Options {
     pub unsafe_fast_nan: bool,
     /// Addresses of guest instructions whose results were seen to be NaN inside a group: they are translated alone.
     pub nans: BTreeSet<u64>,
+    /// Addresses of entries to which XMM registers came that were not as narrow as code there would have them: see `narrow`.
+    pub wide: BTreeSet<u64>,
     /// Addresses of guest instructions that must not share an access with the next one: see [`pair`].
     pub unpaired: BTreeSet<u64>,
     /// System calls that translated code makes itself.
@@ -117,6 +122,7 @@ impl Default for Options {
             xcr0: XCR0_X87 | XCR0_SSE | XCR0_AVX,
             unsafe_fast_nan: false,
             nans: BTreeSet::new(),
+            wide: BTreeSet::new(),
             unpaired: BTreeSet::new(),
             calls: &NO_CALLS,
         }
@@ -174,6 +180,8 @@ pub enum ExitKind {
     },
     /// The bytes have been compared as often as was asked for.
     Counted,
+    /// An XMM register is not as narrow as the code at this entry would have it.
+    Wide,
     /// A NaN was seen among a group's results: to be repaired, then on at `guest`.
     Nan,
 }
@@ -220,8 +228,14 @@ pub fn translate(region: &Region, options: &Options) -> Emitted {
 /// Translates a region in room that an earlier translation left.
 pub fn translate_in(region: &Region, options: &Options, room: &mut Room) -> Emitted {
     let mut c = Ctx::new(region, options, room);
-    for index in 0..region.blocks.len() {
-        block(&mut c, index);
+    let whole = 0..region.blocks.len();
+    let ordered = if options.switches.on(Opt::PieceOrder) { pieces::order(region) } else { None };
+    let pieces = ordered.as_deref().unwrap_or(std::slice::from_ref(&whole));
+    for (i, piece) in pieces.iter().enumerate() {
+        for index in piece.clone() {
+            c.next_block = if index + 1 < piece.end { Some(index + 1) } else { pieces.get(i + 1).map(|p| p.start) };
+            block(&mut c, index);
+        }
     }
     c.finish(room)
 }
@@ -233,6 +247,7 @@ fn block(c: &mut Ctx, index: usize) {
     for (k, insn) in region.insns[block.first..block.first + block.count].iter().enumerate() {
         c.index = block.first + k;
         c.begin_insn(insn);
+        c.know_narrow(insn);
         if std::mem::take(&mut c.next_is_done) {
             continue;
         }

@@ -34,6 +34,21 @@ impl Ctx<'_> {
     }
 
     fn effective(&mut self, m: &MemOperand, with_segment: bool) -> Mem {
+        let plain = m.rip && !m.addr32 && (m.segment.is_none() || !with_segment);
+        if plain && let Some(mem) = self.near_operand(m) {
+            return mem;
+        }
+        let mem = self.effective_anew(m, with_segment);
+        if matches!(mem, Mem::Off(n, _) if n == T[7]) {
+            self.near = None;
+            if plain {
+                self.is_near(m);
+            }
+        }
+        mem
+    }
+
+    fn effective_anew(&mut self, m: &MemOperand, with_segment: bool) -> Mem {
         let t = T[7];
         let segment = m.segment.filter(|_| with_segment);
         if m.rip {
@@ -134,6 +149,7 @@ impl Ctx<'_> {
         match mem {
             Mem::Off(n, 0) => n,
             _ => {
+                self.near = None;
                 self.a.lea(T[7], mem);
                 T[7]
             }

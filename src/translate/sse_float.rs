@@ -72,6 +72,9 @@ fn source(c: &mut Ctx, insn: &Insn, fp: Fp) -> V {
 
 /// Puts a scalar result into `d`, whose rest is a's.
 pub fn merge(c: &mut Ctx, fp: Fp, d: V, a: V, r: V) {
+    if d != a && a.0.checked_sub(xmm(0).0).is_some_and(|n| u32::from(c.zero_from(n)) <= fp.bytes()) {
+        return if fp.double() { c.a.vmov64(d, r) } else { c.a.vmov32(d, r) };
+    }
     c.a.vmov(d, a);
     c.a.ins(fp.bytes().trailing_zeros(), d, 0, r, 0);
 }

@@ -131,7 +131,7 @@ fn wants_zero(region: &Region) -> bool {
 }
 
 /// How often each block runs, roughly.
-fn block_weights(region: &Region) -> Vec<u32> {
+pub(super) fn block_weights(region: &Region) -> Vec<u32> {
     let mut weights = vec![1; region.blocks.len()];
     for insn in &region.insns {
         if let Flow::Conditional(to) | Flow::Jump(to) = insn.flow()

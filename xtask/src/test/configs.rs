@@ -52,6 +52,9 @@ pub const CONFIGS: &[Config] = &[
     config("no-own-calls", &[("XEMU_NO_OPT", "own-calls")], true),
     config("no-stack-pairs", &[("XEMU_NO_OPT", "stack-pairs")], true),
     config("no-fixed-targets", &[("XEMU_NO_OPT", "fixed-targets")], true),
+    config("no-narrow", &[("XEMU_NO_OPT", "narrow")], true),
+    config("no-piece-order", &[("XEMU_NO_OPT", "piece-order")], true),
+    config("no-near-addresses", &[("XEMU_NO_OPT", "near-addresses")], true),
     config("no-quick-compares", &[("XEMU_NO_OPT", "quick-compares")], true),
 ];
 
