@@ -53,6 +53,8 @@ const SUITES: &[Suite] = &[
     ("shipped", shipped::run),
 ];
 
+/// Longest limit of a long test in a run that is to end in time (`--budget`).
+const LONGEST: Duration = Duration::from_secs(1800);
 const NO_TIME: &str = "no time left for long tests in this run";
 
 /// What every suite gets.
@@ -141,10 +143,25 @@ impl Context {
         });
     }
 
-    /// Is it a long test, and the time for these over? What it needs is not to be prepared then.
-    pub fn out_of_time(&self, name: &str) -> bool {
-        self.options.budget.is_some_and(|budget| self.start.elapsed() > budget)
-            && self.long_tests.lock().expect("no panic while counting").iter().any(|long| long == name)
+    fn is_long(&self, name: &str) -> bool {
+        self.long_tests.lock().expect("no panic while counting").iter().any(|long| long == name)
+    }
+
+    /// Is it a long test, and the time for these over?
+    fn out_of_time(&self, name: &str) -> bool {
+        self.options.budget.is_some_and(|budget| self.start.elapsed() > budget) && self.is_long(name)
+    }
+
+    /// Says that a long test which may take `limit` is not begun, if this run is to end in time and has none for it: what it needs is not to be prepared then.
+    pub fn skips(&self, name: &str, limit: Duration) -> bool {
+        let why = match self.options.budget {
+            _ if self.options.list => return false,
+            Some(_) if limit > LONGEST && self.is_long(name) => format!("it may take {} minutes, which a run with a budget does not have", limit.as_secs() / 60),
+            _ if self.out_of_time(name) => NO_TIME.into(),
+            _ => return false,
+        };
+        self.report(name, Verdict::Skipped(why), Duration::ZERO);
+        true
     }
 
     /// Prints and counts one result.

@@ -14,25 +14,13 @@ use std::time::Duration;
 /// Longest native run. A sixth of what the slowest script may take in the machine.
 const NATIVE_LIMIT: Duration = Duration::from_secs(240);
 
-/// Longest limit of a script in a run that is to end in time (`--budget`).
-const LONGEST: Duration = Duration::from_secs(1800);
-
 /// Runs the suite.
 pub fn run(context: &Context) -> Result<()> {
     let name = |s: &Scenario| format!("vm/{}", s.stem);
     let mut wanted = scenario::list("vm")?;
     wanted.retain(|s| context.wants(&name(s), s.directives.get("long-vm").is_some()));
-    wanted.retain(|s| {
-        // A machine runs all of its scripts before any is judged.
-        let why = match s.limit() {
-            _ if context.options.list => return true,
-            limit if context.options.budget.is_some() && limit > LONGEST => format!("it may take {} minutes, which a run with a budget does not have", limit.as_secs() / 60),
-            _ if context.out_of_time(&name(s)) => super::NO_TIME.into(),
-            _ => return true,
-        };
-        context.report(&name(s), Verdict::Skipped(why), Duration::ZERO);
-        false
-    });
+    // A machine runs all of its scripts before any is judged.
+    wanted.retain(|s| !context.skips(&name(s), s.limit()));
     if wanted.is_empty() || context.options.list {
         wanted.iter().for_each(|s| println!("{}", name(s)));
         return Ok(());
