@@ -15,6 +15,7 @@ mod regions;
 mod run;
 mod split;
 mod stop;
+mod targets;
 
 pub use exit::{Exception, Exit};
 pub use run::{Interrupter, Thread};

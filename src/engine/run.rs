@@ -1,12 +1,10 @@
 //! A guest thread: the loop around translated code.
 
-use super::asleep::digest;
-use super::guards::Guarded;
-use super::cache::{CAREFUL, Cache, Fate, Left, Target, Ways, pages_of};
+use super::cache::{CAREFUL, Cache, Fate, Left, Target};
 use super::split::Alone;
 use super::stop::{Seat, Stop};
 use super::{Engine, Exception, Exit, GuestCode};
-use crate::decode::{CodeSource, End, Limits, Region, decode_region, decode_region_in};
+use crate::decode::{End, Limits, Region, decode_region};
 use crate::emit::stubs::kind;
 use crate::guest::state::{GUARDS, nzcv};
 use crate::guest::{Addr, CpuState};
@@ -509,110 +507,5 @@ impl Thread {
 impl Drop for Thread {
     fn drop(&mut self) {
         self.engine.stop.leave(&self.seat);
-    }
-}
-
-impl Engine {
-    /// The translation of `rip`, made now if there is none; `None` if its bytes can not be fetched.
-    pub(super) fn target(&'static self, rip: Addr) -> Option<Target> {
-        let pages = self.pages;
-        let ways = |page: Addr| {
-            let info = pages.page(page)?;
-            Some(Ways { writable: info.writable, shared: info.shared, views: if info.shared { pages.aliases(page) } else { Vec::new() } })
-        };
-        loop {
-            let mut cache = self.cache();
-            if let Some(t) = cache.lookup(rip) {
-                return Some(t);
-            }
-            if cache.heat.is_hot(rip.page()) {
-                drop(cache);
-                return self.checked_target(rip);
-            }
-            if let Some(sleeper) = cache.sleeper(rip) {
-                let from = pages_of(&sleeper.placed.sources);
-                if !cache.heat.any(&from) {
-                    cache.protect(&from, ways);
-                    if sleeper.is_current(&GuestCode::new(pages, &cache)) {
-                        return Some(cache.wake(sleeper, &from));
-                    }
-                }
-            }
-            // Bytes count that were read after their pages were protected: a thread may be writing there now.
-            let (region, from) = loop {
-                let room = cache.spare();
-                let source = GuestCode { untried: (self.interprets && !self.runs.are_paused()).then_some(&self.runs), ..GuestCode::recalling(pages, &cache) };
-                let mut region = decode_region_in(&source, rip, self.limits, room);
-                if region.insns.is_empty() {
-                    return None;
-                }
-                optimize::liveness(&mut region, &source.ahead());
-                let from = pages_of(&region.sources);
-                if cache.heat.any(&from) {
-                    drop(cache);
-                    return self.checked_target(rip);
-                }
-                if cache.protect(&from, ways) {
-                    break (region, from);
-                }
-            };
-            self.runs.was_translated();
-            let emitted = cache.translate(&region);
-            let copy = self.observer.map(|observe| (observe, region.clone(), emitted.clone()));
-            if let Some(target) = cache.insert(region, emitted, &from) {
-                drop(cache);
-                if let Some((observe, region, emitted)) = copy {
-                    observe(&region, &emitted, target.host);
-                }
-                return Some(target);
-            }
-            // Full: everything goes, and the code that is needed comes back by itself.
-            drop(cache);
-            self.stopped(Cache::flush);
-        }
-    }
-    /// [`Engine::target`] where pages are hot: a translation that holds now, for one entry.
-    fn checked_target(&'static self, rip: Addr) -> Option<Target> {
-        let limits = Limits { segments: 1, short: true, ..self.limits };
-        loop {
-            let mut cache = self.cache();
-            match cache.guarded(rip, self.pages) {
-                Guarded::Target(target) => return Some(target),
-                Guarded::NoFetch => return None,
-                Guarded::Full => {
-                    drop(cache);
-                    self.stopped(Cache::flush);
-                    continue;
-                }
-                Guarded::Restless => {}
-            }
-            let source = GuestCode::new(self.pages, &cache);
-            if let Some(target) = cache.heat.checked(rip, &source) {
-                cache.heat.entered(&[rip.page()], 1);
-                return Some(target);
-            }
-            let decode = || {
-                let mut region = decode_region(&source, rip, limits);
-                optimize::liveness(&mut region, &source);
-                let sum = digest(&region.sources, |at, buf| source.read_code(at, buf));
-                (region, sum)
-            };
-            // Threads may be writing there: what was read between two equal digests is what they are of.
-            let (before, (region, sum)) = (decode(), decode());
-            if region.insns.is_empty() {
-                return None;
-            }
-            if before.1 != sum || before.0.sources != region.sources {
-                continue;
-            }
-            let emitted = cache.translate(&region);
-            if let Some(target) = cache.insert_once(&region, emitted) {
-                cache.heat.entered(&pages_of(&region.sources), 1);
-                cache.heat.keep(rip, target, region.sources, sum);
-                return Some(target);
-            }
-            drop(cache);
-            self.stopped(Cache::flush);
-        }
     }
 }

@@ -95,7 +95,10 @@ pub const fn writes_file(number: u16) -> Option<usize> {
         }
         all
     };
-    match ARGUMENT[number as usize & 511] {
+    if number as usize >= ARGUMENT.len() {
+        return None;
+    }
+    match ARGUMENT[number as usize] {
         6 => None,
         n => Some(n as usize),
     }
