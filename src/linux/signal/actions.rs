@@ -75,14 +75,17 @@ pub struct SigHand {
     table: Mutex<[Action; 64]>,
     /// Counts changes: whoever remembers an action asks whether there were any.
     changes: AtomicU64,
+    /// Signals whose default action is ours to carry out, because something is to be done first.
+    caught: AtomicU64,
 }
 
-/// Tells the host. SIGSEGV and SIGBUS are always caught there.
-fn tell(signal: i32, action: &Action) -> Result<(), Errno> {
+/// Tells the host. SIGSEGV and SIGBUS are always caught there; of the default actions those of `caught`.
+fn tell(signal: i32, action: &Action, caught: u64) -> Result<(), Errno> {
     if bit(signal) & NEVER_BLOCKED != 0 {
         return Ok(());
     }
     let disposition = match action.handler {
+        Handler::Default if bit(signal) & caught != 0 => Disposition::Inbox,
         Handler::Default => Disposition::Default,
         Handler::Ignore => Disposition::Ignore,
         Handler::At(_) => Disposition::Inbox,
@@ -102,7 +105,22 @@ impl SigHand {
     }
 
     fn of(table: [Action; 64]) -> SigHand {
-        SigHand { table: Mutex::new(table), changes: AtomicU64::new(0) }
+        SigHand { table: Mutex::new(table), changes: AtomicU64::new(0), caught: AtomicU64::new(0) }
+    }
+
+    fn tell(&self, signal: i32, action: &Action) -> Result<(), Errno> {
+        tell(signal, action, self.caught.load(Ordering::Relaxed))
+    }
+
+    /// Has the default actions of `signals` (a mask) come to us too, by the inbox, where they are not blocked or ignored.
+    pub fn catch(&self, signals: u64) {
+        let table = self.lock();
+        let before = self.caught.fetch_or(signals, Ordering::Relaxed);
+        for (action, signal) in table.iter().zip(1..) {
+            if action.handler == Handler::Default && bit(signal) & signals & !before != 0 {
+                let _ = self.tell(signal, action);
+            }
+        }
     }
 
     fn changed(&self) {
@@ -116,7 +134,7 @@ impl SigHand {
 
     /// A copy, for a task that shares memory but not dispositions.
     pub fn duplicate(&self) -> Arc<SigHand> {
-        Arc::new(SigHand::of(*self.lock()))
+        Arc::new(SigHand { caught: AtomicU64::new(self.caught.load(Ordering::Relaxed)), ..SigHand::of(*self.lock()) })
     }
 
     /// The table, for whoever must keep it still (fork).
@@ -131,7 +149,7 @@ impl SigHand {
             if matches!(action.handler, Handler::At(_)) {
                 *action = Action::DEFAULT;
                 self.changed();
-                let _ = tell(signal, action);
+                let _ = self.tell(signal, action);
             }
         }
     }
@@ -144,7 +162,7 @@ impl SigHand {
     /// Changes it; the old one is returned.
     pub fn set(&self, signal: i32, action: Action) -> Result<Action, Errno> {
         let mut table = self.lock();
-        tell(signal, &action)?;
+        self.tell(signal, &action)?;
         self.changed();
         Ok(std::mem::replace(&mut table[signal as usize - 1], action))
     }
@@ -158,7 +176,7 @@ impl SigHand {
             // As the kernel: only the handler; flags and mask stay.
             entry.handler = Handler::Default;
             self.changed();
-            let _ = tell(signal, entry);
+            let _ = self.tell(signal, entry);
         }
         action
     }
@@ -168,7 +186,7 @@ impl SigHand {
         let mut table = self.lock();
         table[signal as usize - 1].handler = Handler::Default;
         self.changed();
-        let _ = tell(signal, &table[signal as usize - 1]);
+        let _ = self.tell(signal, &table[signal as usize - 1]);
     }
 
     /// Before an execve: the new program inherits that SIGSEGV and SIGBUS are ignored.
