@@ -6,6 +6,7 @@
 use crate::guest::cpuid::models;
 use crate::host::file;
 use crate::host::process::Start;
+use crate::linux::gdb::Listen;
 use std::ffi::OsStr;
 use std::fmt::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -65,6 +66,8 @@ pub struct Options {
     pub host_runner: Option<String>,
     /// --exec-fd: the program, open (internal: one xemu to the next).
     pub exec_fd: Option<i32>,
+    /// -g: where a debugger connects.
+    pub gdb: Option<Listen>,
     /// --own-fd: xemu's executable, open (internal likewise).
     pub own_fd: Option<i32>,
     /// --limits: virtual RLIMIT_AS and RLIMIT_DATA (internal likewise), soft:hard,soft:hard in bytes.
@@ -201,7 +204,9 @@ const TABLE: &[Row] = &[
     ignored!("-R", Value("SIZE"), "ignored: the program has the whole address space"),
     ignored!("-p", Value("SIZE"), "ignored: pages have 4096 bytes"),
     ignored!("-t", Value("SIZE"), "ignored"),
-    Row { names: &["-g"], env: &["QEMU_GDB"], arg: Value("PORT"), help: "refused: there is no gdb stub yet", set: |_, _| Err("there is no gdb stub yet".into()) },
+    Row { names: &["-g"], env: &["XEMU_GDB", "QEMU_GDB"], arg: Value("PORT|PATH"), help: "wait for gdb on a TCP port of this machine, HOST:PORT or a Unix socket; PORT,suspend=n does not wait", set: |o, v| Ok(o.gdb = Some(Listen::parse(&text(v)?)?)) },
+    // For programs that a debugged one executes: whatever the environment says they are not debugged.
+    Row { names: &["--no-gdb"], env: &[], arg: Flag, help: "", set: |o, _| Ok(o.gdb = None) },
 ];
 
 /// What xemu was asked to do.
@@ -445,6 +450,7 @@ impl Options {
             (self.precise_flags, "--precise-flags"),
             (self.strict_align, "--strict-align"),
             (self.unsafe_fast_nan, "--unsafe-fast-nan"),
+            (self.gdb.is_some(), "--no-gdb"),
         ] {
             if on {
                 out.push(name.into());

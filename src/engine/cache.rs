@@ -3,6 +3,7 @@
 use super::ahead::AheadTable;
 use super::asleep::{Asleep, Sleeper};
 use super::guards::Guards;
+use super::breakpoints::Breakpoints;
 use super::heat::Heat;
 use super::regions::Regions;
 use crate::decode::{Ahead, Flags, Region};
@@ -150,6 +151,8 @@ pub(super) struct Cache {
     once: u64,
     /// Pages that are not protected although there is code on them.
     pub heat: Heat,
+    /// What a debugger has set.
+    pub breakpoints: Breakpoints,
 }
 
 impl Cache {
@@ -173,6 +176,7 @@ impl Cache {
             guarded_by_page: FxHashMap::default(),
             once: 0,
             heat: Heat::default(),
+            breakpoints: Breakpoints::default(),
         }
     }
 

@@ -39,12 +39,22 @@ struct Checked {
 pub(super) struct Heat {
     pages: FxHashMap<u64, Page>,
     hot: usize,
+    /// No page ever becomes hot.
+    never: bool,
     checked: FxHashMap<u64, Checked>,
 }
 
 impl Heat {
+    /// No page is to become hot: translations are not always what is in memory (`breakpoints`), and are not to be compared with it.
+    pub fn never(&mut self) {
+        self.never = true;
+    }
+
     /// A page of code was written at time `now`.
     pub fn written(&mut self, page: Addr, now: u64) {
+        if self.never {
+            return;
+        }
         let p = self.pages.entry(page.0).or_default();
         if now.wrapping_sub(p.since) > WINDOW {
             (p.since, p.writes) = (now, 0);

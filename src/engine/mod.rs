@@ -6,6 +6,7 @@
 
 mod ahead;
 mod asleep;
+mod breakpoints;
 mod cache;
 mod cold;
 mod exit;
@@ -73,6 +74,8 @@ pub struct Options {
     pub limits: crate::decode::Limits,
     /// For tests: interpret whatever can be, not only cold code.
     pub interpret: bool,
+    /// A debugger may set breakpoints: all code is translated, and none compares itself with memory.
+    pub debugged: bool,
 }
 
 /// Largest arena: a branch reaches everywhere in it.
@@ -80,7 +83,7 @@ pub const MAX_CACHE: u64 = 128 << 20;
 
 impl Default for Options {
     fn default() -> Self {
-        Options { translate: translate::Options::default(), cache_size: 64 << 20, observer: None, limits: crate::decode::Limits::default(), interpret: false }
+        Options { translate: translate::Options::default(), cache_size: 64 << 20, observer: None, limits: crate::decode::Limits::default(), interpret: false, debugged: false }
     }
 }
 
@@ -116,7 +119,7 @@ impl Engine {
         let arena = Arena::new(options.cache_size.clamp(128 << 10, MAX_CACHE), &stubs)?;
         // Single instructions and checks of alignment are the translator's.
         let cold = options.translate.switches.on(Opt::ColdCode) && options.limits.insns > 1 && !options.translate.strict_align;
-        let interprets = options.interpret || cold;
+        let interprets = (options.interpret || cold) && !options.debugged;
         if options.translate.ordered && !options.translate.features.tso {
             host::touch::order();
         }
@@ -136,6 +139,9 @@ impl Engine {
             cache: Mutex::new(Cache::new(arena, options.translate)),
             stop: Stop::default(),
         };
+        if options.debugged {
+            engine.cache().heat.never();
+        }
         host::fault::install()?;
         let engine = ENGINE.get_or_init(|| engine);
         copy::set_write_hook(|at| Engine::get().is_some_and(|e| e.unprotect(at)));
@@ -271,6 +277,8 @@ struct GuestCode<'a> {
     recalls: bool,
     /// Hot pages are not looked at from elsewhere.
     looks: bool,
+    /// Breakpoints are not seen: an instruction is to be stepped over.
+    bare: bool,
     /// What tells code that has never run.
     untried: Option<&'a Runs>,
     /// The area that was last found executable: most questions are about the same one.
@@ -281,7 +289,7 @@ struct GuestCode<'a> {
 
 impl<'a> GuestCode<'a> {
     fn new(pages: &'a dyn Pages, cache: &'a Cache) -> Self {
-        GuestCode { pages, cache, recalls: false, looks: false, untried: None, executable: Cell::new((0, 0)), constant: Cell::new((0, 0)) }
+        GuestCode { pages, cache, recalls: false, looks: false, bare: false, untried: None, executable: Cell::new((0, 0)), constant: Cell::new((0, 0)) }
     }
     fn recalling(pages: &'a dyn Pages, cache: &'a Cache) -> Self {
         GuestCode { recalls: true, ..GuestCode::new(pages, cache) }
@@ -316,7 +324,11 @@ impl<'a> GuestCode<'a> {
 
 impl CodeSource for GuestCode<'_> {
     fn read_code(&self, at: Addr, buf: &mut [u8]) -> usize {
-        read_pages(at, buf, |pc| self.is_executable(pc) && !self.hides(pc))
+        let have = read_pages(at, buf, |pc| self.is_executable(pc) && !self.hides(pc));
+        if !self.bare {
+            self.cache.breakpoints.show(at, &mut buf[..have]);
+        }
+        have
     }
     fn is_untried(&self, at: Addr) -> bool {
         self.untried.is_some_and(|runs| runs.are_none(at))

@@ -1,5 +1,6 @@
 //! A guest thread: the loop around translated code.
 
+use super::breakpoints::Singles;
 use super::cache::{CAREFUL, Cache, Fate, Left, Target};
 use super::split::Alone;
 use super::stop::{Seat, Stop};
@@ -27,6 +28,8 @@ pub struct Thread {
     unexplained: Option<(Addr, Addr, u64)>,
     /// The last instruction that ran alone, and its code: see [`Thread::split_lock`]. Dropped with every host address.
     pub(super) alone: Option<Alone>,
+    /// Single instructions, for a debugger. Dropped with every host address.
+    pub(super) singles: Singles,
     /// What it needs to interpret code; none: it does not.
     pub(super) cold: Option<Cold>,
 }
@@ -61,7 +64,7 @@ impl Thread {
         s.careful = &raw const CAREFUL as u64;
         s.calls = engine.calls.packed.as_ptr() as u64;
         engine.stop.join(seat.clone());
-        Ok(Thread { engine, block, seat, linked: None, unexplained: None, alone: None, cold: engine.interprets.then(Cold::default) })
+        Ok(Thread { engine, block, seat, linked: None, unexplained: None, alone: None, singles: Singles::default(), cold: engine.interprets.then(Cold::default) })
     }
 
     /// The guest's registers.
@@ -171,6 +174,11 @@ impl Thread {
             return None;
         }
         self.block.enter(self.engine.enter, host);
+        self.after()
+    }
+
+    /// Translated code has left.
+    pub(super) fn after(&mut self) -> Option<Exit> {
         if let Some(exit) = self.asked() {
             self.seat.running.store(false, Ordering::SeqCst);
             return Some(exit);
@@ -193,6 +201,7 @@ impl Thread {
         self.block.forget_all();
         self.linked = None;
         self.alone = None;
+        self.singles = Singles::default();
     }
 
     /// Does what [`Seat::forget`] says, of a thread that is not running.
@@ -235,7 +244,7 @@ impl Thread {
     }
 
     /// Where translated code left: makes RIP and the carry exact. Still running: nobody can take the code's records away.
-    fn place(&mut self) -> Option<Left> {
+    pub(super) fn place(&mut self) -> Option<Left> {
         let s = self.block.state();
         if s.shadow_sp > s.shadow_top {
             s.shadow_sp = s.shadow_top;

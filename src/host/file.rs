@@ -61,6 +61,18 @@ pub fn pread(fd: i32, buf: &mut [u8], offset: u64) -> Result<usize, Errno> {
     Ok(done)
 }
 
+/// pwrite64(2) of all bytes.
+pub fn pwrite(fd: i32, bytes: &[u8], offset: u64) -> Result<(), Errno> {
+    let mut done = 0;
+    while done < bytes.len() {
+        let rest = &bytes[done..];
+        // SAFETY: `rest` is ours.
+        let n = unsafe { sys::call(libc::SYS_pwrite64, [fd as u64, rest.as_ptr() as u64, rest.len() as u64, offset + done as u64, 0, 0]) }?;
+        done += n as usize;
+    }
+    Ok(())
+}
+
 /// A whole (small, possibly generated) file.
 pub fn read_all(path: &[u8]) -> Result<Vec<u8>, Errno> {
     let fd = open(path, libc::O_RDONLY)?;

@@ -15,6 +15,7 @@ pub mod file;
 pub mod fp;
 pub mod frame;
 pub mod heap;
+pub mod link;
 pub mod memory;
 pub mod process;
 pub mod processor;

@@ -293,9 +293,13 @@ pub fn pending() -> u64 {
 
 /// Sends `signal` to this thread.
 pub fn raise(signal: i32) {
-    let (pid, tid) = (super::process::pid() as u64, super::process::tid() as u64);
+    send(super::process::tid(), signal);
+}
+
+/// Sends `signal` to a thread of this process.
+pub fn send(tid: i32, signal: i32) {
     // SAFETY: numbers only.
-    let _ = unsafe { sys::call(libc::SYS_tgkill, [pid, tid, signal as u64, 0, 0, 0]) };
+    let _ = unsafe { sys::call(libc::SYS_tgkill, [super::process::pid() as u64, tid as u64, signal as u64, 0, 0, 0]) };
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! xemu's own descriptors: out of the guest's way, and not the guest's to close.
 
+use super::gdb;
 use super::messages;
 use super::process::Process;
 use crate::host::file::{self, Fd};
@@ -29,6 +30,14 @@ impl Reserved {
         self.0.store(high.map_or(-1, Fd::leak), Ordering::Relaxed);
     }
 
+    /// Closes it.
+    pub fn close(&self) {
+        let fd = self.0.swap(-1, Ordering::Relaxed);
+        if fd >= 0 {
+            drop(Fd(fd));
+        }
+    }
+
     /// Makes room for the guest, that wants descriptor `number` (dup2 and the like): moves ours away if it is that one.
     pub fn yield_fd(&self, number: i32) {
         if self.get() == Some(number) {
@@ -45,7 +54,8 @@ impl Clone for Reserved {
 }
 
 fn ours(process: &Process) -> impl Iterator<Item = i32> {
-    [process.own.fd(), process.program.fd(), messages::fd()].into_iter().flatten()
+    let debugger = gdb::reserved().filter_map(Reserved::get);
+    [process.own.fd(), process.program.fd(), messages::fd()].into_iter().flatten().chain(debugger)
 }
 
 /// Is this descriptor xemu's? To the guest it is not open.
@@ -58,6 +68,7 @@ pub fn make_room(process: &Process, fd: i32) {
     process.own.yield_fd(fd);
     process.program.yield_fd(fd);
     messages::yield_fd(fd);
+    gdb::reserved().for_each(|ours| ours.yield_fd(fd));
 }
 
 /// The parts of `first ..= last` without xemu's descriptors, in order.

@@ -8,6 +8,7 @@ mod elf;
 pub mod exec;
 mod fault;
 pub mod fds;
+pub mod gdb;
 pub mod loader;
 pub mod memory;
 mod messages;
@@ -25,7 +26,7 @@ mod vsyscall;
 
 pub use start::{Job, start};
 
-use crate::engine::Exit;
+use crate::engine::{Exception, Exit};
 use crate::guest::Gpr;
 use task::Task;
 
@@ -35,7 +36,8 @@ const SYSCALL_LEN: u64 = 2;
 /// Runs a guest thread until it ends by exit(2): its status.
 pub fn run(task: &mut Task) -> u64 {
     loop {
-        match task.thread.run() {
+        let exit = if task.debugged.is_some() { gdb::run(task) } else { task.thread.run() };
+        match exit {
             Exit::Syscall if task.signals.any() => {
                 // The signal came first.
                 let state = task.thread.state();
@@ -43,9 +45,15 @@ pub fn run(task: &mut Task) -> u64 {
             }
             Exit::Syscall => {
                 let number = task.thread.state().get(Gpr::Rax);
+                if task.debugged.is_some() {
+                    gdb::before_call(task, number);
+                }
                 syscall::dispatch(task);
                 if let Some(status) = task.ending {
                     return status;
+                }
+                if task.debugged.is_some() {
+                    gdb::after_call(task, number);
                 }
                 signal::after_call(task, number);
             }
@@ -55,6 +63,11 @@ pub fn run(task: &mut Task) -> u64 {
             }
             Exit::Interrupt => {}
             Exit::FetchFault if vsyscall::emulate(task) => {}
+            Exit::Exception(Exception::Breakpoint) => {
+                if let Some(other) = gdb::step_over(task) {
+                    signal::raise_exit(task, other);
+                }
+            }
             other => signal::raise_exit(task, other),
         }
         if task.signals.any() {

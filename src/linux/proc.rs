@@ -7,6 +7,7 @@ mod smaps;
 
 use super::memory::vma::{Kind, Span, Vma};
 use super::memory::{Mm, Prot};
+use super::process::Process;
 use super::task::Task;
 use crate::guest::Addr;
 use crate::host::{copy, file, process as host};
@@ -35,13 +36,12 @@ fn own_entry(path: &[u8], pid: i32) -> Option<&[u8]> {
 }
 
 /// Contents for a file that the guest opens, if it is one of those that xemu answers.
-pub fn intercept_open(task: &Task, path: &[u8]) -> Option<Vec<u8>> {
+pub fn intercept_open(process: &Process, path: &[u8]) -> Option<Vec<u8>> {
     match path {
         b"/proc/cpuinfo" => return Some(cpuinfo::text(&crate::guest::cpuid::cpu(), host::processors())),
         b"/proc/sys/kernel/arch" => return Some(b"x86_64\n".to_vec()),
         _ => {}
     }
-    let process = &task.process;
     let entry = own_entry(path, process.pid())?;
     // A thread that there is not has no files.
     if matches!(entry, b"maps" | b"smaps" | b"auxv" | b"cmdline" | b"environ") && file::stat(path).is_err() {
@@ -53,14 +53,14 @@ pub fn intercept_open(task: &Task, path: &[u8]) -> Option<Vec<u8>> {
         b"auxv" => Some(process.auxv.clone()),
         b"cmdline" => Some(guest_bytes(process.places.args)),
         b"environ" => Some(guest_bytes(process.places.env)),
-        b"stat" => stat(task, path),
+        b"stat" => stat(process, path),
         _ => None,
     }
 }
 
 /// What a link that the guest reads says, if it is one of those that xemu answers.
-pub fn intercept_readlink(task: &Task, path: &[u8]) -> Option<Vec<u8>> {
-    (own_entry(path, task.process.pid())? == b"exe").then(|| task.process.program.path.clone())
+pub fn intercept_readlink(process: &Process, path: &[u8]) -> Option<Vec<u8>> {
+    (own_entry(path, process.pid())? == b"exe").then(|| process.program.path.clone())
 }
 
 /// Where such a link leads.
@@ -123,9 +123,8 @@ const START_CODE: usize = 26;
 const START_DATA: usize = 45;
 
 /// The host's file with the guest's addresses.
-fn stat(task: &Task, path: &[u8]) -> Option<Vec<u8>> {
+fn stat(p: &Process, path: &[u8]) -> Option<Vec<u8>> {
     let host = file::read_all(path).ok()?;
-    let p = &task.process;
     let (places, loaded) = (&p.places, &p.places.loaded);
     let edits = [
         (VSIZE, &[p.mm.total()][..]),

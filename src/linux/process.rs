@@ -1,6 +1,7 @@
 //! What all threads of a guest process share.
 
 use super::fds::Reserved;
+use super::gdb;
 use super::loader::Loaded;
 use super::memory::Mm;
 use crate::engine::Engine;
@@ -180,6 +181,8 @@ pub struct Process {
     pub places: Places,
     /// xemu's own executable.
     pub own: Own,
+    /// Who debugs it (`-g`).
+    pub debugger: Option<&'static gdb::Debugger>,
     /// Virtual limits, once they differ from the host's or were asked for.
     pub limits: Mutex<Option<Limits>>,
 }
@@ -211,6 +214,7 @@ impl Process {
             auxv: self.auxv.clone(),
             places: self.places.clone(),
             own: Own { path: self.own.path.clone(), identity: self.own.identity, fd: self.own.fd.clone() },
+            debugger: None,
             limits: Mutex::new(*self.limits.lock().unwrap_or_else(|e| e.into_inner())),
         }
     }

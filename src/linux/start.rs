@@ -1,5 +1,6 @@
 //! From a command to a running guest: address space, program, stack, first task.
 
+use super::gdb;
 use super::loader::{self, LoadError, Loaded, Program};
 use super::memory::{Layout, Mm, Place, Prot, Request, vma::Kind};
 use super::signal::SigHand;
@@ -129,8 +130,13 @@ fn prepare(start: &Start, job: Job) -> Result<Task, LoadError> {
     let places = Places { args: image.args, env: image.env, stack: image.sp, loaded };
     let (rip, rsp) = (places.loaded.start.0, image.sp);
     let limits = Mutex::new(limits);
-    let process = Arc::new(Process { mm, engine, options, program: running, auxv: image.aux, places, own, limits });
-    let mut task = Task::first(engine.thread().map_err(LoadError::Engine)?, process, sighand, host::tid());
+    let mut process = Process { mm, engine, options, program: running, auxv: image.aux, places, own, debugger: None, limits };
+    if let Some(listen) = process.options.gdb.clone() {
+        gdb::start(&listen, &mut process).map_err(LoadError::Option)?;
+    }
+    let process = Arc::new(process);
+    let mut task = Task::first(engine.thread().map_err(LoadError::Engine)?, process.clone(), sighand.clone(), host::tid());
+    gdb::spawn(&process, &sighand).map_err(LoadError::Engine)?;
     let state = task.thread.state();
     state.rip = rip;
     state.set(Gpr::Rsp, rsp);
@@ -152,7 +158,13 @@ fn engine_options(start: &Start, options: &crate::options::Options) -> Result<en
         // Every flag is computed: none is stale at a fault or signal.
         t.switches.disable("dead-flags").map_err(LoadError::Option)?;
     }
-    if !options.strace {
+    e.debugged = options.gdb.is_some();
+    if e.debugged {
+        // Whoever looks sees every flag, every system call and every signal.
+        for name in ["dead-flags", "direct-calls", "call-stubs", "own-calls", "guards", "narrow"] {
+            t.switches.disable(name).map_err(LoadError::Option)?;
+        }
+    } else if !options.strace {
         t.calls = &CALLS;
     }
     t.ordered = options.ordered;

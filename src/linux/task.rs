@@ -1,5 +1,6 @@
 //! One guest thread.
 
+use super::gdb;
 use super::process::Process;
 use super::signal::{SigHand, Signals};
 use crate::engine::Thread;
@@ -28,6 +29,8 @@ pub struct Task {
     pub stack: Option<Stack>,
     /// What its execve tries.
     pub exec: Option<super::exec::Plan>,
+    /// It is debugged.
+    pub debugged: Option<gdb::Debugged>,
     /// Set by exit(2): the thread is to end with this status.
     pub ending: Option<u64>,
 }
@@ -43,7 +46,10 @@ impl Task {
     pub fn new(mut thread: Thread, process: Arc<Process>, sighand: Arc<SigHand>, tid: i32, blocked: u64) -> Task {
         let signals = Signals::new(inbox_of(&thread), blocked);
         thread.state().signals = signals.for_stubs();
-        Task { signals, sighand, thread, process, tid, clear_child_tid: Addr(0), robust_list: (Addr(0), 0), stack: None, exec: None, ending: None }
+        let (clear_child_tid, robust_list) = (Addr(0), (Addr(0), 0));
+        let mut task = Task { signals, sighand, thread, process, tid, clear_child_tid, robust_list, stack: None, exec: None, debugged: None, ending: None };
+        gdb::begin(&mut task);
+        task
     }
 
     /// The first thread of a process, with the mask that the host gave us.
@@ -66,6 +72,7 @@ impl Task {
         self.tid = tid;
         self.clear_child_tid = Addr(0);
         self.robust_list = (Addr(0), 0);
+        gdb::forked(self);
         self.thread.fork_child();
         self.signals.forked();
     }

@@ -1,5 +1,6 @@
 //! Guest threads: a host thread each, with a processor of its own. And children that borrow the memory of a parent that waits (vfork).
 
+use super::gdb;
 use super::task::Task;
 use crate::engine::Thread;
 use crate::guest::{Addr, Gpr};
@@ -107,6 +108,7 @@ pub fn lend(task: &mut Task, request: Request) -> Result<u64, Errno> {
 
 /// Ends the calling thread with `status`.
 pub fn end(mut task: Task, status: u64) -> ! {
+    gdb::end(&mut task, status);
     signals::block_all();
     let stack = task.stack.take();
     drop(task);

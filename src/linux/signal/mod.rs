@@ -8,7 +8,7 @@
 mod actions;
 mod exception;
 mod frame;
-mod fpstate;
+pub(super) mod fpstate;
 mod known;
 
 pub use actions::{Action, Handler, SigHand, sa};
@@ -16,6 +16,7 @@ pub use exception::raise_exit;
 pub use frame::{min_stack, sigreturn};
 
 use known::Known;
+use super::gdb;
 use super::task::Task;
 use crate::guest::{Addr, Gpr};
 use crate::host::signals::{self as host, Inbox, NEVER_BLOCKED, Registered, SigInfo, bit, signo};
@@ -289,6 +290,10 @@ fn deliver_all(task: &mut Task, mut call: Option<Interrupted>) {
     task.thread.heed();
     let mut info = [0; 16];
     while task.signals.take(&mut info) {
+        if task.debugged.is_some() && !gdb::signalled(task, &mut info) {
+            host::set_mask(task.signals.blocked());
+            continue;
+        }
         let signal = signo(&info);
         let changes = task.sighand.changes().load(Ordering::SeqCst);
         let action = task.sighand.take(signal);
@@ -381,6 +386,7 @@ fn default_action(task: &mut Task, signal: i32) {
         }
         _ => {
             super::fault::report(task, signal);
+            gdb::dying(task, signal);
             process::die_by(signal)
         }
     }

@@ -43,7 +43,7 @@ fn intercepted(task: &Task, path: u64, how: u64) -> Option<Vec<u8>> {
     if how & other != 0 {
         return None;
     }
-    proc::intercept_open(task, &proc_path(path)?)
+    proc::intercept_open(&task.process, &proc_path(path)?)
 }
 
 /// A file in memory with these contents.

@@ -85,7 +85,7 @@ pub fn readlink(task: &mut Task, [path, buf, len, ..]: [u64; 6]) -> Result {
 /// readlinkat(2).
 pub fn readlinkat(task: &mut Task, args: [u64; 6]) -> Result {
     let [_, path, buf, len, ..] = args;
-    let target = proc_path(path).and_then(|p| proc::intercept_readlink(task, &p));
+    let target = proc_path(path).and_then(|p| proc::intercept_readlink(&task.process, &p));
     let Some(target) = target else {
         return call_on_path(task, libc::SYS_readlinkat, args, 1, Last::Link, &mut []);
     };

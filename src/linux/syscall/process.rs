@@ -5,7 +5,7 @@ use crate::host::copy::{self, Fault};
 use crate::host::{process as host, signals};
 use crate::host::spawn::lends_memory;
 use crate::host::sys::Errno;
-use crate::linux::{exec, thread};
+use crate::linux::{gdb, exec, thread};
 use crate::linux::process::Limits;
 use crate::linux::task::Task;
 
@@ -25,7 +25,8 @@ pub fn exit(task: &mut Task, [code, ..]: [u64; 6]) -> Result {
 }
 
 /// exit_group(2).
-pub fn exit_group(_: &mut Task, [code, ..]: [u64; 6]) -> Result {
+pub fn exit_group(task: &mut Task, [code, ..]: [u64; 6]) -> Result {
+    gdb::exiting(task, code);
     host::exit_process(code)
 }
 
