@@ -170,6 +170,9 @@ pub(super) fn deliver(info: &SigInfo, pc: &mut u64) {
     if let Some(abort) = sys::abort_pc(*pc) {
         *pc = abort;
     }
+    if info[1] as u32 as i32 == KICKED {
+        return;
+    }
     let inbox = INBOX.with(Cell::get);
     // SAFETY: a registered inbox is alive (`Registered`).
     let posted = !inbox.is_null() && unsafe { &*inbox }.post(info);
@@ -289,6 +292,20 @@ pub fn pending() -> u64 {
     // SAFETY: a pointer to a local.
     let _ = unsafe { sys::call(libc::SYS_rt_sigpending, [&raw mut set as u64, 8, 0, 0, 0, 0]) };
     set
+}
+
+/// si_code of what [`kick`] sends: no sender's own. (An emulated host keeps 16 bits of it.)
+const KICKED: i32 = i16::from_be_bytes([0x80 | b'k', b'i']) as i32;
+
+/// Has a thread of this process that waits in a system call come out of it, as a signal would that nobody sees. One that is about to wait may miss it.
+pub fn kick(tid: i32) {
+    let mut info: SigInfo = [0; 16];
+    // One of those that are never blocked, and always handled.
+    info[0] = libc::SIGBUS as u64;
+    info[1] = KICKED as u32 as u64;
+    let pid = super::process::pid() as u64;
+    // SAFETY: `info` is a siginfo; within a process any si_code below zero is allowed.
+    let _ = unsafe { sys::call(libc::SYS_rt_tgsigqueueinfo, [pid, tid as u64, libc::SIGBUS as u64, info.as_ptr() as u64, 0, 0]) };
 }
 
 /// Sends `signal` to this thread.

@@ -16,13 +16,15 @@ mod watch;
 use super::fds::Reserved;
 use super::task::Task;
 use crate::engine::{Engine, Exception, Exit, Interrupter};
-use crate::guest::Addr;
+use crate::guest::{Addr, Gpr};
 use crate::host::link;
-use crate::host::signals::{SigInfo, bit, signo};
+use crate::host::sys::RESTART;
+use crate::host::signals::{self, SigInfo, bit, signo};
 use gdbstub::target::ext::breakpoints::WatchKind;
-use registers::Bytes;
+use registers::{Bytes, Call, Finished};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock};
 use watch::Watches;
 
@@ -78,6 +80,10 @@ struct Inferior {
     /// It has reported a signal; and what gdb passes on of it.
     reported: bool,
     passes: Option<i32>,
+    /// A signal that gdb has sent to it: nothing to report.
+    sent: Option<i32>,
+    /// It was taken out of a call.
+    kicked: bool,
 }
 
 /// System calls to be reported.
@@ -134,6 +140,10 @@ pub struct Debugged {
     order: Order,
     /// It has executed an instruction of a [`Order::Step`].
     stepped: bool,
+    /// A signal that is not to be reported.
+    sent: Option<i32>,
+    /// The last call that gdb may have seen it inside of.
+    finished: Option<Finished>,
 }
 
 /// Descriptors that the guest must neither see nor close, if there is a debugger.
@@ -194,6 +204,22 @@ impl Debugger {
         state
     }
 
+    /// Has a thread that waits in a system call park; false if it does not within a second.
+    fn fetch(&self, tid: i32) -> bool {
+        let mut state = self.lock();
+        for _ in 0..100 {
+            match state.threads.get_mut(&tid) {
+                Some(thread) if thread.place == Place::Parked => return true,
+                Some(thread) => thread.kicked = true,
+                None => return false,
+            }
+            signals::kick(tid);
+            let waited = self.changed.wait_timeout(state, Duration::from_millis(10));
+            state = waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0;
+        }
+        false
+    }
+
     /// Lets them go on, as they have been ordered to.
     fn resume(&self, state: &mut State) {
         state.halted = false;
@@ -229,9 +255,11 @@ pub fn begin(task: &mut Task) {
         order: Order::Go,
         reported: false,
         passes: None,
+        sent: None,
+        kicked: false,
     };
     debugger.lock().threads.insert(task.tid, thread);
-    task.debugged = Some(Debugged { debugger, order: Order::Go, stepped: false });
+    task.debugged = Some(Debugged { debugger, order: Order::Go, stepped: false, sent: None, finished: None });
 }
 
 /// In one that ends with `status`. The process ends with its last one.
@@ -267,9 +295,9 @@ pub fn forked(task: &mut Task) {
 }
 
 /// A thread parks until it may go on.
-fn park(task: &mut Task, call: Option<u64>) {
+fn park(task: &mut Task, call: Call) {
     let Some(debugged) = &task.debugged else { return };
-    let debugger = debugged.debugger;
+    let (debugger, finished) = (debugged.debugger, debugged.finished);
     let registers = Bytes::of(task.thread.state(), call);
     let mut state = debugger.lock();
     let Some(mine) = state.threads.get_mut(&task.tid) else { return };
@@ -280,18 +308,18 @@ fn park(task: &mut Task, call: Option<u64>) {
     }
     let Some(mine) = state.threads.get_mut(&task.tid) else { return };
     mine.place = Place::Running;
-    let order = mine.order;
+    let (order, sent) = (mine.order, mine.sent.take());
     if mine.changed {
-        mine.registers.put_into(task.thread.state(), call);
+        mine.registers.put_into(task.thread.state(), call, finished);
     }
     drop(state);
     if let Some(debugged) = &mut task.debugged {
-        (debugged.order, debugged.stepped) = (order, false);
+        (debugged.order, debugged.stepped, debugged.sent) = (order, false, sent);
     }
 }
 
 /// A thread reports `event` and parks. What gdb passes on of a signal is returned; where nobody is connected, all of it.
-fn report(task: &mut Task, event: Event, call: Option<u64>) -> Option<i32> {
+fn report(task: &mut Task, event: Event, call: Call) -> Option<i32> {
     let passed = if let Event::Signal(signal) = event { Some(signal) } else { None };
     let Some(Debugged { debugger, .. }) = task.debugged else { return passed };
     let tid = task.tid;
@@ -335,9 +363,9 @@ fn report(task: &mut Task, event: Event, call: Option<u64>) -> Option<i32> {
 /// Runs the thread as gdb wants it, up to something that is not gdb's affair.
 pub fn run(task: &mut Task) -> Exit {
     loop {
-        let Some(Debugged { debugger, order, stepped }) = task.debugged else { return task.thread.run() };
+        let Some(Debugged { debugger, order, stepped, .. }) = task.debugged else { return task.thread.run() };
         if debugger.halted.load(Ordering::SeqCst) || order == Order::Stay {
-            park(task, None);
+            park(task, Call::None);
             continue;
         }
         let rip = task.thread.state().rip;
@@ -345,7 +373,7 @@ pub fn run(task: &mut Task) -> Exit {
             Order::Step(start, end) => {
                 let met = stepped && debugger.engine.has_breakpoint(Addr(rip));
                 if met || stepped && !(start..end).contains(&rip) {
-                    report(task, if met { Event::Breakpoint } else { Event::Stepped }, None);
+                    report(task, if met { Event::Breakpoint } else { Event::Stepped }, Call::None);
                     // If somebody else was first it goes on when it is told to.
                     set_stepped(task, false);
                     continue;
@@ -354,7 +382,7 @@ pub fn run(task: &mut Task) -> Exit {
             }
             _ if !debugger.watches.any() => task.thread.run(),
             _ if debugger.engine.has_breakpoint(Addr(rip)) => {
-                report(task, Event::Breakpoint, None);
+                report(task, Event::Breakpoint, Call::None);
                 continue;
             }
             _ => step(task),
@@ -363,7 +391,7 @@ pub fn run(task: &mut Task) -> Exit {
             let at = Addr(task.thread.state().rip.wrapping_sub(1));
             if debugger.engine.has_breakpoint(at) && order == Order::Go {
                 task.thread.state().rip = at.0;
-                report(task, Event::Breakpoint, None);
+                report(task, Event::Breakpoint, Call::None);
                 continue;
             }
         }
@@ -382,7 +410,7 @@ fn step(task: &mut Task) -> Exit {
     let (exit, hit) = watch::step(task);
     set_stepped(task, exit != Some(Exit::Interrupt));
     if let Some((at, kind)) = hit {
-        report(task, Event::Watch(at, kind), None);
+        report(task, Event::Watch(at, kind), Call::None);
     }
     exit.unwrap_or(Exit::Interrupt)
 }
@@ -401,10 +429,10 @@ pub fn step_over(task: &mut Task) -> Option<Exit> {
 pub fn before_call(task: &mut Task, number: u64) {
     let Some(Debugged { debugger, .. }) = task.debugged else { return };
     if debugger.lock().catch.has(number) {
-        report(task, Event::Call(number, false), Some(number));
+        report(task, Event::Call(number, false), Call::Entry(number));
     }
-    let number = task.thread.state().get(crate::guest::Gpr::Rax);
-    let registers = Bytes::of(task.thread.state(), Some(number));
+    let number = task.thread.state().get(Gpr::Rax);
+    let registers = Bytes::of(task.thread.state(), Call::Inside(number));
     let mut state = debugger.lock();
     if let Some(mine) = state.threads.get_mut(&task.tid) {
         (mine.place, mine.registers) = (Place::Calling(number), registers);
@@ -417,33 +445,44 @@ pub fn after_call(task: &mut Task, number: u64) {
     let Some(Debugged { debugger, .. }) = task.debugged else { return };
     let mut state = debugger.lock();
     let (halted, caught) = (state.halted, state.catch.has(number));
-    let order = match state.threads.get_mut(&task.tid) {
-        Some(mine) => {
-            mine.place = Place::Running;
-            mine.order
-        }
-        None => Order::Go,
-    };
+    let Some(mine) = state.threads.get_mut(&task.tid) else { return };
+    mine.place = Place::Running;
+    let (order, sent, kicked) = (mine.order, mine.sent.take(), std::mem::take(&mut mine.kicked));
     drop(state);
+    let waits = task.signals.any();
+    let registers = task.thread.state();
+    if kicked && !waits && registers.get(Gpr::Rax) as i64 == -i64::from(libc::EINTR) && !TELL_OF_STOPS.contains(&number) {
+        registers.set(Gpr::Rax, -i64::from(RESTART.0) as u64);
+    }
+    let finished = (number, registers.rip, registers.get(Gpr::Rax));
     // It may have been told something meanwhile.
     if let Some(debugged) = &mut task.debugged {
-        (debugged.order, debugged.stepped) = (order, order != Order::Go);
+        (debugged.order, debugged.stepped, debugged.sent, debugged.finished) = (order, order != Order::Go, sent, Some(finished));
     }
     if halted {
-        park(task, None);
+        park(task, Call::Over(number));
     }
     if caught {
-        report(task, Event::Call(number, true), None);
+        report(task, Event::Call(number, true), Call::Over(number));
     }
 }
 
+/// Calls that end with EINTR when a process was stopped and goes on (signal(7)); others are restarted by the kernel: epoll_wait, io_getevents, rt_sigtimedwait,
+/// epoll_pwait, epoll_pwait2. Those with a time to wait begin it anew here.
+const TELL_OF_STOPS: &[u64] = &[232, 208, 128, 281, 441];
+
 /// A signal is about to be delivered: false if gdb keeps it; it may be another one.
 pub fn signalled(task: &mut Task, info: &mut SigInfo) -> bool {
-    if task.debugged.is_none() {
-        return true;
-    }
     let signal = signo(info);
-    let passed = report(task, Event::Signal(signal), None);
+    match &mut task.debugged {
+        Some(debugged) if debugged.sent == Some(signal) => {
+            debugged.sent = None;
+            return true;
+        }
+        Some(_) => {}
+        None => return true,
+    }
+    let passed = report(task, Event::Signal(signal), Call::None);
     if task.debugged.is_some_and(|d| d.order != Order::Go) {
         // Its handler's first instruction is where the step ends.
         set_stepped(task, true);
@@ -460,12 +499,12 @@ pub fn signalled(task: &mut Task, info: &mut SigInfo) -> bool {
 
 /// The process is about to end with `status`.
 pub fn exiting(task: &mut Task, status: u64) {
-    report(task, Event::Exited(status as u8), None);
+    report(task, Event::Exited(status as u8), Call::None);
 }
 
 /// It is about to die of `signal`.
 pub fn dying(task: &mut Task, signal: i32) {
-    report(task, Event::Killed(signal), None);
+    report(task, Event::Killed(signal), Call::None);
 }
 
 #[cfg(test)]

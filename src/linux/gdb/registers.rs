@@ -2,6 +2,7 @@
 
 use crate::guest::xsave::{Pointers, X87_BYTES};
 use crate::guest::{CpuState, Gpr};
+use crate::host::sys::{Errno, NOT_BEGUN, RESTART};
 use crate::linux::signal::fpstate;
 use gdbstub::arch::{Arch, RegId, Registers};
 use std::fmt::Write;
@@ -97,10 +98,29 @@ const YMM_HIGH: usize = 60;
 
 /// CS, SS, DS, ES, FS, GS of a 64-bit program.
 const FLAT: [u32; 6] = [0x33, 0x2b, 0, 0, 0, 0];
-/// What the kernel has in RAX at a system call's entry.
+/// What the kernel has in RAX at a system call's entry, and where a signal keeps it from waiting on.
 const ENOSYS: u64 = -(libc::ENOSYS as i64) as u64;
+const ERESTARTSYS: u64 = -(RESTART.0 as i64) as u64;
 /// ORIG_RAX where there is no system call.
 const NO_CALL: u64 = u64::MAX;
+/// Length of SYSCALL.
+const SYSCALL_LEN: u64 = 2;
+
+/// The system call that a thread is in, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// None.
+    None,
+    /// About to be made.
+    Entry(u64),
+    /// The kernel has the thread.
+    Inside(u64),
+    /// Just made.
+    Over(u64),
+}
+
+/// What became of a call that was seen as [`Call::Inside`]: its number, where the guest goes on, and its result in RAX.
+pub type Finished = (u64, u64, u64);
 
 /// The registers of a thread, as their bytes one behind another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,15 +154,21 @@ impl Bytes {
         u64::from_le_bytes(word)
     }
 
-    /// Those of `s`, on its own thread. `call`: the system call that it is in.
-    pub fn of(s: &CpuState, call: Option<u64>) -> Bytes {
+    /// Those of `s`, on its own thread.
+    pub fn of(s: &CpuState, call: Call) -> Bytes {
         let mut all = Bytes::default();
         let mut put = |number: usize, value: &[u8]| all.set(number, value).expect("a register");
         for (n, r) in ORDER.into_iter().enumerate() {
             put(n, &s.get(r).to_le_bytes());
         }
-        if call.is_some() {
-            put(0, &ENOSYS.to_le_bytes());
+        let number = match call {
+            Call::None => NO_CALL,
+            Call::Entry(n) | Call::Inside(n) | Call::Over(n) => n,
+        };
+        match call {
+            Call::Entry(_) => put(0, &ENOSYS.to_le_bytes()),
+            Call::Inside(_) => put(0, &ERESTARTSYS.to_le_bytes()),
+            Call::None | Call::Over(_) => {}
         }
         put(RIP, &s.rip.to_le_bytes());
         put(EFLAGS, &(s.rflags() as u32).to_le_bytes());
@@ -164,21 +190,32 @@ impl Bytes {
             }
         }
         put(MXCSR, &fpstate::mxcsr(s).to_le_bytes());
-        put(ORIG_RAX, &call.unwrap_or(NO_CALL).to_le_bytes());
+        put(ORIG_RAX, &number.to_le_bytes());
         put(FS_BASE, &s.fs_base.to_le_bytes());
         put(GS_BASE, &s.gs_base.to_le_bytes());
         all
     }
 
-    /// Puts them into `s`, on its own thread. In a system call (`call`) ORIG_RAX is its number and RAX, which its result goes to, stays. Segments can not be changed.
-    pub fn put_into(&self, s: &mut CpuState, call: Option<u64>) {
+    /// Puts them into `s`, on its own thread. At a system call's entry ORIG_RAX is its number. Where RAX says that a call of number ORIG_RAX was interrupted it is made
+    /// again, as the kernel does; or it has been `finished` meanwhile. Segments can not be changed.
+    pub fn put_into(&self, s: &mut CpuState, call: Call, finished: Option<Finished>) {
         for (n, r) in ORDER.into_iter().enumerate() {
             s.set(r, self.word(n));
         }
-        if call.is_some() {
-            s.set(Gpr::Rax, self.word(ORIG_RAX));
-        }
         s.rip = self.word(RIP);
+        let number = self.word(ORIG_RAX);
+        let interrupted = |rax: u64| matches!(Errno((rax as i64).wrapping_neg() as i32), RESTART | NOT_BEGUN) && rax as i64 >= -4095;
+        if let Call::Entry(_) = call {
+            s.set(Gpr::Rax, number);
+        } else if number != NO_CALL && interrupted(self.word(0)) {
+            match finished.filter(|(n, rip, rax)| (*n, *rip) == (number, s.rip) && !interrupted(*rax)) {
+                Some((_, _, result)) => s.set(Gpr::Rax, result),
+                None => {
+                    s.set(Gpr::Rax, number);
+                    s.rip = s.rip.wrapping_sub(SYSCALL_LEN);
+                }
+            }
+        }
         s.set_rflags(self.word(EFLAGS));
         let mut area = [0u8; X87_BYTES];
         let mut put = |at: usize, bytes: &[u8]| area[at..at + bytes.len()].copy_from_slice(bytes);
@@ -338,7 +375,7 @@ mod tests {
         s.ymm_hi = std::array::from_fn(|n| [99, n as u64]);
         s.x87 = X87 { control: 0x27f, status: 0x4100, valid: 0x81, top: 7, ..X87::INIT };
         s.x87.reg[7] = 0x3fff_8000_0000_0000_0000;
-        let read = Bytes::of(&s, None);
+        let read = Bytes::of(&s, Call::None);
         assert_eq!(read.word(RIP), 0x40_1234);
         assert_eq!(read.word(1), s.get(Gpr::Rbx));
         assert_eq!(read.word(EFLAGS), s.rflags());
@@ -346,21 +383,37 @@ mod tests {
         // Register 7 holds 1, register 0 a zero, all others nothing.
         assert_eq!(read.word(FPU + 2), 0x3ffd);
         let mut back = CpuState::default();
-        read.put_into(&mut back, None);
+        read.put_into(&mut back, Call::None, None);
         assert_eq!((back.gpr, back.rip, back.rflags(), back.xmm, back.ymm_hi, back.x87), (s.gpr, s.rip, s.rflags(), s.xmm, s.ymm_hi, s.x87));
         assert_eq!((back.fs_base, back.gs_base), (s.fs_base, s.gs_base));
     }
 
     #[test]
-    fn in_a_call_the_number_is_in_orig_rax() {
-        let mut s = CpuState::default();
+    fn system_calls() {
+        let mut s = CpuState { rip: 0x1002, ..CpuState::default() };
         s.set(Gpr::Rax, 39);
-        let mut read = Bytes::of(&s, Some(39));
-        assert_eq!((read.word(0), read.word(ORIG_RAX)), (ENOSYS, 39));
-        read.put_into(&mut s, Some(39));
+        let mut entry = Bytes::of(&s, Call::Entry(39));
+        assert_eq!((entry.word(0), entry.word(ORIG_RAX)), (ENOSYS, 39));
+        entry.put_into(&mut s, Call::Entry(39), None);
         assert_eq!(s.get(Gpr::Rax), 39);
-        read.set(ORIG_RAX, &110u64.to_le_bytes()).unwrap();
-        read.put_into(&mut s, Some(39));
+        entry.set(ORIG_RAX, &110u64.to_le_bytes()).unwrap();
+        entry.put_into(&mut s, Call::Entry(39), None);
         assert_eq!(s.get(Gpr::Rax), 110);
+
+        let inside = Bytes::of(&s, Call::Inside(0));
+        assert_eq!(inside.word(0) as i64, -512);
+        let put = |rip: u64, call, finished| {
+            let mut s = CpuState::default();
+            let mut bytes = inside.clone();
+            bytes.set(RIP, &rip.to_le_bytes()).unwrap();
+            bytes.put_into(&mut s, call, finished);
+            (s.rip, s.get(Gpr::Rax))
+        };
+        assert_eq!(put(0x1002, Call::None, None), (0x1000, 0), "again");
+        assert_eq!(put(0x1002, Call::Over(0), Some((0, 0x1002, ERESTARTSYS))), (0x1000, 0), "again");
+        assert_eq!(put(0x1002, Call::None, Some((0, 0x1002, 77))), (0x1002, 77), "it was over");
+        assert_eq!(put(0x1002, Call::None, Some((1, 0x1002, 77))), (0x1000, 0), "that was another one");
+        let over = Bytes::of(&s, Call::Over(110));
+        assert_eq!((over.word(0), over.word(ORIG_RAX)), (110, 110));
     }
 }

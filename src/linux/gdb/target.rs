@@ -45,6 +45,18 @@ impl Inspector {
         self.debugger.lock().threads.get_mut(&(tid.get() as i32)).and_then(act).ok_or(TargetError::NonFatal)
     }
 
+    /// Changes registers. A thread in a system call, where the kernel has them, is taken out of it; it makes the call again.
+    fn change(&self, tid: Tid, act: impl FnOnce(&mut Inferior) -> Option<()>) -> TargetResult<(), Self> {
+        if !self.debugger.fetch(tid.get() as i32) {
+            return Err(TargetError::NonFatal);
+        }
+        self.with(tid, |t| {
+            // gdb may have asked for them, or not yet, while it was in the call.
+            t.changed = true;
+            act(t)
+        })
+    }
+
     /// A piece of guest memory within one page, also where the guest itself may not read it.
     fn read_piece(&self, at: Addr, buf: &mut [u8]) -> bool {
         self.process.mm.page(at).is_some() && (copy::read_bytes(at, buf).is_ok() || file::open(MEMORY, libc::O_RDONLY).and_then(|m| file::pread(m.0, buf, at.0)) == Ok(buf.len()))
@@ -107,10 +119,7 @@ impl MultiThreadBase for Inspector {
         Ok(())
     }
     fn write_registers(&mut self, regs: &Bytes, tid: Tid) -> TargetResult<(), Self> {
-        self.with(tid, |t| {
-            // In a system call the kernel has them.
-            (t.place == Place::Parked).then(|| (t.registers, t.changed) = (regs.clone(), true))
-        })
+        self.change(tid, |t| Some(t.registers = regs.clone()))
     }
     fn support_single_register_access(&mut self) -> Option<SingleRegisterAccessOps<'_, Tid, Self>> {
         Some(self)
@@ -150,13 +159,7 @@ impl SingleRegisterAccess<Tid> for Inspector {
         })
     }
     fn write_register(&mut self, tid: Tid, Number(number): Number, val: &[u8]) -> TargetResult<(), Self> {
-        self.with(tid, |t| {
-            if t.place != Place::Parked {
-                return None;
-            }
-            t.changed = true;
-            t.registers.set(number, val)
-        })
+        self.change(tid, |t| t.registers.set(number, val))
     }
 }
 
@@ -187,6 +190,7 @@ impl MultiThreadResume for Inspector {
             if thread.reported {
                 thread.passes = Some(signal);
             } else {
+                thread.sent = Some(signal);
                 signals::send(tid, signal);
             }
         }
