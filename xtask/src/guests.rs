@@ -1,6 +1,6 @@
 //! `cargo xtask guests`: builds every program of `fixtures/guests` into `target/guests`.
 //!
-//! The folder says how: `asm` and `rust` (and the demo) need rustc and rust-lld alone, `c` a C compiler for amd64, `go`
+//! The folder says how: `asm` and `rust` (and the demo) need rustc and rust-lld alone, `c` and `gdb` a C compiler for amd64, `go`
 //! the root file system.
 //! A file's directives say the rest: `link`, `variants`, `flags`, `args`, `expect`, and `host = kernel` for what an emulated host cannot do.
 
@@ -38,7 +38,7 @@ pub fn list(folder: &str) -> Result<Vec<Guest>> {
     let dir = project::root().join("fixtures/guests").join(folder);
     let extension = match folder {
         "asm" => "s",
-        "c" => "c",
+        "c" | "gdb" => "c",
         "go" => "go",
         _ => "rs",
     };
@@ -49,7 +49,7 @@ pub fn list(folder: &str) -> Result<Vec<Guest>> {
     for source in sources {
         let stem = source.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let directives = Directives::of(&source);
-        if folder != "c" {
+        if extension != "c" {
             guests.push(Guest { name: format!("{folder}/{stem}"), source, directives, flags: Vec::new() });
             continue;
         }
@@ -60,7 +60,7 @@ pub fn list(folder: &str) -> Result<Vec<Guest>> {
                 let suffix = if variants.len() > 1 { format!("-{}", number + 1) } else { String::new() };
                 let words = link_flags.iter().copied().chain(variant.split_whitespace()).chain(directives.words("flags"));
                 let flags = words.map(str::to_string).collect();
-                guests.push(Guest { name: format!("c/{stem}-{link}{suffix}"), source: source.clone(), directives: directives.clone(), flags });
+                guests.push(Guest { name: format!("{folder}/{stem}-{link}{suffix}"), source: source.clone(), directives: directives.clone(), flags });
             }
         }
     }
@@ -83,7 +83,7 @@ impl Guest {
         fs::create_dir_all(path.parent().expect("has a folder")).map_err(|e| format!("{}: {e}", path.display()))?;
         let folder = self.name.split('/').next().unwrap_or_default();
         let mut compiler = match folder {
-            "c" => self.c_compiler()?,
+            "c" | "gdb" => self.c_compiler()?,
             "go" => return self.build_go(),
             _ => self.rust_compiler(folder)?,
         };
@@ -145,7 +145,7 @@ pub fn build(folders: &[&str]) -> Result<Vec<Guest>> {
     for folder in folders {
         guests.extend(list(folder)?);
     }
-    if folders.contains(&"c") {
+    if folders.iter().any(|f| ["c", "gdb"].contains(f)) {
         tools::need_amd64_gcc()?;
     }
     tools::need_rust_target(GUEST_TARGET)?;
@@ -155,7 +155,7 @@ pub fn build(folders: &[&str]) -> Result<Vec<Guest>> {
 
 /// Entry of the command.
 pub fn main(_args: Vec<OsString>) -> Result<ExitCode> {
-    for guest in build(&["asm", "rust", "c", "demo", "go"])? {
+    for guest in build(&["asm", "rust", "c", "gdb", "demo", "go"])? {
         println!("{}", guest.path().display());
     }
     Ok(ExitCode::SUCCESS)

@@ -7,6 +7,7 @@ mod binfmt;
 mod cargo;
 mod configs;
 mod gaps;
+mod gdb;
 mod guest;
 mod litmus;
 mod mutants;
@@ -46,6 +47,7 @@ const SUITES: &[Suite] = &[
     ("litmus", litmus::run),
     ("semantics", semantics::run),
     ("guests", guest::run),
+    ("gdb", gdb::run),
     ("mutants", mutants::run),
     ("binfmt", binfmt::run),
     ("vm", vm::run),

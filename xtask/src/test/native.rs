@@ -24,6 +24,11 @@ pub fn expected_of(context: &Context, name: &str, maker: Option<&str>, native: i
     recording(name).map(Expected::Digest)
 }
 
+/// What was recorded of a test.
+pub fn recorded(name: &str) -> Result<Expected> {
+    recording(name).map(Expected::Digest)
+}
+
 fn recording(name: &str) -> Result<String> {
     let path = path(name);
     fs::read_to_string(&path).map_err(|e| format!("no recorded expectation, {}: {e}", path.display()))
