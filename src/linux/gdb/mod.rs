@@ -483,7 +483,7 @@ pub fn signalled(task: &mut Task, info: &mut SigInfo) -> bool {
         None => return true,
     }
     let passed = report(task, Event::Signal(signal), Call::None);
-    if task.debugged.is_some_and(|d| d.order != Order::Go) {
+    if passed.is_some() && task.debugged.is_some_and(|d| d.order != Order::Go) {
         // Its handler's first instruction is where the step ends.
         set_stepped(task, true);
     }
