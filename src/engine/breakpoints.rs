@@ -3,10 +3,11 @@
 
 use super::cache::{Cache, Fate};
 use super::stop::Stop;
-use super::{Engine, Exit, GuestCode, Thread};
+use super::{Engine, Exit, GuestCode, Thread, read_pages};
 use crate::decode::{Insn, Limits, Region, decode_region};
 use crate::emit::stubs::kind;
 use crate::guest::Addr;
+use crate::host::copy;
 use crate::optimize;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
@@ -63,8 +64,53 @@ impl Engine {
     }
 }
 
-/// Instructions that were executed one by one, and their code: most are executed again. Dropped with every host address.
-pub(super) type Singles = FxHashMap<u64, (Insn, u64)>;
+/// Instructions that were executed one by one: most are executed again. Dropped with every host address.
+#[derive(Default)]
+pub(super) struct Singles {
+    /// The [`Engine::mappings`] under which all of them could be fetched.
+    mappings: u64,
+    known: FxHashMap<u64, Single>,
+}
+
+/// One of them, and its code.
+#[derive(Clone, Copy)]
+struct Single {
+    insn: Insn,
+    bytes: [u8; MAX_LENGTH],
+    host: u64,
+}
+
+/// No instruction is longer, in bytes.
+const MAX_LENGTH: usize = 15;
+
+impl Singles {
+    /// The one at `rip`, if that can be fetched and is what it was.
+    fn find(&mut self, engine: &Engine, rip: Addr) -> Option<Single> {
+        let mappings = engine.mappings.load(Ordering::SeqCst);
+        if mappings != self.mappings {
+            self.known.clear();
+            self.mappings = mappings;
+        }
+        let single = *self.known.get(&rip.0)?;
+        let mut now = [0; MAX_LENGTH];
+        let bytes = &mut now[..single.insn.raw.len()];
+        (copy::read_bytes(rip, bytes).is_ok() && *bytes == single.bytes[..bytes.len()]).then_some(single)
+    }
+
+    /// Keeps one that was decoded from `bytes`, if they are still there.
+    fn keep(&mut self, rip: Addr, insn: Insn, bytes: [u8; MAX_LENGTH], host: u64) {
+        if bytes_at(rip)[..insn.raw.len()] == bytes[..insn.raw.len()] {
+            self.known.insert(rip.0, Single { insn, bytes, host });
+        }
+    }
+}
+
+/// The bytes at `rip`, zeros where there are none.
+fn bytes_at(rip: Addr) -> [u8; MAX_LENGTH] {
+    let mut bytes = [0; MAX_LENGTH];
+    read_pages(rip, &mut bytes, |_| true);
+    bytes
+}
 
 impl Thread {
     /// The instruction at `rip`, if it can be fetched.
@@ -76,6 +122,9 @@ impl Thread {
     /// Addresses and lengths of what the next instruction accesses.
     pub fn will_touch(&mut self) -> Vec<(Addr, u64)> {
         let rip = Addr(self.block.state().rip);
+        if let Some(known) = self.singles.find(self.engine, rip) {
+            return known.insn.touches(self.block.state());
+        }
         let region = self.next(&self.engine.cache(), rip);
         region.insns.first().map_or(Vec::new(), |insn| insn.touches(self.block.state()))
     }
@@ -89,18 +138,18 @@ impl Thread {
                 return Some(Exit::Interrupt);
             }
             let rip = Addr(self.block.state().rip);
-            let placed = {
-                let mut cache = engine.cache();
-                let mut region = self.next(&cache, rip);
-                let Some(&insn) = region.insns.first() else { return Some(Exit::FetchFault) };
-                match self.singles.get(&rip.0) {
-                    Some((known, host)) if known.raw.eq_all_bits(&insn.raw) => Some(*host),
-                    _ => {
-                        optimize::liveness(&mut region, &GuestCode { bare: true, ..GuestCode::new(engine.pages, &cache) });
-                        let emitted = cache.translate(&region);
-                        let host = cache.insert_once(&region, emitted).map(|target| target.host);
-                        host.inspect(|host| _ = self.singles.insert(rip.0, (insn, *host)))
-                    }
+            let placed = match self.singles.find(engine, rip) {
+                Some(known) => Some(known.host),
+                None => {
+                    let mut cache = engine.cache();
+                    let bytes = bytes_at(rip);
+                    let mut region = self.next(&cache, rip);
+                    let Some(&insn) = region.insns.first() else { return Some(Exit::FetchFault) };
+                    optimize::liveness(&mut region, &GuestCode { bare: true, ..GuestCode::new(engine.pages, &cache) });
+                    let emitted = cache.translate(&region);
+                    let host = cache.insert_once(&region, emitted).map(|target| target.host);
+                    drop(cache);
+                    host.inspect(|host| self.singles.keep(rip, insn, bytes, *host))
                 }
             };
             let Some(host) = placed else {
