@@ -101,6 +101,34 @@ pub fn set_name(name: &[u8]) {
     let _ = unsafe { sys::call(libc::SYS_prctl, [libc::PR_SET_NAME as u64, buf.as_ptr() as u64, 0, 0, 0, 0]) };
 }
 
+/// The thread's name.
+pub fn name() -> Vec<u8> {
+    let mut buf = [0u8; 16];
+    // SAFETY: `buf` has room for the sixteen bytes.
+    let _ = unsafe { sys::call(libc::SYS_prctl, [libc::PR_GET_NAME as u64, buf.as_mut_ptr() as u64, 0, 0, 0, 0]) };
+    buf[..buf.iter().position(|b| *b == 0).unwrap_or(buf.len())].to_vec()
+}
+/// Ids of the parent, the process group and the session.
+pub fn family() -> [i32; 3] {
+    [libc::SYS_getppid, libc::SYS_getpgid, libc::SYS_getsid].map(|nr| plain(nr, [0; 6]).unwrap_or(0) as i32)
+}
+/// getpriority(2) of this process, from -20 to 19.
+pub fn nice() -> i8 {
+    // The call's result is 20 less it.
+    plain(libc::SYS_getpriority, [libc::PRIO_PROCESS as u64, 0, 0, 0, 0, 0]).map_or(0, |n| 20 - n as i8)
+}
+/// getcpu(2): the processor that the thread runs on.
+pub fn current_processor() -> u32 {
+    let mut n = 0u32;
+    // SAFETY: a pointer to a local.
+    let _ = unsafe { sys::call(libc::SYS_getcpu, [&raw mut n as u64, 0, 0, 0, 0, 0]) };
+    n
+}
+/// tgkill(2): sends `signal` to a thread of this process. ESRCH if there is none.
+pub fn signal_thread(tid: i32, signal: i32) -> Result<(), Errno> {
+    plain(libc::SYS_tgkill, [pid() as u64, tid as u64, signal as u64, 0, 0, 0]).map(drop)
+}
+
 /// Ends this thread.
 pub fn exit_thread(code: u64) -> ! {
     loop {
@@ -254,6 +282,13 @@ pub fn limit(resource: u64) -> Result<(u64, u64), Errno> {
     // SAFETY: `old` is a struct rlimit64.
     unsafe { sys::call(libc::SYS_prlimit64, [0, resource, 0, old.as_mut_ptr() as u64, 0, 0]) }?;
     Ok((old[0], old[1]))
+}
+
+/// prlimit64(2) of this process: sets the soft limit, and leaves the hard one.
+pub fn set_soft_limit(resource: u64, soft: u64) -> Result<(), Errno> {
+    let new = [soft, limit(resource)?.1];
+    // SAFETY: `new` is a struct rlimit64.
+    unsafe { sys::call(libc::SYS_prlimit64, [0, resource, new.as_ptr() as u64, 0, 0, 0]) }.map(drop)
 }
 
 /// sched_getaffinity(2) of this process: the number of processors it may use, at least 1.

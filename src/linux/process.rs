@@ -1,5 +1,6 @@
 //! What all threads of a guest process share.
 
+use super::coredump;
 use super::fds::Reserved;
 use super::loader::Loaded;
 use super::memory::Mm;
@@ -182,6 +183,8 @@ pub struct Process {
     pub own: Own,
     /// Virtual limits, once they differ from the host's or were asked for.
     pub limits: Mutex<Option<Limits>>,
+    /// Its threads, for a core file.
+    pub threads: coredump::Threads,
 }
 
 impl Process {
@@ -212,16 +215,17 @@ impl Process {
             places: self.places.clone(),
             own: Own { path: self.own.path.clone(), identity: self.own.identity, fd: self.own.fd.clone() },
             limits: Mutex::new(*self.limits.lock().unwrap_or_else(|e| e.into_inner())),
+            threads: self.threads.duplicate(),
         }
     }
 
     /// Keeps other threads from changing the process (for a fork, whose child must find the locks free).
     pub fn hold(&self) -> impl Drop + '_ {
-        struct Held<'a>(#[allow(dead_code)] MutexGuard<'a, Option<Limits>>); // Held for its drop.
+        struct Held<'a>(#[allow(dead_code)] MutexGuard<'a, Option<Limits>>, #[allow(dead_code)] MutexGuard<'a, coredump::Lists>); // Held for its drop.
         impl Drop for Held<'_> {
             fn drop(&mut self) {}
         }
-        Held(self.limits.lock().unwrap_or_else(|e| e.into_inner()))
+        Held(self.limits.lock().unwrap_or_else(|e| e.into_inner()), self.threads.lock())
     }
 
     /// Sets the limits, and the address space's share of them.

@@ -1,5 +1,6 @@
 //! From a command to a running guest: address space, program, stack, first task.
 
+use super::coredump::{self, Threads};
 use super::loader::{self, LoadError, Loaded, Program};
 use super::memory::{Layout, Mm, Place, Prot, Request, vma::Kind};
 use super::signal::SigHand;
@@ -129,7 +130,8 @@ fn prepare(start: &Start, job: Job) -> Result<Task, LoadError> {
     let places = Places { args: image.args, env: image.env, stack: image.sp, loaded };
     let (rip, rsp) = (places.loaded.start.0, image.sp);
     let limits = Mutex::new(limits);
-    let process = Arc::new(Process { mm, engine, options, program: running, auxv: image.aux, places, own, limits });
+    let process = Arc::new(Process { mm, engine, options, program: running, auxv: image.aux, places, own, limits, threads: Threads::default() });
+    coredump::arm(&process.threads, &sighand, host::limit(coredump::RLIMIT_CORE).map_or(0, |l| l.0));
     let mut task = Task::first(engine.thread().map_err(LoadError::Engine)?, process, sighand, host::tid());
     let state = task.thread.state();
     state.rip = rip;

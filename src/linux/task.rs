@@ -1,5 +1,6 @@
 //! One guest thread.
 
+use super::coredump::Member;
 use super::process::Process;
 use super::signal::{SigHand, Signals};
 use crate::engine::Thread;
@@ -18,6 +19,8 @@ pub struct Task {
     pub thread: Thread,
     /// Its process.
     pub process: Arc<Process>,
+    /// Its place among the threads of the process.
+    pub member: Member,
     /// Its id, as gettid(2) gives it.
     pub tid: i32,
     /// Word that the kernel clears and wakes when the thread ends (set_tid_address); 0: none.
@@ -43,7 +46,8 @@ impl Task {
     pub fn new(mut thread: Thread, process: Arc<Process>, sighand: Arc<SigHand>, tid: i32, blocked: u64) -> Task {
         let signals = Signals::new(inbox_of(&thread), blocked);
         thread.state().signals = signals.for_stubs();
-        Task { signals, sighand, thread, process, tid, clear_child_tid: Addr(0), robust_list: (Addr(0), 0), stack: None, exec: None, ending: None }
+        let member = Member::new(&process, tid);
+        Task { signals, sighand, thread, process, member, tid, clear_child_tid: Addr(0), robust_list: (Addr(0), 0), stack: None, exec: None, ending: None }
     }
 
     /// The first thread of a process, with the mask that the host gave us.
@@ -68,5 +72,7 @@ impl Task {
         self.robust_list = (Addr(0), 0);
         self.thread.fork_child();
         self.signals.forked();
+        self.member.forked(tid);
+        super::coredump::inherit(&self.process.threads, &self.sighand);
     }
 }

@@ -112,12 +112,12 @@ impl SigHand {
         tell(signal, action, self.caught.load(Ordering::Relaxed))
     }
 
-    /// Has the default actions of `signals` (a mask) come to us too, by the inbox, where they are not blocked or ignored.
+    /// Has the default actions of `signals` (a mask), and of no others, come to us too, by the inbox, where they are not blocked or ignored.
     pub fn catch(&self, signals: u64) {
         let table = self.lock();
-        let before = self.caught.fetch_or(signals, Ordering::Relaxed);
+        let before = self.caught.swap(signals, Ordering::Relaxed);
         for (action, signal) in table.iter().zip(1..) {
-            if action.handler == Handler::Default && bit(signal) & signals & !before != 0 {
+            if action.handler == Handler::Default && bit(signal) & (signals ^ before) != 0 {
                 let _ = self.tell(signal, action);
             }
         }

@@ -8,7 +8,7 @@
 mod actions;
 mod exception;
 mod frame;
-mod fpstate;
+pub(in crate::linux) mod fpstate;
 mod known;
 
 pub use actions::{Action, Handler, SigHand, sa};
@@ -16,6 +16,7 @@ pub use exception::raise_exit;
 pub use frame::{min_stack, sigreturn};
 
 use known::Known;
+use super::coredump;
 use super::task::Task;
 use crate::guest::{Addr, Gpr};
 use crate::host::signals::{self as host, Inbox, NEVER_BLOCKED, Registered, SigInfo, bit, signo};
@@ -275,16 +276,20 @@ pub fn after_call(task: &mut Task, number: u64) {
         _ => None,
     };
     if interrupted.is_some() || task.signals.any() || task.signals.saved.is_some() {
-        deliver_all(task, interrupted);
+        deliver_all(task, interrupted, Some(number));
     }
 }
 
 /// Delivers what is pending. The guest is at an instruction boundary.
 pub fn deliver(task: &mut Task) {
-    deliver_all(task, None);
+    deliver_all(task, None, None);
 }
 
-fn deliver_all(task: &mut Task, mut call: Option<Interrupted>) {
+/// `number`: the system call that the guest comes from.
+fn deliver_all(task: &mut Task, mut call: Option<Interrupted>, number: Option<u64>) {
+    if task.process.threads.is_dying() {
+        coredump::stand(task, number);
+    }
     // First, so that what comes from here on is noticed.
     task.thread.heed();
     let mut info = [0; 16];
@@ -294,7 +299,7 @@ fn deliver_all(task: &mut Task, mut call: Option<Interrupted>) {
         let action = task.sighand.take(signal);
         match action.handler {
             Handler::Ignore => {}
-            Handler::Default => default_action(task, signal),
+            Handler::Default => default_action(task, &info, number),
             Handler::At(_) => {
                 if let Some(call) = call.take() {
                     call.handled(task, action.flags & sa::RESTART != 0);
@@ -371,7 +376,8 @@ pub fn bad_frame(task: &mut Task) {
 }
 
 /// The default action of a signal that came by way of the inbox (SIGSEGV and SIGBUS, or the disposition has changed since).
-fn default_action(task: &mut Task, signal: i32) {
+fn default_action(task: &mut Task, info: &SigInfo, call: Option<u64>) {
+    let signal = signo(info);
     match signal {
         libc::SIGCHLD | libc::SIGCONT | libc::SIGURG | libc::SIGWINCH => {}
         libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => {
@@ -381,6 +387,7 @@ fn default_action(task: &mut Task, signal: i32) {
         }
         _ => {
             super::fault::report(task, signal);
+            coredump::leave(task, info, call);
             process::die_by(signal)
         }
     }
