@@ -131,8 +131,9 @@ fn prepare(start: &Start, job: Job) -> Result<Task, LoadError> {
     let (rip, rsp) = (places.loaded.start.0, image.sp);
     let limits = Mutex::new(limits);
     let process = Arc::new(Process { mm, engine, options, program: running, auxv: image.aux, places, own, limits, threads: Threads::default() });
-    coredump::arm(&process.threads, &sighand, host::limit(coredump::RLIMIT_CORE).map_or(0, |l| l.0));
     let mut task = Task::first(engine.thread().map_err(LoadError::Engine)?, process, sighand, host::tid());
+    // Now that it has an inbox for what is caught.
+    coredump::arm(&task.process.threads, &task.sighand, host::limit(coredump::RLIMIT_CORE).map_or(0, |l| l.0));
     let state = task.thread.state();
     state.rip = rip;
     state.set(Gpr::Rsp, rsp);

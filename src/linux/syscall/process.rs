@@ -25,7 +25,11 @@ pub fn exit(task: &mut Task, [code, ..]: [u64; 6]) -> Result {
 }
 
 /// exit_group(2).
-pub fn exit_group(_: &mut Task, [code, ..]: [u64; 6]) -> Result {
+pub fn exit_group(task: &mut Task, [code, ..]: [u64; 6]) -> Result {
+    if task.process.threads.is_dying() {
+        // Another thread has begun to die of a signal, and writes a core file.
+        coredump::stand(task, None);
+    }
     host::exit_process(code)
 }
 
