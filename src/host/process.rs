@@ -117,6 +117,14 @@ pub fn nice() -> i8 {
     // The call's result is 20 less it.
     plain(libc::SYS_getpriority, [libc::PRIO_PROCESS as u64, 0, 0, 0, 0, 0]).map_or(0, |n| 20 - n as i8)
 }
+/// getrusage(2): time in user mode and in the kernel, each as seconds and microseconds. `who`: RUSAGE_SELF and the like.
+pub fn times(who: i32) -> [u64; 4] {
+    // struct rusage: sixteen words.
+    let mut usage = [0u64; 18];
+    // SAFETY: `usage` has room for the struct.
+    let _ = unsafe { sys::call(libc::SYS_getrusage, [who as u64, usage.as_mut_ptr() as u64, 0, 0, 0, 0]) };
+    std::array::from_fn(|i| usage[i])
+}
 /// getcpu(2): the processor that the thread runs on.
 pub fn current_processor() -> u32 {
     let mut n = 0u32;

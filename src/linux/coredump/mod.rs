@@ -141,12 +141,15 @@ fn about(task: &Task) -> notes::About {
     if copy::read_bytes(Addr(start), &mut arguments).is_err() {
         arguments.clear();
     }
+    // The first thread's name, whoever dies.
+    let mut leader = files::read_all(b"/proc/self/comm").unwrap_or_else(|_| host::name());
+    leader.truncate(leader.iter().position(|b| *b == b'\n').unwrap_or(leader.len()));
     notes::About {
         pid: host::pid(),
         family: host::family(),
         ids: host::real_ids(),
         nice: host::nice(),
-        name: host::name(),
+        name: leader,
         arguments,
         auxv: task.process.auxv.clone(),
     }

@@ -15,7 +15,7 @@ const NT_FILE: u32 = 0x4649_4c45;
 
 /// Size of struct elf_prstatus.
 const PRSTATUS: usize = 336;
-/// Where its registers (struct user_regs_struct) begin.
+/// Where its registers (struct user_regs_struct) begin, behind four times.
 const PR_REG: usize = 112;
 /// Size of struct elf_prpsinfo.
 const PRPSINFO: usize = 136;
@@ -46,6 +46,8 @@ pub struct Registers {
     pub pending: u64,
     /// Signals that it blocks.
     pub blocked: u64,
+    /// Times in user mode and in the kernel, and those of children that ended: seconds and microseconds each.
+    pub times: [u64; 8],
 }
 
 /// struct user_regs_struct; `call` is the system call that was interrupted or made last, if that is where the thread is.
@@ -107,7 +109,7 @@ fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
     bytes[at..at + value.len()].copy_from_slice(value);
 }
 
-/// struct elf_prstatus. Times are not told.
+/// struct elf_prstatus.
 fn prstatus(thread: &Registers, signal: i32, family: [i32; 3]) -> [u8; PRSTATUS] {
     let mut out = [0; PRSTATUS];
     put(&mut out, 0, &signal.to_le_bytes());
@@ -117,7 +119,7 @@ fn prstatus(thread: &Registers, signal: i32, family: [i32; 3]) -> [u8; PRSTATUS]
     for (id, at) in [thread.tid, family[0], family[1], family[2]].iter().zip((32..).step_by(4)) {
         put(&mut out, at, &id.to_le_bytes());
     }
-    for (word, at) in thread.general.iter().zip((PR_REG..).step_by(8)) {
+    for (word, at) in thread.times.iter().chain(&thread.general).zip((48..).step_by(8)) {
         put(&mut out, at, &word.to_le_bytes());
     }
     // pr_fpvalid
@@ -203,7 +205,7 @@ mod tests {
 
     fn thread(tid: i32, area: usize) -> Registers {
         let general = std::array::from_fn(|i| i as u64);
-        Registers { tid, general, area: vec![0; area], pending: 0x10, blocked: 0x20 }
+        Registers { tid, general, area: vec![0; area], pending: 0x10, blocked: 0x20, times: std::array::from_fn(|i| 90 + i as u64) }
     }
 
     #[test]
@@ -224,6 +226,7 @@ mod tests {
         let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
         assert_eq!((word(0), word(12) as u16, word(16), word(24)), (11, 11, 0x10, 0x20));
         assert_eq!((word(32), word(40)), (77 | 5 << 32, 6 | 7 << 32));
+        assert_eq!((word(48), word(PR_REG - 8)), (90, 97));
         assert_eq!((word(PR_REG), word(PR_REG + 8 * 26), word(328)), (0, 26, 1));
     }
 

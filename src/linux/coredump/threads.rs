@@ -121,8 +121,13 @@ impl Threads {
 /// What the calling thread has. `call`: the system call that it is in or comes from.
 pub(super) fn registers(task: &mut Task, call: Option<u64>) -> Registers {
     let (tid, blocked, pending) = (task.tid, task.signals.blocked(), task.signals.pending());
+    // The first thread's are the whole process's (fill_prstatus() of fs/binfmt_elf.c).
+    let who = if tid == host::pid() { libc::RUSAGE_SELF } else { libc::RUSAGE_THREAD };
+    let mut times = [0; 8];
+    times[..4].copy_from_slice(&host::times(who));
+    times[4..].copy_from_slice(&host::times(libc::RUSAGE_CHILDREN));
     let state = task.thread.state();
-    Registers { tid, general: notes::general(state, call), area: fpstate::image(state), pending, blocked }
+    Registers { tid, general: notes::general(state, call), area: fpstate::image(state), pending, blocked, times }
 }
 
 /// The calling thread tells what it has, and runs no more.
