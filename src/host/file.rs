@@ -61,18 +61,6 @@ pub fn pread(fd: i32, buf: &mut [u8], offset: u64) -> Result<usize, Errno> {
     Ok(done)
 }
 
-/// pwrite64(2) of all bytes.
-pub fn pwrite(fd: i32, bytes: &[u8], offset: u64) -> Result<(), Errno> {
-    let mut done = 0;
-    while done < bytes.len() {
-        let rest = &bytes[done..];
-        // SAFETY: `rest` is ours.
-        let n = unsafe { sys::call(libc::SYS_pwrite64, [fd as u64, rest.as_ptr() as u64, rest.len() as u64, offset + done as u64, 0, 0]) }?;
-        done += n as usize;
-    }
-    Ok(())
-}
-
 /// A whole (small, possibly generated) file.
 pub fn read_all(path: &[u8]) -> Result<Vec<u8>, Errno> {
     let fd = open(path, libc::O_RDONLY)?;
@@ -212,6 +200,39 @@ pub fn create_log(path: &[u8]) -> Result<Fd, Errno> {
     // SAFETY: `p` is a terminated string.
     let fd = unsafe { sys::call(libc::SYS_openat, [libc::AT_FDCWD as u64, p.as_ptr() as u64, how as u64, 0o666, 0, 0]) }?;
     Ok(Fd(fd as i32))
+}
+
+/// Makes a core file, for its owner alone, in place of what has that name (fs/coredump.c): no link is followed.
+pub fn create_core(path: &[u8]) -> Result<Fd, Errno> {
+    let p = terminated(path)?;
+    let how = libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    // SAFETY: `p` is a terminated string.
+    let fd = unsafe {
+        let _ = sys::call(libc::SYS_unlinkat, [libc::AT_FDCWD as u64, p.as_ptr() as u64, 0, 0, 0, 0]);
+        sys::call(libc::SYS_openat, [libc::AT_FDCWD as u64, p.as_ptr() as u64, how as u64, 0o600, 0, 0])
+    }?;
+    Ok(Fd(fd as i32))
+}
+
+/// pwrite64(2) of all of `bytes`.
+pub fn pwrite(fd: &Fd, bytes: &[u8], offset: u64) -> Result<(), Errno> {
+    let mut done = 0;
+    while done < bytes.len() {
+        let rest = &bytes[done..];
+        // SAFETY: `rest` is ours.
+        let n = unsafe { sys::call(libc::SYS_pwrite64, [fd.0 as u64, rest.as_ptr() as u64, rest.len() as u64, offset + done as u64, 0, 0]) }?;
+        if n == 0 {
+            return Err(Errno(libc::EIO));
+        }
+        done += n as usize;
+    }
+    Ok(())
+}
+
+/// ftruncate(2).
+pub fn set_size(fd: &Fd, size: u64) -> Result<(), Errno> {
+    // SAFETY: a descriptor of ours.
+    unsafe { sys::call(libc::SYS_ftruncate, [fd.0 as u64, size, 0, 0, 0, 0]) }.map(drop)
 }
 
 /// Writes a line by one write(2); what cannot be written is lost.

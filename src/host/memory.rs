@@ -101,6 +101,12 @@ pub fn unlock(addr: u64, len: u64) -> Result<(), Errno> {
     unsafe { sys::call(libc::SYS_munlock, [addr, len, 0, 0, 0, 0]) }.map(drop)
 }
 
+/// mincore(2): into `pages`, a byte each, whether the pages from `addr` on are in memory (bit 0).
+pub fn resident(addr: u64, pages: &mut [u8]) -> Result<(), Errno> {
+    // SAFETY: the kernel writes a byte a page.
+    unsafe { sys::call(libc::SYS_mincore, [addr, pages.len() as u64 * 4096, pages.as_mut_ptr() as u64, 0, 0, 0]) }.map(drop)
+}
+
 /// Size in bytes of System V segment `id`.
 pub fn segment_size(id: i32) -> Result<u64, Errno> {
     let mut ds = std::mem::MaybeUninit::<libc::shmid_ds>::zeroed();

@@ -101,6 +101,38 @@ pub fn set_name(name: &[u8]) {
     let _ = unsafe { sys::call(libc::SYS_prctl, [libc::PR_SET_NAME as u64, buf.as_ptr() as u64, 0, 0, 0, 0]) };
 }
 
+/// The thread's name.
+pub fn name() -> Vec<u8> {
+    let mut buf = [0u8; 16];
+    // SAFETY: `buf` has room for the sixteen bytes.
+    let _ = unsafe { sys::call(libc::SYS_prctl, [libc::PR_GET_NAME as u64, buf.as_mut_ptr() as u64, 0, 0, 0, 0]) };
+    buf[..buf.iter().position(|b| *b == 0).unwrap_or(buf.len())].to_vec()
+}
+/// Ids of the parent, the process group and the session.
+pub fn family() -> [i32; 3] {
+    [libc::SYS_getppid, libc::SYS_getpgid, libc::SYS_getsid].map(|nr| plain(nr, [0; 6]).unwrap_or(0) as i32)
+}
+/// getpriority(2) of this process, from -20 to 19.
+pub fn nice() -> i8 {
+    // The call's result is 20 less it.
+    plain(libc::SYS_getpriority, [libc::PRIO_PROCESS as u64, 0, 0, 0, 0, 0]).map_or(0, |n| 20 - n as i8)
+}
+/// getrusage(2): time in user mode and in the kernel, each as seconds and microseconds. `who`: RUSAGE_SELF and the like.
+pub fn times(who: i32) -> [u64; 4] {
+    // struct rusage: sixteen words.
+    let mut usage = [0u64; 18];
+    // SAFETY: `usage` has room for the struct.
+    let _ = unsafe { sys::call(libc::SYS_getrusage, [who as u64, usage.as_mut_ptr() as u64, 0, 0, 0, 0]) };
+    std::array::from_fn(|i| usage[i])
+}
+/// getcpu(2): the processor that the thread runs on.
+pub fn current_processor() -> u32 {
+    let mut n = 0u32;
+    // SAFETY: a pointer to a local.
+    let _ = unsafe { sys::call(libc::SYS_getcpu, [&raw mut n as u64, 0, 0, 0, 0, 0]) };
+    n
+}
+
 /// Ends this thread.
 pub fn exit_thread(code: u64) -> ! {
     loop {
@@ -260,6 +292,13 @@ pub fn limit(resource: u64) -> Result<(u64, u64), Errno> {
     // SAFETY: `old` is a struct rlimit64.
     unsafe { sys::call(libc::SYS_prlimit64, [0, resource, 0, old.as_mut_ptr() as u64, 0, 0]) }?;
     Ok((old[0], old[1]))
+}
+
+/// prlimit64(2) of this process: sets the soft limit, and leaves the hard one.
+pub fn set_soft_limit(resource: u64, soft: u64) -> Result<(), Errno> {
+    let new = [soft, limit(resource)?.1];
+    // SAFETY: `new` is a struct rlimit64.
+    unsafe { sys::call(libc::SYS_prlimit64, [0, resource, new.as_ptr() as u64, 0, 0, 0]) }.map(drop)
 }
 
 /// sched_getaffinity(2) of this process: the number of processors it may use, at least 1.

@@ -310,13 +310,13 @@ pub fn kick(tid: i32) {
 
 /// Sends `signal` to this thread.
 pub fn raise(signal: i32) {
-    send(super::process::tid(), signal);
+    let _ = send(super::process::tid(), signal);
 }
 
-/// Sends `signal` to a thread of this process.
-pub fn send(tid: i32, signal: i32) {
+/// tgkill(2): sends `signal` to a thread of this process. ESRCH if there is none.
+pub fn send(tid: i32, signal: i32) -> Result<(), Errno> {
     // SAFETY: numbers only.
-    let _ = unsafe { sys::call(libc::SYS_tgkill, [super::process::pid() as u64, tid as u64, signal as u64, 0, 0, 0]) };
+    unsafe { sys::call(libc::SYS_tgkill, [super::process::pid() as u64, tid as u64, signal as u64, 0, 0, 0]) }.map(drop)
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@
 
 use super::elf::ElfError;
 use super::loader::{self, LoadError};
-use super::{proc, script, signal};
-use crate::guest::Addr;
+use super::{coredump, proc, script, signal};
+use crate::guest::{Addr, Gpr};
 use crate::host::file::{self, Fd};
 use crate::host::sys::Errno;
 use crate::host::process::{self as host, Strings};
@@ -162,6 +162,11 @@ pub fn execute(task: &mut Task, dir: i32, path: Addr, argv: Addr, envp: Addr, fl
             file
         }
     };
+    if task.process.threads.is_dying() {
+        // The thread that dies would end with this one's old program.
+        let call = task.thread.state().get(Gpr::Rax);
+        coredump::stand(task, Some(call));
+    }
     signal::before_exec(task);
     let e = task.exec.as_ref().map_or(Errno(libc::ENOEXEC), Plan::run);
     signal::after_exec(task);

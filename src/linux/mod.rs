@@ -4,6 +4,7 @@
 //! the engine says why, and what the system makes of that happens here.
 
 pub mod abi;
+pub mod coredump;
 mod elf;
 pub mod exec;
 mod fault;

@@ -180,7 +180,7 @@ mod tests {
             map_line(&mut out, 0x400000..0x401000, &vma);
             assert_eq!(String::from_utf8(out).unwrap(), expect);
         };
-        let plain = Vma { prot: Prot::READ | Prot::EXEC, shared: false, segment: false, kind: Kind::Anonymous, offset: 0 };
+        let plain = Vma { prot: Prot::READ | Prot::EXEC, shared: false, segment: false, undumped: false, kind: Kind::Anonymous, offset: 0 };
         check(plain.clone(), "00400000-00401000 r-xp 00000000 00:00 0 \n");
         check(Vma { kind: Kind::Heap, ..plain.clone() }, "00400000-00401000 r-xp 00000000 00:00 0                                  [heap]\n");
         let backing = Backing { dev: libc::makedev(8, 2), inode: 173521, path: b"/usr/bin/dbus\nx".to_vec() };

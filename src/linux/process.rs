@@ -1,5 +1,6 @@
 //! What all threads of a guest process share.
 
+use super::coredump;
 use super::fds::Reserved;
 use super::gdb;
 use super::loader::Loaded;
@@ -185,6 +186,8 @@ pub struct Process {
     pub debugger: Option<&'static gdb::Debugger>,
     /// Virtual limits, once they differ from the host's or were asked for.
     pub limits: Mutex<Option<Limits>>,
+    /// Its threads, for a core file.
+    pub threads: coredump::Threads,
 }
 
 impl Process {
@@ -216,16 +219,17 @@ impl Process {
             own: Own { path: self.own.path.clone(), identity: self.own.identity, fd: self.own.fd.clone() },
             debugger: None,
             limits: Mutex::new(*self.limits.lock().unwrap_or_else(|e| e.into_inner())),
+            threads: self.threads.duplicate(),
         }
     }
 
     /// Keeps other threads from changing the process (for a fork, whose child must find the locks free).
     pub fn hold(&self) -> impl Drop + '_ {
-        struct Held<'a>(#[allow(dead_code)] MutexGuard<'a, Option<Limits>>); // Held for its drop.
+        struct Held<'a>(#[allow(dead_code)] MutexGuard<'a, Option<Limits>>, #[allow(dead_code)] MutexGuard<'a, coredump::Lists>); // Held for its drop.
         impl Drop for Held<'_> {
             fn drop(&mut self) {}
         }
-        Held(self.limits.lock().unwrap_or_else(|e| e.into_inner()))
+        Held(self.limits.lock().unwrap_or_else(|e| e.into_inner()), self.threads.lock())
     }
 
     /// Sets the limits, and the address space's share of them.

@@ -1,5 +1,6 @@
 //! From a command to a running guest: address space, program, stack, first task.
 
+use super::coredump::{self, Threads};
 use super::gdb;
 use super::loader::{self, LoadError, Loaded, Program};
 use super::memory::{Layout, Mm, Place, Prot, Request, vma::Kind};
@@ -130,12 +131,14 @@ fn prepare(start: &Start, job: Job) -> Result<Task, LoadError> {
     let places = Places { args: image.args, env: image.env, stack: image.sp, loaded };
     let (rip, rsp) = (places.loaded.start.0, image.sp);
     let limits = Mutex::new(limits);
-    let mut process = Process { mm, engine, options, program: running, auxv: image.aux, places, own, debugger: None, limits };
+    let mut process = Process { mm, engine, options, program: running, auxv: image.aux, places, own, debugger: None, limits, threads: Threads::default() };
     if let Some(listen) = process.options.gdb.clone() {
         gdb::start(&listen, &mut process).map_err(LoadError::Option)?;
     }
     let process = Arc::new(process);
     let mut task = Task::first(engine.thread().map_err(LoadError::Engine)?, process.clone(), sighand.clone(), host::tid());
+    // Now that it has an inbox for what is caught.
+    coredump::arm(&task.process.threads, &task.sighand, host::limit(coredump::RLIMIT_CORE).map_or(0, |l| l.0));
     gdb::spawn(&process, &sighand).map_err(LoadError::Engine)?;
     let state = task.thread.state();
     state.rip = rip;

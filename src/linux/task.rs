@@ -1,5 +1,6 @@
 //! One guest thread.
 
+use super::coredump::Member;
 use super::gdb;
 use super::process::Process;
 use super::signal::{SigHand, Signals};
@@ -19,6 +20,8 @@ pub struct Task {
     pub thread: Thread,
     /// Its process.
     pub process: Arc<Process>,
+    /// Its place among the threads of the process.
+    pub member: Member,
     /// Its id, as gettid(2) gives it.
     pub tid: i32,
     /// Word that the kernel clears and wakes when the thread ends (set_tid_address); 0: none.
@@ -47,7 +50,9 @@ impl Task {
         let signals = Signals::new(inbox_of(&thread), blocked);
         thread.state().signals = signals.for_stubs();
         let (clear_child_tid, robust_list) = (Addr(0), (Addr(0), 0));
-        let mut task = Task { signals, sighand, thread, process, tid, clear_child_tid, robust_list, stack: None, exec: None, debugged: None, ending: None };
+        let member = Member::new(&process, tid);
+        let mut task =
+            Task { signals, sighand, thread, process, member, tid, clear_child_tid, robust_list, stack: None, exec: None, debugged: None, ending: None };
         gdb::begin(&mut task);
         task
     }
@@ -75,5 +80,7 @@ impl Task {
         gdb::forked(self);
         self.thread.fork_child();
         self.signals.forked();
+        self.member.forked(tid);
+        super::coredump::inherit(&self.process.threads, &self.sighand);
     }
 }

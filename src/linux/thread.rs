@@ -1,5 +1,6 @@
 //! Guest threads: a host thread each, with a processor of its own. And children that borrow the memory of a parent that waits (vfork).
 
+use super::coredump;
 use super::gdb;
 use super::task::Task;
 use crate::engine::Thread;
@@ -44,6 +45,10 @@ pub fn create(task: &mut Task, request: Request) -> Result<u64, Errno> {
         task.clear_child_tid = Addr(cleared);
         task.stack = Some(stack);
         signals::set_mask(blocked);
+        // Another thread has begun to die before this one could hear of it.
+        if task.process.threads.is_dying() {
+            coredump::stand(&mut task, None);
+        }
         let status = super::run(&mut task);
         end(task, status)
     });
@@ -79,7 +84,8 @@ pub fn lend(task: &mut Task, request: Request) -> Result<u64, Errno> {
     let thread = processor(task, &request)?;
     // Limits and descriptors of the child are its own.
     let process = Arc::new(task.process.duplicate());
-    let sighand = if flag(libc::CLONE_SIGHAND) { task.sighand.clone() } else { task.sighand.duplicate() };
+    let shared = flag(libc::CLONE_SIGHAND);
+    let sighand = if shared { task.sighand.clone() } else { task.sighand.duplicate() };
     let (blocked, alternate) = (task.signals.blocked(), task.signals.alternate());
     let cleared = if flag(libc::CLONE_CHILD_CLEARTID) { request.child_tid } else { 0 };
     let clear = request.clear_handlers;
@@ -90,12 +96,15 @@ pub fn lend(task: &mut Task, request: Request) -> Result<u64, Errno> {
         let mut task = Task::new(thread, process, sighand, crate::host::process::tid(), blocked);
         task.clear_child_tid = Addr(cleared);
         task.signals.replace_alternate(alternate);
+        if !shared {
+            coredump::inherit(&task.process.threads, &task.sighand);
+        }
         signals::set_mask(blocked);
         task
     });
     let clone = Clone { flags: request.flags & !SETTLS, parent_tid: request.parent_tid, child_tid: request.child_tid };
     signals::block_all();
-    let made = spawn::lend(clone, make, super::run);
+    let made = coredump::away(task, |_| spawn::lend(clone, make, super::run));
     // The child's limits on memory are gone with it.
     task.process.apply_limits();
     signals::set_mask(blocked);

@@ -14,6 +14,7 @@ mod target;
 mod watch;
 
 use super::fds::Reserved;
+use super::signal::Catcher;
 use super::task::Task;
 use crate::engine::{Engine, Exception, Exit, Interrupter};
 use crate::guest::{Addr, Gpr};
@@ -292,6 +293,7 @@ pub fn forked(task: &mut Task) {
         fd.close();
     }
     debugger.engine.clear_breakpoints();
+    task.sighand.catch(Catcher::Debugger, 0);
 }
 
 /// A thread parks until it may go on.

@@ -7,7 +7,7 @@ use crate::host::spawn::{self, Clone};
 use crate::host::sys::Errno;
 use crate::host::{link, process as host, signals};
 use crate::linux::process::Process;
-use crate::linux::signal::SigHand;
+use crate::linux::signal::{Catcher, SigHand};
 use gdbstub::conn::{Connection, ConnectionExt};
 use gdbstub::stub::run_blocking::{BlockingEventLoop, Event as Happened, WaitForStopReasonError};
 use gdbstub::stub::{DisconnectReason, GdbStub, MultiThreadStopReason};
@@ -79,7 +79,7 @@ pub fn start(listen: &Listen, process: &mut Process) -> Result<(), String> {
 pub fn spawn(process: &Arc<Process>, sighand: &SigHand) -> Result<(), Errno> {
     const SHARED: i32 = libc::CLONE_VM | libc::CLONE_FS | libc::CLONE_FILES | libc::CLONE_SIGHAND | libc::CLONE_THREAD | libc::CLONE_SYSVSEM;
     let Some(debugger) = process.debugger else { return Ok(()) };
-    sighand.catch(FATAL);
+    sighand.catch(Catcher::Debugger, FATAL);
     let process = process.clone();
     let body = Box::new(move |stack| {
         serve(debugger, process);
@@ -217,12 +217,15 @@ impl BlockingEventLoop for Loop {
 
     fn wait_for_stop_reason(target: &mut Inspector, link: &mut Link) -> Result<Happened<Self::StopReason>, WaitForStopReasonError<Errno, Errno>> {
         loop {
-            // An event may be older than the last time that the thread was woken.
-            if target.debugger.lock().event.is_some() {
-                let event = target.debugger.settled().event.take();
-                if let Some(event) = event {
-                    return Ok(Happened::TargetStopped(reason(event)));
-                }
+            // An event may be older than the last time that the thread was woken. When the process ends nobody is waited for.
+            let pending = target.debugger.lock().event;
+            let event = match pending {
+                None => None,
+                Some((_, Event::Exited(_) | Event::Killed(_))) => target.debugger.lock().event.take(),
+                Some(_) => target.debugger.settled().event.take(),
+            };
+            if let Some(event) = event {
+                return Ok(Happened::TargetStopped(reason(event)));
             }
             if link.wait().map_err(WaitForStopReasonError::Connection)? {
                 return link.read().map(Happened::IncomingData).map_err(WaitForStopReasonError::Connection);

@@ -67,7 +67,7 @@ impl Inspector {
         if !self.process.mm.page(at).is_some() {
             return false;
         }
-        let written = copy::write_bytes(at, bytes).is_ok() || file::open(MEMORY, libc::O_WRONLY).and_then(|m| file::pwrite(m.0, bytes, at.0)).is_ok();
+        let written = copy::write_bytes(at, bytes).is_ok() || file::open(MEMORY, libc::O_WRONLY).and_then(|m| file::pwrite(&m, bytes, at.0)).is_ok();
         self.process.engine.invalidate(at, bytes.len() as u64);
         written
     }
@@ -191,7 +191,8 @@ impl MultiThreadResume for Inspector {
                 thread.passes = Some(signal);
             } else {
                 thread.sent = Some(signal);
-                signals::send(tid, signal);
+                // It may have ended meanwhile.
+                let _ = signals::send(tid, signal);
             }
         }
         state.threads.values_mut().for_each(|t| t.reported = false);

@@ -16,6 +16,10 @@ pub const PROT_GROWSDOWN: u64 = 0x0100_0000;
 /// Advice after which the contents may be others.
 const DROPPING: [u64; 4] = [libc::MADV_DONTNEED as u64, libc::MADV_FREE as u64, libc::MADV_REMOVE as u64, 24 /* MADV_DONTNEED_LOCKED */];
 
+/// Advice on core files.
+const DONTDUMP: u64 = libc::MADV_DONTDUMP as u64;
+const DODUMP: u64 = libc::MADV_DODUMP as u64;
+
 pub(super) fn aligned(at: Addr) -> Result<u64, Errno> {
     if at.0 % PAGE_SIZE == 0 { Ok(at.0) } else { Err(EINVAL) }
 }
@@ -81,7 +85,18 @@ impl Mm {
             }
             if covered == len { Ok(()) } else { Err(ENOMEM) }
         };
-        if DROPPING.contains(&advice) { self.change(start..end, |inner| apply(inner)) } else { apply(&self.read()) }
+        match advice {
+            DONTDUMP | DODUMP => {
+                let mut inner = self.write();
+                let result = apply(&inner);
+                if matches!(result, Ok(()) | Err(ENOMEM)) {
+                    inner.areas.update(start..end, |vma| vma.undumped = advice == DONTDUMP);
+                }
+                result
+            }
+            _ if DROPPING.contains(&advice) => self.change(start..end, |inner| apply(inner)),
+            _ => apply(&self.read()),
+        }
     }
 
     /// brk(2): the break after the call, changed or not.
@@ -109,7 +124,7 @@ impl Mm {
                 if !free || !allowed || host::map_new(old_end, len, prot.host(), how, -1, 0).is_err() {
                     return Addr(inner.brk.current);
                 }
-                inner.areas.insert(old_end..new_end, Vma { prot, shared: false, segment: false, kind: Kind::Heap, offset: 0 });
+                inner.areas.insert(old_end..new_end, Vma { prot, shared: false, segment: false, undumped: false, kind: Kind::Heap, offset: 0 });
             }
             inner.brk.current = new.0;
             new
@@ -196,7 +211,7 @@ impl Mm {
             prot.set(Prot::EXEC, how & EXEC != 0);
             let backing = Backing { dev: 1, inode: id as u64, path: b"/SYSV00000000 (deleted)".to_vec() };
             let kind = Kind::File(Arc::new(backing));
-            inner.areas.insert(start..start + len, Vma { prot, shared: true, segment: true, kind, offset: 0 });
+            inner.areas.insert(start..start + len, Vma { prot, shared: true, segment: true, undumped: false, kind, offset: 0 });
             Ok(Addr(start))
         })?;
         self.view_appeared(at.0..at.0 + len);

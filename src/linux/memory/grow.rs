@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn what_grows_and_what_is_too_near() {
-        let area = |kind: Kind, prot: Prot| Vma { prot, shared: false, segment: false, kind, offset: 0 };
+        let area = |kind: Kind, prot: Prot| Vma { prot, shared: false, segment: false, undumped: false, kind, offset: 0 };
         let mut areas = VmaMap::default();
         areas.insert(0x50_0000..0x51_0000, area(Kind::Growing, Prot::READ | Prot::WRITE));
         assert_eq!(growth(&areas, 0x4f_fff8, u64::MAX), Some((0x4f_f000..0x50_0000, Prot::READ | Prot::WRITE)));

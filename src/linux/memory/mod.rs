@@ -303,7 +303,7 @@ impl Inner {
         let shared = matches!(request.flags & flags::TYPE, flags::SHARED | flags::SHARED_VALIDATE);
         // A new object of shared memory starts at 0, whatever the guest said.
         let offset = if matches!(kind, Kind::File(_)) && request.flags & flags::ANONYMOUS == 0 { request.offset } else { 0 };
-        self.areas.insert(at..at + len, Vma { prot, shared, segment: false, kind, offset });
+        self.areas.insert(at..at + len, Vma { prot, shared, segment: false, undumped: false, kind, offset });
         if let Some(how) = self.lock_new {
             // As the kernel: a mapping that cannot be locked is there nevertheless.
             let _ = host::lock(at, len, how);

@@ -57,6 +57,8 @@ pub struct Vma {
     pub shared: bool,
     /// A System V segment: `shmdt` removes it.
     pub segment: bool,
+    /// MADV_DONTDUMP: not to be in a core file.
+    pub undumped: bool,
     /// What it is made of.
     pub kind: Kind,
     /// Offset into the file, in bytes; 0 for other kinds.
@@ -74,6 +76,7 @@ impl Vma {
     fn continues(&self, len: u64, next: &Vma) -> bool {
         self.prot == next.prot
             && self.shared == next.shared
+            && self.undumped == next.undumped
             && !(self.segment || next.segment)
             && self.kind == next.kind
             && match self.kind {
@@ -273,11 +276,11 @@ mod tests {
     use super::*;
 
     fn anon(prot: Prot) -> Vma {
-        Vma { prot, shared: false, segment: false, kind: Kind::Anonymous, offset: 0 }
+        Vma { prot, shared: false, segment: false, undumped: false, kind: Kind::Anonymous, offset: 0 }
     }
     fn file(offset: u64) -> Vma {
         let backing = Arc::new(Backing { dev: 1, inode: 2, path: b"/f".to_vec() });
-        Vma { prot: Prot::READ, shared: false, segment: false, kind: Kind::File(backing), offset }
+        Vma { prot: Prot::READ, shared: false, segment: false, undumped: false, kind: Kind::File(backing), offset }
     }
     fn shape(m: &VmaMap) -> Vec<(u64, u64, u8)> {
         m.iter().map(|(s, v)| (s.start, s.end, v.prot.bits())).collect()

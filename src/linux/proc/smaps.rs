@@ -85,7 +85,7 @@ mod tests {
                     2000-4000 rw-p 0 00:00 0\nSize:   8 kB\nKernelPageSize: 4 kB\nRss: 3 kB\nVmFlags: rd wr\n\
                     9000-a000 rw-p 0 00:00 0\nSize: 4 kB\nRss: 1 kB\n";
         let blocks = blocks(host);
-        let vma = Vma { prot: Prot::READ, shared: false, segment: false, kind: Kind::Anonymous, offset: 0 };
+        let vma = Vma { prot: Prot::READ, shared: false, segment: false, undumped: false, kind: Kind::Anonymous, offset: 0 };
         let (mut out, mut next) = (Vec::new(), 0);
         entry(&mut out, &blocks, &mut next, 0x1000..0x3000, &vma);
         let text = String::from_utf8(out).unwrap();

@@ -75,8 +75,17 @@ pub struct SigHand {
     table: Mutex<[Action; 64]>,
     /// Counts changes: whoever remembers an action asks whether there were any.
     changes: AtomicU64,
-    /// Signals whose default action is ours to carry out, because something is to be done first.
-    caught: AtomicU64,
+    /// Signals whose default action is ours to carry out, because something is to be done first: by [`Catcher`].
+    caught: [AtomicU64; 2],
+}
+
+/// Who wants signals to come to us before their default action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Catcher {
+    /// A core file is to be written.
+    Core,
+    /// A debugger is to be told.
+    Debugger,
 }
 
 /// Tells the host. SIGSEGV and SIGBUS are always caught there; of the default actions those of `caught`.
@@ -105,19 +114,25 @@ impl SigHand {
     }
 
     fn of(table: [Action; 64]) -> SigHand {
-        SigHand { table: Mutex::new(table), changes: AtomicU64::new(0), caught: AtomicU64::new(0) }
+        SigHand { table: Mutex::new(table), changes: AtomicU64::new(0), caught: Default::default() }
     }
 
     fn tell(&self, signal: i32, action: &Action) -> Result<(), Errno> {
-        tell(signal, action, self.caught.load(Ordering::Relaxed))
+        tell(signal, action, self.caught())
     }
 
-    /// Has the default actions of `signals` (a mask) come to us too, by the inbox, where they are not blocked or ignored.
-    pub fn catch(&self, signals: u64) {
+    fn caught(&self) -> u64 {
+        self.caught.iter().fold(0, |all, by| all | by.load(Ordering::Relaxed))
+    }
+
+    /// Has the default actions of `signals` (a mask) come to us too, by the inbox, where they are not blocked or ignored: all that `by` wants from now on.
+    pub fn catch(&self, by: Catcher, signals: u64) {
         let table = self.lock();
-        let before = self.caught.fetch_or(signals, Ordering::Relaxed);
+        let before = self.caught();
+        self.caught[by as usize].store(signals, Ordering::Relaxed);
+        let changed = self.caught() ^ before;
         for (action, signal) in table.iter().zip(1..) {
-            if action.handler == Handler::Default && bit(signal) & signals & !before != 0 {
+            if action.handler == Handler::Default && bit(signal) & changed != 0 {
                 let _ = self.tell(signal, action);
             }
         }
@@ -134,7 +149,7 @@ impl SigHand {
 
     /// A copy, for a task that shares memory but not dispositions.
     pub fn duplicate(&self) -> Arc<SigHand> {
-        Arc::new(SigHand { caught: AtomicU64::new(self.caught.load(Ordering::Relaxed)), ..SigHand::of(*self.lock()) })
+        Arc::new(SigHand { caught: self.caught.each_ref().map(|by| AtomicU64::new(by.load(Ordering::Relaxed))), ..SigHand::of(*self.lock()) })
     }
 
     /// The table, for whoever must keep it still (fork).

@@ -108,12 +108,26 @@ pub fn save(s: &CpuState, at: u64) -> Result<(), Fault> {
 #[cold]
 fn save_pieces(s: &CpuState, at: u64) -> Result<(), Fault> {
     let xcr0 = cpuid::cpu().xcr0();
-    let mxcsr = mxcsr(s);
     let size = size() as usize;
     let mut area = [0u8; ROOM];
+    fill(s, xcr0, &mut area);
+    let mut put = |at: usize, bytes: &[u8]| area[at..at + bytes.len()].copy_from_slice(bytes);
+    if xcr0 != 0 {
+        let xstate = (size - MAGIC2_BYTES) as u32;
+        put(SW_AT, &MAGIC1.to_le_bytes());
+        put(SW_AT + 4, &(size as u32).to_le_bytes());
+        put(SW_AT + 8, &xcr0.to_le_bytes());
+        put(SW_AT + 16, &xstate.to_le_bytes());
+        put(size - MAGIC2_BYTES, &MAGIC2.to_le_bytes());
+    }
+    copy::write_bytes(Addr(at), &area[..size])
+}
+
+/// The area without any marks: what FXSAVE's has, and with XSAVE offered (`xcr0`) the header and what is in use behind it.
+fn fill(s: &CpuState, xcr0: u64, area: &mut [u8; ROOM]) {
     let mut put = |at: usize, bytes: &[u8]| area[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, &s.x87.save(Pointers::Wide));
-    put(MXCSR_AT, &mxcsr.to_le_bytes());
+    put(MXCSR_AT, &mxcsr(s).to_le_bytes());
     put(MXCSR_AT + 4, &MXCSR_MASK.to_le_bytes());
     put(XMM_AT, copy::bytes_of(&s.xmm));
     if xcr0 != 0 {
@@ -122,16 +136,19 @@ fn save_pieces(s: &CpuState, at: u64) -> Result<(), Fault> {
         if avx != 0 {
             put(AVX_AT, copy::bytes_of(&s.ymm_hi));
         }
-        let xstate = (size - MAGIC2_BYTES) as u32;
-        put(SW_AT, &MAGIC1.to_le_bytes());
-        put(SW_AT + 4, &(size as u32).to_le_bytes());
-        put(SW_AT + 8, &xcr0.to_le_bytes());
-        put(SW_AT + 16, &xstate.to_le_bytes());
         // x87 and SSE are always there, for programs that change them and do not know the header.
         put(HEADER_AT, &(avx | FPSSE).to_le_bytes());
-        put(size - MAGIC2_BYTES, &MAGIC2.to_le_bytes());
     }
-    copy::write_bytes(Addr(at), &area[..size])
+}
+
+/// The area as core files have it (copy_xstate_to_uabi_buf() of arch/x86/kernel/fpu/xstate.c): XCR0 lies where frames have their marks. To be
+/// called on the thread that the state belongs to.
+pub fn image(s: &CpuState) -> Vec<u8> {
+    let cpu = cpuid::cpu();
+    let mut area = [0u8; ROOM];
+    fill(s, cpu.xcr0(), &mut area);
+    area[SW_AT..SW_AT + 8].copy_from_slice(&cpu.xcr0().to_le_bytes());
+    area[..cpu.xsave_size() as usize].to_vec()
 }
 
 /// What a frame's area holds, by its marks: the components to restore from it, and whether by XRSTOR. Anything odd: FXSAVE's area alone

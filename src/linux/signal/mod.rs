@@ -8,14 +8,15 @@
 mod actions;
 mod exception;
 mod frame;
-pub(super) mod fpstate;
+pub(in crate::linux) mod fpstate;
 mod known;
 
-pub use actions::{Action, Handler, SigHand, sa};
+pub use actions::{Action, Catcher, Handler, SigHand, sa};
 pub use exception::raise_exit;
 pub use frame::{min_stack, sigreturn};
 
 use known::Known;
+use super::coredump;
 use super::gdb;
 use super::task::Task;
 use crate::guest::{Addr, Gpr};
@@ -276,16 +277,20 @@ pub fn after_call(task: &mut Task, number: u64) {
         _ => None,
     };
     if interrupted.is_some() || task.signals.any() || task.signals.saved.is_some() {
-        deliver_all(task, interrupted);
+        deliver_all(task, interrupted, Some(number));
     }
 }
 
 /// Delivers what is pending. The guest is at an instruction boundary.
 pub fn deliver(task: &mut Task) {
-    deliver_all(task, None);
+    deliver_all(task, None, None);
 }
 
-fn deliver_all(task: &mut Task, mut call: Option<Interrupted>) {
+/// `number`: the system call that the guest comes from.
+fn deliver_all(task: &mut Task, mut call: Option<Interrupted>, number: Option<u64>) {
+    if task.process.threads.is_dying() {
+        coredump::stand(task, number);
+    }
     // First, so that what comes from here on is noticed.
     task.thread.heed();
     let mut info = [0; 16];
@@ -299,7 +304,7 @@ fn deliver_all(task: &mut Task, mut call: Option<Interrupted>) {
         let action = task.sighand.take(signal);
         match action.handler {
             Handler::Ignore => {}
-            Handler::Default => default_action(task, signal),
+            Handler::Default => default_action(task, &info, number),
             Handler::At(_) => {
                 if let Some(call) = call.take() {
                     call.handled(task, action.flags & sa::RESTART != 0);
@@ -376,7 +381,8 @@ pub fn bad_frame(task: &mut Task) {
 }
 
 /// The default action of a signal that came by way of the inbox (SIGSEGV and SIGBUS, or the disposition has changed since).
-fn default_action(task: &mut Task, signal: i32) {
+fn default_action(task: &mut Task, info: &SigInfo, call: Option<u64>) {
+    let signal = signo(info);
     match signal {
         libc::SIGCHLD | libc::SIGCONT | libc::SIGURG | libc::SIGWINCH => {}
         libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => {
@@ -386,6 +392,7 @@ fn default_action(task: &mut Task, signal: i32) {
         }
         _ => {
             super::fault::report(task, signal);
+            coredump::leave(task, info, call);
             gdb::dying(task, signal);
             process::die_by(signal)
         }

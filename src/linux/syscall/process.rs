@@ -5,7 +5,7 @@ use crate::host::copy::{self, Fault};
 use crate::host::{process as host, signals};
 use crate::host::spawn::lends_memory;
 use crate::host::sys::Errno;
-use crate::linux::{gdb, exec, thread};
+use crate::linux::{coredump, exec, gdb, thread};
 use crate::linux::process::Limits;
 use crate::linux::task::Task;
 
@@ -26,6 +26,10 @@ pub fn exit(task: &mut Task, [code, ..]: [u64; 6]) -> Result {
 
 /// exit_group(2).
 pub fn exit_group(task: &mut Task, [code, ..]: [u64; 6]) -> Result {
+    if task.process.threads.is_dying() {
+        // Another thread has begun to die of a signal, and writes a core file.
+        coredump::stand(task, None);
+    }
     gdb::exiting(task, code);
     host::exit_process(code)
 }
@@ -235,14 +239,18 @@ fn virtual_limit(resource: u64) -> Option<fn(&mut Limits) -> &mut (u64, u64)> {
 /// learns them; those of other processes are the host's.
 pub fn prlimit64(task: &mut Task, args: [u64; 6]) -> Result {
     const RLIMIT_STACK: u32 = 3;
+    const RLIMIT_CORE: u32 = coredump::RLIMIT_CORE as u32;
     let [pid, resource, new, old, ..] = args;
     let own = pid as i32 == 0 || pid as i32 == task.process.pid();
     let Some(field) = virtual_limit(resource).filter(|_| own) else {
         task.process.engine.prepare_write(Addr(old), if old != 0 { 16 } else { 0 });
         host::forward(libc::SYS_prlimit64, args)?;
-        if own && new != 0 && resource as u32 == RLIMIT_STACK {
-            let [soft, _] = copy::read::<[u64; 2]>(Addr(new)).map_err(fault)?;
-            task.process.mm.grow_stack(soft);
+        if own && new != 0 {
+            match resource as u32 {
+                RLIMIT_STACK => task.process.mm.grow_stack(copy::read::<u64>(Addr(new)).map_err(fault)?),
+                RLIMIT_CORE => coredump::arm(&task.process.threads, &task.sighand, copy::read::<u64>(Addr(new)).map_err(fault)?),
+                _ => {}
+            }
         }
         return Ok(0);
     };

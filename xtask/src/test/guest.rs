@@ -48,6 +48,9 @@ pub struct Case {
 /// Runs it under `emulator`, and natively where that is possible.
 pub fn test(context: &Context, emulator: &Emulator, case: &Case) -> Result<Verdict> {
     let Case { guest, config, .. } = case;
+    if guest.directives.get("host") == Some("cores") && !leaves_cores() {
+        return Ok(Verdict::Skipped("the kernel leaves no core files in the working directory here (core_pattern, or the hard limit)".into()));
+    }
     let limit = guest.directives.get("limit").and_then(|l| l.parse().ok()).map_or(LIMIT, Duration::from_secs);
     let path = guest.build()?;
     let dynamic = guest.name.contains("-dynamic");
@@ -77,6 +80,14 @@ pub fn test(context: &Context, emulator: &Emulator, case: &Case) -> Result<Verdi
         return Ok(Verdict::Skipped("qemu-user, which runs xemu here, does not do what it is about".into()));
     }
     Ok(want.difference(&got).map_or(Verdict::Passed, Verdict::Failed))
+}
+
+/// Does a process that dies leave a core file in its working directory (core(5))?
+fn leaves_cores() -> bool {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let limits = read("/proc/self/limits");
+    let hard = limits.lines().find_map(|l| l.strip_prefix("Max core file size")).and_then(|l| l.split_whitespace().nth(1));
+    !read("/proc/sys/kernel/core_pattern").contains(['|', '@', '/']) && hard == Some("unlimited")
 }
 
 /// For `expect = differs`: it must work, and not as on the machine itself.
