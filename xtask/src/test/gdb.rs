@@ -1,6 +1,7 @@
 //! xemu's gdb stub under an ordinary gdb: the scripts of `fixtures/guests/gdb` debug the program of the same name natively and under xemu, and say the same. What
 //! counts are the lines that begin with `= `: the rest differs with gdb's version, threads' numbers and addresses.
 
+use super::guest::leaves_cores;
 use super::native::{expected, recorded};
 use super::{Context, Verdict};
 use crate::guests::{self, Guest};
@@ -18,17 +19,18 @@ const START: Duration = Duration::from_secs(20);
 
 /// Runs the suite.
 pub fn run(context: &Context) -> Result<()> {
-    let guests: Vec<Guest> = guests::list("gdb")?.into_iter().filter(|g| context.wants(&g.name, false)).collect();
+    let is_debugged = |g: &Guest| g.source.with_extension("gdb").exists();
+    let guests: Vec<Guest> = guests::list("gdb")?.into_iter().filter(|g| is_debugged(g) && context.wants(&g.name, false)).collect();
     context.run_all(&guests, |guest| guest.name.clone(), |guest| script(context, guest).unwrap_or_else(Verdict::Failed));
     let more: Vec<&(&str, Test)> = MORE.iter().filter(|(name, _)| context.wants(name, false)).collect();
-    context.run_all(&more, |(name, _)| name.to_string(), |(_, test)| test(context).map_or_else(Verdict::Failed, |()| Verdict::Passed));
+    context.run_all(&more, |(name, _)| name.to_string(), |(_, test)| test(context).unwrap_or_else(Verdict::Failed));
     Ok(())
 }
 
-type Test = fn(&Context) -> Result<()>;
+type Test = fn(&Context) -> Result<Verdict>;
 
 /// What one connection does not show.
-const MORE: &[(&str, Test)] = &[("gdb/again", again), ("gdb/killed", killed), ("gdb/tcp", tcp)];
+const MORE: &[(&str, Test)] = &[("gdb/again", again), ("gdb/killed", killed), ("gdb/tcp", tcp), ("gdb/core", core)];
 
 /// gdb for amd64 programs, with the settings that every run has.
 fn gdb() -> Result<Command> {
@@ -143,30 +145,35 @@ fn need(text: &str, parts: &[&str]) -> Result<()> {
     }
 }
 
+fn guest(name: &str) -> Result<Guest> {
+    guests::list("gdb")?.into_iter().find(|g| g.name == name).ok_or(format!("no guest {name}"))
+}
+
 fn endless() -> Result<PathBuf> {
-    let guests = guests::list("gdb")?;
-    guests.iter().find(|g| g.name == "gdb/endless-static").ok_or("no guest gdb/endless".to_string())?.build()
+    guest("gdb/endless-static")?.build()
 }
 
 /// A program that does not wait for gdb goes on when gdb leaves, and gdb may come again.
-fn again(context: &Context) -> Result<()> {
+fn again(context: &Context) -> Result<Verdict> {
     let mut debugged = Debugged::start(context, &endless()?, ",suspend=n")?;
     let first = debugged.commands(&["break turn", "continue", "continue", "printf \"= %d\\n\", turns > 0", "detach"])?;
     need(&first, &["= 1", "detached"])?;
     let second = debugged.commands(&["set var stop = 7", "continue", "printf \"= exit %d\\n\", $_exitcode"])?;
     need(&second, &["= exit 7"])?;
-    debugged.until("the program's end", Debugged::is_gone)
+    debugged.until("the program's end", Debugged::is_gone)?;
+    Ok(Verdict::Passed)
 }
 
 /// One that waited for gdb ends with gdb's session, as gdbserver's do.
-fn killed(context: &Context) -> Result<()> {
+fn killed(context: &Context) -> Result<Verdict> {
     let mut debugged = Debugged::start(context, &endless()?, "")?;
     need(&debugged.commands(&["break turn", "continue", "printf \"= %d\\n\", turns", "kill"])?, &["= 0", "killed"])?;
-    debugged.until("the program's end", Debugged::is_gone)
+    debugged.until("the program's end", Debugged::is_gone)?;
+    Ok(Verdict::Passed)
 }
 
 /// By TCP; children that the guest starts are not debugged, whatever the environment says.
-fn tcp(context: &Context) -> Result<()> {
+fn tcp(context: &Context) -> Result<Verdict> {
     let mut command = context.emulator().command(endless()?.as_os_str());
     // (QEMU would heed its own variable where it runs xemu.)
     command.env("XEMU_GDB", "0").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -176,5 +183,33 @@ fn tcp(context: &Context) -> Result<()> {
     let mut errors = std::io::BufReader::new(debugged.xemu.stderr.take().ok_or("no pipe")?);
     std::io::BufRead::read_line(&mut errors, &mut line).map_err(|e| e.to_string())?;
     debugged.socket = line.trim().rsplit(' ').next().unwrap_or_default().into();
-    need(&debugged.commands(&["break turn", "continue", "set var stop = 3", "continue", "printf \"= exit %d\\n\", $_exitcode"])?, &["= exit 3"])
+    need(&debugged.commands(&["break turn", "continue", "set var stop = 3", "continue", "printf \"= exit %d\\n\", $_exitcode"])?, &["= exit 3"])?;
+    Ok(Verdict::Passed)
+}
+
+/// The core file that the guest leaves, beside the native one.
+fn core(context: &Context) -> Result<Verdict> {
+    if !leaves_cores() {
+        return Ok(Verdict::Skipped("the kernel leaves no core files in the working directory here (core_pattern, or the hard limit)".into()));
+    }
+    let crash = guest("gdb/crash-static")?;
+    let program = crash.build()?;
+    let examined = |command: Command| -> Result<Run> {
+        let folder = std::env::temp_dir().join(format!("xemu-gdb-core-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -c unlimited; \"$@\"", "sh"]).arg(command.get_program()).args(command.get_args()).current_dir(&folder);
+        let died = run_process(shell, LIMIT)?;
+        let files = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+        let core = files.map(|f| f.path()).find(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("core")));
+        let mut gdb = gdb()?;
+        gdb.arg("-x").arg(crash.source.with_extension("core.gdb")).arg(&program);
+        let run = run_process({ gdb.arg(core.ok_or(format!("no core file: {}", died.outcome.end))?); gdb }, LIMIT);
+        let _ = std::fs::remove_dir_all(&folder);
+        run.map(said)
+    };
+    let name = "gdb/crash-core";
+    let want = if project::HOST_IS_X86 { expected(context, name, || examined(Command::new(&program)))? } else { recorded(name)? };
+    let got = examined(context.emulator().command(program.as_os_str()))?;
+    Ok(want.difference(&got.outcome).map_or(Verdict::Passed, Verdict::Failed))
 }

@@ -83,7 +83,7 @@ pub fn test(context: &Context, emulator: &Emulator, case: &Case) -> Result<Verdi
 }
 
 /// Does a process that dies leave a core file in its working directory (core(5))?
-fn leaves_cores() -> bool {
+pub fn leaves_cores() -> bool {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let limits = read("/proc/self/limits");
     let hard = limits.lines().find_map(|l| l.strip_prefix("Max core file size")).and_then(|l| l.split_whitespace().nth(1));
