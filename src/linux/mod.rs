@@ -39,8 +39,8 @@ pub fn run(task: &mut Task) -> u64 {
     loop {
         let exit = if task.debugged.is_some() { gdb::run(task) } else { task.thread.run() };
         match exit {
-            Exit::Syscall if task.signals.any() => {
-                // The signal came first.
+            Exit::Syscall if task.signals.any() || gdb::is_halted(task) => {
+                // The signal came first, or the debugger.
                 let state = task.thread.state();
                 state.rip = state.rip.wrapping_sub(SYSCALL_LEN);
             }

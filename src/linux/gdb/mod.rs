@@ -122,6 +122,8 @@ struct State {
 pub struct Debugger {
     /// The same as [`State::halted`], to be looked at often.
     halted: AtomicBool,
+    /// This process is the child of the debugged one.
+    gone: AtomicBool,
     state: Mutex<State>,
     changed: Condvar,
     watches: Watches,
@@ -178,7 +180,7 @@ impl Debugger {
     fn new(engine: &'static Engine, halted: bool) -> Debugger {
         let none = || Reserved::new(None);
         let state = Mutex::new(State { halted, ..State::default() });
-        Debugger { halted: AtomicBool::new(halted), state, changed: Condvar::new(), watches: Watches::default(), wakes: none(), listens: none(), talks: none(), engine }
+        Debugger { halted: AtomicBool::new(halted), gone: AtomicBool::new(false), state, changed: Condvar::new(), watches: Watches::default(), wakes: none(), listens: none(), talks: none(), engine }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -247,7 +249,7 @@ impl Debugger {
 
 /// The debugger's part in a thread that begins: it is listed.
 pub fn begin(task: &mut Task) {
-    let Some(debugger) = task.process.debugger else { return };
+    let Some(debugger) = task.process.debugger.filter(|d| !d.gone.load(Ordering::Relaxed)) else { return };
     let thread = Inferior {
         interrupter: task.thread.interrupter(),
         place: Place::Running,
@@ -289,6 +291,7 @@ pub fn end(task: &mut Task, status: u64) {
 /// In the child of a fork: it is not debugged. What the server's thread was about when the parent forked is nobody's any more, so no lock is touched.
 pub fn forked(task: &mut Task) {
     let Some(Debugged { debugger, .. }) = task.debugged.take() else { return };
+    debugger.gone.store(true, Ordering::Relaxed);
     for fd in [&debugger.wakes, &debugger.listens, &debugger.talks] {
         fd.close();
     }
@@ -425,6 +428,11 @@ pub fn step_over(task: &mut Task) -> Option<Exit> {
     }
     task.thread.state().rip = at.0;
     task.thread.step_one()
+}
+
+/// Is the thread to stand still?
+pub fn is_halted(task: &Task) -> bool {
+    task.debugged.is_some_and(|d| d.debugger.halted.load(Ordering::SeqCst))
 }
 
 /// The thread makes a system call; gdb may have changed which.
