@@ -33,7 +33,7 @@ fn programs_and_options() {
 
 #[test]
 fn wrong_lines() {
-    for bad in [&["-nope", "p"][..], &["-L"], &[], &["--strace=1", "p"], &["-s", "many", "p"], &["-g", "1234", "p"]] {
+    for bad in [&["-nope", "p"][..], &["-L"], &[], &["--strace=1", "p"], &["-s", "many", "p"], &["-g", "1234,suspend=perhaps", "p"]] {
         assert!(matches!(line(bad), Command::Wrong(_)), "{bad:?}");
     }
     assert!(matches!(line(&["doctor", "-x"]), Command::Tool("doctor", _)));
@@ -67,6 +67,17 @@ fn options_survive_being_passed_on() {
         Command::Run { options, .. } => assert_eq!(*options, given),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn what_a_debugged_program_starts_is_not_debugged() {
+    let mut o = Options::default();
+    from_environment(&mut o, &[b"QEMU_GDB=1234"]).unwrap();
+    assert!(o.gdb.is_some());
+    let args = o.to_args();
+    assert_eq!(args, [b"--no-gdb"]);
+    let next = command_line(&[&args[0][..], b"prog"], Box::new(o));
+    assert!(matches!(next, Command::Run { options, .. } if options.gdb.is_none()));
 }
 
 #[test]
