@@ -2,7 +2,6 @@
 //! on by a single instruction, is the debugger's affair (`linux::gdb`).
 
 use super::cache::{Cache, Fate};
-use super::stop::Stop;
 use super::{Engine, Exit, GuestCode, Thread, read_pages};
 use crate::decode::{Insn, Limits, Region, decode_region};
 use crate::emit::stubs::kind;
@@ -156,13 +155,7 @@ impl Thread {
                 engine.stopped(Cache::flush);
                 continue;
             };
-            if !engine.stop.try_enter(&self.seat) {
-                engine.stop.wait();
-                continue;
-            }
-            if Stop::ordered(&self.seat) {
-                self.seat.running.store(false, Ordering::SeqCst);
-                self.forget();
+            if !self.begin() {
                 continue;
             }
             self.block.enter(engine.enter, host);

@@ -157,16 +157,24 @@ impl Thread {
         }
     }
 
-    /// Runs from one entry until translated code leaves; `None`: go on at RIP.
-    fn enter(&mut self, host: u64) -> Option<Exit> {
+    /// Marks the thread as running. False if it had to wait, or to forget host addresses: then what it was about to enter may be gone too.
+    #[inline(always)]
+    pub(super) fn begin(&mut self) -> bool {
         if !self.engine.stop.try_enter(&self.seat) {
             self.engine.stop.wait();
-            return None;
+            return false;
         }
         if Stop::ordered(&self.seat) {
-            // What `host` leads to may be gone too.
             self.seat.running.store(false, Ordering::SeqCst);
             self.forget();
+            return false;
+        }
+        true
+    }
+
+    /// Runs from one entry until translated code leaves; `None`: go on at RIP.
+    fn enter(&mut self, host: u64) -> Option<Exit> {
+        if !self.begin() {
             return None;
         }
         if self.seat.interrupt.load(Ordering::SeqCst) {

@@ -41,20 +41,15 @@ const CAUGHT: u64 = bit(libc::SIGQUIT)
 pub fn arm(threads: &Threads, actions: &SigHand, limit: u64) {
     if limit != 0 {
         threads.armed.store(true, Ordering::Relaxed);
-        catch(actions);
+        actions.catch(Catcher::Core, CAUGHT);
     }
 }
 
 /// The same for a new process, whose `threads` are as its parent's.
 pub fn inherit(threads: &Threads, actions: &SigHand) {
     if threads.armed.load(Ordering::Relaxed) {
-        catch(actions);
+        actions.catch(Catcher::Core, CAUGHT);
     }
-}
-
-/// The first process of a namespace is protected from default actions: what we catch would kill it.
-fn catch(actions: &SigHand) {
-    actions.catch(Catcher::Core, if host::pid() == 1 { 0 } else { CAUGHT });
 }
 
 /// Leaves a core file, if one is due: the process dies of the signal `info`. `call`: the system call that the thread is in or comes from. The caller ends the

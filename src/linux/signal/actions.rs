@@ -126,7 +126,9 @@ impl SigHand {
     }
 
     /// Has the default actions of `signals` (a mask) come to us too, by the inbox, where they are not blocked or ignored: all that `by` wants from now on.
+    /// None in the first process of a namespace: the kernel protects it from default actions, and what we catch would end it.
     pub fn catch(&self, by: Catcher, signals: u64) {
+        let signals = if crate::host::process::pid() == 1 { 0 } else { signals };
         let table = self.lock();
         let before = self.caught();
         self.caught[by as usize].store(signals, Ordering::Relaxed);
