@@ -94,6 +94,9 @@ pub fn patch_branch(delta: i64) -> Option<u32> {
     (delta & 3 == 0 && (-(1 << 27)..1 << 27).contains(&delta)).then_some(0x1400_0000 | (delta >> 2) as u32 & 0x03ff_ffff)
 }
 
+/// What B and BL differ in.
+pub const BL: u32 = 0x8000_0000;
+
 /// The conditional branch `word` (B.cond, CBZ or CBNZ) to `delta` bytes on instead, if it reaches (±1 MiB).
 pub fn redirect_conditional(word: u32, delta: i64) -> Option<u32> {
     const OFFSET: u32 = 0x7_ffff << 5;

@@ -21,7 +21,7 @@ pub mod stubs;
 
 pub use asm::{Alu, Asm, Cond, Shift, Size};
 pub use atomic::Rmw;
-pub use branch::{Finished, Label, patch_branch, redirect_conditional};
+pub use branch::{BL, Finished, Label, patch_branch, redirect_conditional};
 pub use code::Buffers;
 pub use features::Features;
 pub use imm::{is_add_imm, is_logical_imm};

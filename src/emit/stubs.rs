@@ -117,6 +117,39 @@ pub fn places(guest: u64) -> [u64; 2] {
 /// The second table's index takes in more address bits, and in another way: two targets that share a place in one table have different ones in the other.
 const SECOND_FOLDS: [u32; 2] = [7, 17];
 
+/// From the state to the word that code loads to look for signals.
+pub const POLL_OFFSET: i64 = -8;
+/// That instruction, LDUR WZR, [STATE, #-8]: a thread that is to stop stops where it stands.
+pub const POLL_WORD: u32 = 0xb840_0000 | (POLL_OFFSET as u32 & 0x1ff) << 12 | (STATE.0 as u32) << 5 | 31;
+
+/// Code that was interrupted between the look at a table or at the shadow stack and the branch that follows from it: it is to look again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Midway {
+    /// In [`look_up_inline`] with its branch, which begins here; nothing but temporaries has changed.
+    Lookup(u64),
+    /// In a return, whose LDP of the shadow stack's pair lies here.
+    Return(u64),
+}
+
+impl Midway {
+    /// Is the instruction at `pc` such a one? `word` reads the code.
+    pub fn at(pc: u64, word: impl Fn(u64) -> u32) -> Option<Midway> {
+        const LOAD_TABLE: u32 = 0xf940_0000 | (offset_of!(CpuState, lookup) as u32 / 8) << 10 | (STATE.0 as u32) << 5 | T[1].0 as u32;
+        const LOAD_ENTRY: u32 = 0xa940_0000 | (T[3].0 as u32) << 10 | (T[1].0 as u32) << 5 | T[2].0 as u32;
+        const BRANCHES: [u32; 2] = [0xd61f_0000 | (T[3].0 as u32) << 5, 0xd63f_0000 | (T[3].0 as u32) << 5];
+        const POP: u32 = 0xa8c1_0000 | (LINK.0 as u32) << 10 | (SHADOW.0 as u32) << 5 | T[1].0 as u32;
+        const RET: u32 = 0xd65f_0000 | (LINK.0 as u32) << 5;
+        let begins = |n: u64, first: u32| (1..=n).map(|k| pc - 4 * k).find(|at| word(*at) == first);
+        if let Some(at) = begins(6, LOAD_TABLE)
+            && word(at + 12) == LOAD_ENTRY
+            && BRANCHES.contains(&word(at + 24))
+        {
+            return Some(Midway::Lookup(at));
+        }
+        begins(3, POP).filter(|at| word(at + 12) == RET).map(Midway::Return)
+    }
+}
+
 fn save_guest(a: &mut Asm) {
     let gpr_at = offset_of!(CpuState, gpr) as i32;
     for n in (0..16).step_by(2) {
@@ -366,6 +399,41 @@ pub fn assemble(features: super::Features, direct_calls: bool, own_calls: bool) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Every instruction behind the first of a lookup and of a return says that it is one, and nothing else does.
+    #[test]
+    fn lookups_and_returns_are_known() {
+        let mut a = Asm::new(Default::default());
+        let miss = a.label();
+        (0..8).for_each(|_| a.nop());
+        let lookup = a.offset();
+        look_up_inline(&mut a, T[0], CARRY_MARK, miss);
+        a.blr(T[3]);
+        let pop = a.offset();
+        a.ldp_post(T[1], LINK, SHADOW, 16);
+        a.alu(super::super::Alu::Sub, Size::X, CARRY_MARK, T[1], T[0]);
+        a.cbnz(Size::X, CARRY_MARK, miss);
+        a.ret(LINK);
+        a.bind(miss);
+        // The way out of a lookup that missed begins in the same way.
+        let out = a.offset();
+        inline_place(&mut a, T[0]);
+        (0..8).for_each(|_| a.nop());
+        let poll = a.offset();
+        a.load(Width::W, ZR, Mem::Off(STATE, POLL_OFFSET), Order::Plain);
+        let code = a.finish().bytes;
+        let word = |at: u64| u32::from_le_bytes(code[at as usize..at as usize + 4].try_into().expect("four bytes"));
+        assert_eq!(word(poll as u64), POLL_WORD);
+        let (lookup, pop) = (lookup as u64, pop as u64);
+        for pc in (lookup..out as u64 + 36).step_by(4) {
+            let want = match pc {
+                _ if pc > lookup && pc < pop => Some(Midway::Lookup(lookup)),
+                _ if pc > pop && pc < pop + 16 => Some(Midway::Return(pop)),
+                _ => None,
+            };
+            assert_eq!(Midway::at(pc, word), want, "{}", pc - lookup);
+        }
+    }
 
     #[test]
     fn what_collides_in_one_table_does_not_in_the_other() {

@@ -4,15 +4,16 @@ use super::ahead::AheadTable;
 use super::asleep::{Asleep, Sleeper};
 use super::guards::Guards;
 use super::breakpoints::Breakpoints;
+use super::halt::{Halts, unlinked};
 use super::heat::Heat;
 use super::regions::Regions;
 use crate::decode::{Ahead, Flags, Region};
-use crate::emit::{patch_branch, redirect_conditional};
+use crate::emit::{BL, patch_branch, redirect_conditional};
 use crate::guest::{Addr, addr::PAGE_SIZE};
 use crate::host::arena::Arena;
 use crate::host::protection;
 use crate::optimize::Opt;
-use crate::translate::{Carry, Emitted, Entry, ExitKind, ExitSite, Held, Mark, Options, Origin, Room, Step, translate_in};
+use crate::translate::{Carry, Emitted, Entry, ExitKind, ExitSite, Held, Look, Mark, Options, Origin, Room, Step, translate_in};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -41,7 +42,8 @@ pub(super) struct Placed {
     /// Guest bytes that it was made from.
     pub sources: Vec<(Addr, u64)>,
     origins: Vec<Origin>,
-    exits: Vec<ExitSite>,
+    pub exits: Vec<ExitSite>,
+    pub looks: Vec<Look>,
     held: Held,
     steps: Vec<Step>,
     marks: Vec<Mark>,
@@ -69,7 +71,7 @@ impl Placed {
     /// What is kept of a translation, and its code, which has been copied.
     fn new(sources: Vec<(Addr, u64)>, e: Emitted) -> (Placed, Vec<u8>) {
         let len = e.code.len() as u64;
-        let placed = Placed { len, entries: e.entries, sources, origins: e.origins, exits: e.exits, held: e.held, steps: e.steps, marks: e.marks, incoming: Vec::new() };
+        let placed = Placed { len, entries: e.entries, sources, origins: e.origins, exits: e.exits, looks: e.looks, held: e.held, steps: e.steps, marks: e.marks, incoming: Vec::new() };
         (placed, e.code)
     }
 }
@@ -123,10 +125,10 @@ pub(super) const FILES: u32 = 2;
 
 /// All translations of the process.
 pub(super) struct Cache {
-    arena: Arena,
+    pub arena: Arena,
     options: Options,
     targets: FxHashMap<u64, Target>,
-    regions: Regions,
+    pub regions: Regions,
     /// Starts of the regions made from a page, each once.
     by_page: FxHashMap<u64, Vec<u64>>,
     /// Counts what took translations away: while it stays the same, everything that was found is still there.
@@ -153,6 +155,8 @@ pub(super) struct Cache {
     pub heat: Heat,
     /// What a debugger has set.
     pub breakpoints: Breakpoints,
+    /// Code that was changed to stop the thread in it.
+    pub halts: Halts,
 }
 
 impl Cache {
@@ -177,6 +181,7 @@ impl Cache {
             once: 0,
             heat: Heat::default(),
             breakpoints: Breakpoints::default(),
+            halts: Halts::default(),
         }
     }
 
@@ -244,6 +249,7 @@ impl Cache {
     fn place(&mut self, emitted: Emitted, sources: Vec<(Addr, u64)>) -> Option<(u64, Placed)> {
         let host = self.arena.place(&emitted.code)?;
         let (placed, code) = Placed::new(sources, emitted);
+        self.halts.expect(&placed);
         self.room.take_back(code);
         Some((host, placed))
     }
@@ -392,6 +398,12 @@ impl Cache {
         placed.origins.get(i.checked_sub(1)?).map(|o| (o.guest, o.carry, placed.held))
     }
 
+    /// The same where host code at `pc` would look for signals, if it did.
+    pub fn look(&self, pc: u64) -> Option<(Addr, Carry, Held)> {
+        let (start, placed) = self.region_of(pc)?;
+        placed.looks.iter().find(|l| start + u64::from(l.host) == pc).map(|l| (l.guest, Carry::Inverted, placed.held))
+    }
+
     /// What makes the state exact where host code at `pc` stopped; none where it is.
     pub fn repair(&self, pc: u64) -> Vec<Step> {
         let Some((start, placed)) = self.region_of(pc) else { return Vec::new() };
@@ -403,21 +415,14 @@ impl Cache {
     /// Makes an exit branch straight to its target.
     pub fn link(&mut self, left: &Left, target: &Target) {
         let Some(at) = left.patch else { return };
-        let call = matches!(left.site.kind, ExitKind::Direct { call: true, .. });
         if !self.options.switches.on(Opt::Links) || self.link_branch(left, target) {
             return;
         }
         let Some(word) = patch_branch(target.host as i64 - at as i64) else { return };
-        const NOP: u32 = 0xd503_201f;
-        const BL: u32 = 0x8000_0000;
-        let original = if call {
-            // Back to the cold code that the exit's return address follows: two words before it.
-            let cold = left.start + left.site.host as u64 - 8;
-            patch_branch(cold as i64 - at as i64).expect("inside one region") | BL
-        } else {
-            NOP
-        };
-        self.arena.patch(at, if call { word | BL } else { word });
+        let original = unlinked(&self.arena, left.start, &left.site)[0].expect("it has a word to patch").1;
+        // A BL stays one.
+        let word = if matches!(left.site.kind, ExitKind::Direct { call: true, .. }) { word | BL } else { word };
+        self.arena.patch(at, word);
         if let Some(region) = self.regions.get_mut(target.region) {
             region.incoming.push(Patched { at, original });
         }
@@ -495,15 +500,11 @@ impl Cache {
     /// The same for the conditional branch that leads to an exit, if there is one alone and it reaches. Only while one thread runs: such a word must
     /// not change while others may execute it (Arm ARM, B2.2.5).
     fn link_branch(&mut self, left: &Left, target: &Target) -> bool {
-        let ExitKind::Direct { branch: Some(branch), patch, .. } = left.site.kind else { return false };
         if self.options.ordered || !self.options.switches.on(Opt::BranchLinks) {
             return false;
         }
-        let at = left.start + u64::from(branch);
-        // Back to the exit, which begins with its own word to patch, wherever it may go now.
-        let to = |host: u64| redirect_conditional(self.arena.word(at), host as i64 - at as i64);
-        let original = to(left.start + u64::from(patch)).expect("inside one region");
-        let Some(word) = to(target.host) else { return false };
+        let [_, Some((at, original))] = unlinked(&self.arena, left.start, &left.site) else { return false };
+        let Some(word) = redirect_conditional(original, target.host as i64 - at as i64) else { return false };
         self.arena.patch(at, word);
         if let Some(region) = self.regions.get_mut(target.region) {
             region.incoming.push(Patched { at, original });
@@ -550,6 +551,7 @@ impl Cache {
         self.guarded.clear();
         self.guarded_by_page.clear();
         self.heat.flush();
+        self.halts.flush();
         for (page, _) in self.protected.drain() {
             protection::writable(Addr(page));
         }

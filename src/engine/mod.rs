@@ -11,6 +11,7 @@ mod cache;
 mod cold;
 mod exit;
 mod guards;
+mod halt;
 mod heat;
 mod regions;
 mod run;

@@ -76,6 +76,11 @@ impl Regions {
         placed.as_ref().filter(|p| host < start + p.len).map(|p| (*start, p))
     }
 
+    /// All regions, and where they start.
+    pub fn all(&self) -> impl Iterator<Item = (u64, &Placed)> {
+        self.list.iter().filter_map(|(start, placed)| Some((*start, placed.as_ref()?)))
+    }
+
     /// Forgets all.
     pub fn clear(&mut self) {
         self.list.clear();

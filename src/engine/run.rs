@@ -9,6 +9,7 @@ use crate::decode::{End, Limits, Region, decode_region};
 use crate::emit::stubs::kind;
 use crate::guest::state::{GUARDS, nzcv};
 use crate::guest::{Addr, CpuState};
+use crate::host::signals::Interrupted;
 use crate::host::sys::Errno;
 use crate::interpret::{self, Cold};
 use crate::host::thread::{Brake, ThreadBlock};
@@ -36,7 +37,7 @@ pub struct Thread {
 
 /// Asks a thread to leave [`Thread::run`], from a signal handler or another thread.
 #[derive(Clone)]
-pub struct Interrupter(Arc<Seat>);
+pub struct Interrupter(Arc<Seat>, &'static Engine);
 
 impl Interrupter {
     /// The thread returns [`Exit::Interrupt`] at its next instruction boundary. Signal-safe.
@@ -44,6 +45,14 @@ impl Interrupter {
         self.0.interrupt.store(true, Ordering::SeqCst);
         if self.0.running.load(Ordering::SeqCst) {
             self.0.brake.pull();
+        }
+    }
+
+    /// The same by the thread's own signal handler, which returns to `at`.
+    pub fn interrupt_here(&self, at: &mut Interrupted) {
+        self.interrupt();
+        if self.0.running.load(Ordering::SeqCst) {
+            self.1.halt(self.0.brake, at);
         }
     }
 }
@@ -74,7 +83,7 @@ impl Thread {
 
     /// What makes this thread leave [`run`](Thread::run).
     pub fn interrupter(&self) -> Interrupter {
-        Interrupter(self.seat.clone())
+        Interrupter(self.seat.clone(), self.engine)
     }
 
     /// The thread is looking for what it was interrupted for.
@@ -177,11 +186,16 @@ impl Thread {
         if !self.begin() {
             return None;
         }
+        self.block.about_to_enter();
         if self.seat.interrupt.load(Ordering::SeqCst) {
+            self.block.state().exit_kind = kind::MOVED;
+            self.resume();
             self.seat.running.store(false, Ordering::SeqCst);
             return None;
         }
-        self.block.enter(self.engine.enter, host);
+        // A child on lent memory may have been killed in code that was to stop.
+        self.resume();
+        self.run_code(host);
         self.after()
     }
 
@@ -272,6 +286,8 @@ impl Thread {
                 let (guest, carry, _) = cache.origin(at - 4).expect("a helper's call belongs to a region");
                 (guest, carry, Held::default())
             }
+            // An instruction of which nothing is emitted may begin there too.
+            None if exit == kind::POLL && let Some(at) = cache.look(at) => at,
             None => cache.origin(at).unwrap_or_else(|| panic!("left translated code for reason {exit} at {at:#x}, which belongs to no region")),
         };
         let steps = match exit {
@@ -478,7 +494,7 @@ impl Thread {
                 self.forget();
                 continue;
             }
-            self.block.enter(engine.enter, target.host);
+            self.run_code(target.host);
             break;
         }
         let s = self.block.state();

@@ -144,6 +144,11 @@ impl Arena {
         unsafe { AtomicU32::from_ptr(at as *mut u32) }.load(Ordering::Relaxed)
     }
 
+    /// Does `at` lie in it?
+    pub fn holds(&self, at: u64) -> bool {
+        (self.base..self.base + self.size).contains(&at)
+    }
+
     /// Forgets all code but the stubs. No thread may be in it or hold an address of it.
     pub fn reset(&mut self) {
         self.used = self.floor;

@@ -74,13 +74,13 @@ fn fixup(pc: u64) -> Option<u64> {
 extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the kernel passes a valid siginfo and ucontext.
     let (info, uc) = unsafe { (&*info, &mut *context.cast::<libc::ucontext_t>()) };
-    let m = &mut uc.uc_mcontext;
     if info.si_code <= 0 {
         // Sent by somebody (kill and the like), not raised by the processor.
         // SAFETY: a siginfo is 128 bytes.
-        super::signals::deliver(unsafe { &*(&raw const *info).cast() }, &mut m.pc);
+        super::signals::deliver(unsafe { &*(&raw const *info).cast() }, super::signals::interrupted(uc));
         return;
     }
+    let m = &mut uc.uc_mcontext;
     if let Some(fix) = fixup(m.pc) {
         m.pc = fix;
         return;

@@ -25,8 +25,16 @@ pub const fn bit(signal: i32) -> u64 {
 /// Signals that are never blocked on the host: its processor raises them for us.
 pub const NEVER_BLOCKED: u64 = bit(libc::SIGSEGV) | bit(libc::SIGBUS);
 
+/// The registers that a handler returns with, as far as stopping the guest's code takes changing them.
+pub struct Interrupted<'a> {
+    /// Where the thread goes on.
+    pub pc: &'a mut u64,
+    /// x27: the shadow stack's pointer while translated code runs.
+    pub shadow: &'a mut u64,
+}
+
 /// What the host's handler does when it has put something into the inbox: stops the guest's code. Signal-safe.
-pub type Wake = Box<dyn Fn() + Send + Sync>;
+pub type Wake = Box<dyn Fn(&mut Interrupted) + Send + Sync>;
 
 /// Slots: one for all asynchronous signals, one each for SIGSEGV and SIGBUS sent by somebody.
 const SLOTS: usize = 3;
@@ -93,7 +101,7 @@ impl Inbox {
     }
 
     /// Puts a signal in; false if its slot is taken. Called by the handler, on the owning thread.
-    fn post(&self, info: &SigInfo) -> bool {
+    fn post(&self, info: &SigInfo, at: &mut Interrupted) -> bool {
         let slot = slot_of(signo(info));
         if self.mark(slot).load(Ordering::Acquire) != 0 {
             return false;
@@ -108,7 +116,7 @@ impl Inbox {
             *place = *info;
         }
         self.mark(slot).store(1, Ordering::Release);
-        (self.wake)();
+        (self.wake)(at);
         true
     }
 }
@@ -165,17 +173,17 @@ pub(super) fn pending_word() -> *const AtomicU32 {
 }
 
 /// Takes a signal that somebody sent: into the inbox, or back into the kernel's queue if there is no room. To be called from handlers,
-/// before they return with all asynchronous signals blocked. `pc` is where the handler returns to.
-pub(super) fn deliver(info: &SigInfo, pc: &mut u64) {
-    if let Some(abort) = sys::abort_pc(*pc) {
-        *pc = abort;
+/// before they return with all asynchronous signals blocked. `at` is what the handler returns to.
+pub(super) fn deliver(info: &SigInfo, mut at: Interrupted) {
+    if let Some(abort) = sys::abort_pc(*at.pc) {
+        *at.pc = abort;
     }
     if info[1] as u32 as i32 == KICKED {
         return;
     }
     let inbox = INBOX.with(Cell::get);
     // SAFETY: a registered inbox is alive (`Registered`).
-    let posted = !inbox.is_null() && unsafe { &*inbox }.post(info);
+    let posted = !inbox.is_null() && unsafe { &*inbox }.post(info, &mut at);
     // One SIGSEGV or SIGBUS is as good as many: these are not queued.
     if !posted && bit(signo(info)) & NEVER_BLOCKED == 0 {
         let _ = queue_again(info);
@@ -195,18 +203,18 @@ extern "C" fn on_signal(_signal: i32, info: *const SigInfo, context: *mut libc::
     let mask = (&raw mut uc.uc_sigmask).cast::<u64>();
     // SAFETY: the first word of the mask is the kernel's.
     unsafe { *mask = !NEVER_BLOCKED };
-    deliver(info, pc_of(uc));
+    deliver(info, interrupted(uc));
 }
 
 #[cfg(target_arch = "aarch64")]
-fn pc_of(uc: &mut libc::ucontext_t) -> &mut u64 {
-    &mut uc.uc_mcontext.pc
+pub(super) fn interrupted(uc: &mut libc::ucontext_t) -> Interrupted<'_> {
+    let m = &mut uc.uc_mcontext;
+    Interrupted { pc: &mut m.pc, shadow: &mut m.regs[27] }
 }
-/// On developing hosts nothing is interruptible; any word does.
+/// On developing hosts nothing is interruptible; any words do.
 #[cfg(not(target_arch = "aarch64"))]
-fn pc_of(uc: &mut libc::ucontext_t) -> &mut u64 {
-    // SAFETY: uc_flags is an unsigned long; it is not used for anything.
-    unsafe { &mut *(&raw mut uc.uc_flags).cast::<u64>() }
+fn interrupted(_uc: &mut libc::ucontext_t) -> Interrupted<'_> {
+    Interrupted { pc: Box::leak(Box::new(0)), shadow: Box::leak(Box::new(0)) }
 }
 
 /// What the host does with a signal.
@@ -335,13 +343,14 @@ mod tests {
     fn an_inbox_holds_one_asynchronous_signal() {
         let woken = Arc::new(AtomicUsize::new(0));
         let w = woken.clone();
-        let inbox = Inbox::new(Box::new(move || {
+        let inbox = Inbox::new(Box::new(move |_| {
             w.fetch_add(1, Ordering::Relaxed);
         }));
         assert!(!inbox.any() && inbox.take().is_none());
-        assert!(inbox.post(&info(libc::SIGUSR1)));
-        assert!(!inbox.post(&info(libc::SIGUSR2)), "one slot");
-        assert!(inbox.post(&info(libc::SIGSEGV)), "its own slot");
+        let post = |signal| inbox.post(&info(signal), &mut Interrupted { pc: &mut 0, shadow: &mut 0 });
+        assert!(post(libc::SIGUSR1));
+        assert!(!post(libc::SIGUSR2), "one slot");
+        assert!(post(libc::SIGSEGV), "its own slot");
         assert_eq!(woken.load(Ordering::Relaxed), 2);
         assert_eq!(inbox.take().map(|i| signo(&i)), Some(libc::SIGUSR1));
         assert_eq!(inbox.take().map(|i| signo(&i)), Some(libc::SIGSEGV));

@@ -7,7 +7,7 @@
 
 use super::arena::own_memory;
 use super::sys::{self, Errno};
-use crate::emit::stubs::{SECOND_TABLE, TABLE_ALIGNMENT, places};
+use crate::emit::stubs::{SECOND_TABLE, TABLE_ALIGNMENT, kind, places};
 use crate::guest::CpuState;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,6 +15,8 @@ const PIECE: u64 = 0x1_0000;
 const SHADOW: u64 = 4 * PIECE;
 const SENTINEL: u64 = PIECE + SHADOW;
 const POLL: u64 = SENTINEL + PIECE;
+/// Where the shadow stack goes on while its owner is to stop: the end of the sentinel's piece.
+const DETOUR: u64 = POLL - 64;
 const STATE: u64 = POLL + PIECE;
 const LOOKUP: u64 = STATE + PIECE;
 /// Both tables.
@@ -61,6 +63,35 @@ impl Brake {
         let lookup = self.state + std::mem::offset_of!(CpuState, lookup) as u64;
         // SAFETY: the field of a live thread block; translated code reads it in one piece.
         unsafe { AtomicU64::from_ptr(lookup as *mut u64) }.store(self.empty_table, Ordering::Release);
+    }
+
+    /// Is this thread, whose signal handler asks, in translated code, on the way there, or in a helper that translated code has called? Then the helper's
+    /// call, as an address of translated code; 0 on the way there.
+    pub fn in_code(self) -> Option<u64> {
+        let state = self.state as *const CpuState;
+        // SAFETY: fields of a live thread block, which the interrupted thread itself writes.
+        let (exit, call) = unsafe { ((&raw const (*state).exit_kind).read_volatile(), (&raw const (*state).exit_arg).read_volatile()) };
+        (exit == kind::NONE).then_some(call)
+    }
+
+    /// A shadow stack that predicts nothing: what returns to it leaves. It lies where [`ThreadBlock::end_detour`] looks for it.
+    pub fn detour(self) -> u64 {
+        let top = self.state - STATE + DETOUR;
+        // SAFETY: in the sentinel's piece, which is this thread's own.
+        unsafe { std::ptr::write_bytes(top as *mut u8, 0xff, (SENTINEL + PIECE - DETOUR) as usize) };
+        top
+    }
+
+    /// Puts `top` in the place of the shadow stack's pointer as it was saved for a helper; returns that.
+    pub fn exchange_shadow(self, top: u64) -> u64 {
+        let field = self.state + std::mem::offset_of!(CpuState, shadow_sp) as u64;
+        // SAFETY: the field of a live thread block, which this thread's helpers leave alone.
+        unsafe { AtomicU64::from_ptr(field as *mut u64) }.swap(top, Ordering::Relaxed)
+    }
+
+    /// The thread block that it stops, by the address of its state.
+    pub fn block(self) -> u64 {
+        self.state
     }
 }
 
@@ -190,6 +221,32 @@ impl ThreadBlock {
         fill_empty(self.base + LOOKUP);
         let s = self.state();
         s.shadow_sp = s.shadow_top;
+    }
+
+    /// Takes the shadow stack back to where it was when [`Brake::detour`] took its place, with what was pushed and popped since.
+    pub fn end_detour(&mut self, before: u64) {
+        let (top, bottom, sentinel) = (self.base + DETOUR, self.base + PIECE, self.base + SENTINEL);
+        let s = self.state();
+        let now = s.shadow_sp;
+        if now <= sentinel {
+            // Full meanwhile, and begun anew: older entries are lost.
+            return;
+        }
+        let pushed = top.saturating_sub(now);
+        if before < bottom + pushed {
+            s.shadow_sp = s.shadow_top;
+            return;
+        }
+        s.shadow_sp = (before - pushed + now.saturating_sub(top)).min(s.shadow_top);
+        // SAFETY: both inside this thread's own shadow stack and its sentinel, and apart.
+        unsafe { std::ptr::copy_nonoverlapping(now as *const u8, (before - pushed) as *mut u8, pushed as usize) };
+    }
+
+    /// What a signal handler that asks [`Brake::in_code`] is to find: on the way into translated code.
+    pub fn about_to_enter(&mut self) {
+        let s = self.state();
+        (s.exit_kind, s.exit_arg) = (kind::NONE, 0);
+        std::sync::atomic::compiler_fence(Ordering::SeqCst);
     }
 
     /// Runs translated code at `host_pc` until it leaves; `enter` is the arena's entry stub.

@@ -41,7 +41,7 @@ pub struct Task {
 /// An inbox that stops `thread` when something arrives.
 pub fn inbox_of(thread: &Thread) -> Box<Inbox> {
     let interrupter = thread.interrupter();
-    Inbox::new(Box::new(move || interrupter.interrupt()))
+    Inbox::new(Box::new(move |at| interrupter.interrupt_here(at)))
 }
 
 impl Task {

@@ -8,10 +8,10 @@ use super::late_flags::LateFlags;
 use super::narrow::Narrow;
 use super::near::Near;
 use super::uppers::{Places, Plan};
-use super::{Emitted, Entry, ExitKind, ExitSite, Options, Origin};
+use super::{Emitted, Entry, ExitKind, ExitSite, Look, Options, Origin};
 use crate::decode::{CF, Flags, Insn, NO_FLAGS, Region};
 use crate::emit::regs::*;
-use crate::emit::stubs::{CARRY_MARK, Stub};
+use crate::emit::stubs::{CARRY_MARK, POLL_OFFSET, Stub};
 use crate::emit::{Asm, Buffers, Label, Mem, Order, Size, Width};
 use crate::guest::{Addr, CpuState};
 use crate::optimize::Opt;
@@ -130,6 +130,7 @@ pub struct Ctx<'a> {
     entries: Vec<(usize, Label)>,
     origins: Vec<Origin>,
     exits: Vec<ExitSite>,
+    looks: Vec<Look>,
 }
 
 impl<'a> Ctx<'a> {
@@ -178,6 +179,7 @@ impl<'a> Ctx<'a> {
             entries,
             origins: Vec::with_capacity(region.insns.len() + 8),
             exits: Vec::with_capacity(2 * region.blocks.len()),
+            looks: Vec::new(),
         };
         c.plan_uppers();
         c.plan_groups();
@@ -236,10 +238,19 @@ impl<'a> Ctx<'a> {
         self.zero_uppers = 0;
     }
 
-    /// Loads from the page beside the state, which is protected while a signal waits: the guest stops at `at`.
+    /// The guest stops here, at `at`, when a signal waits. Where code looks for itself it loads from the page beside the state, which is protected then.
     pub fn poll(&mut self, at: Addr) {
         self.origin(at);
-        self.a.load(Width::W, ZR, Mem::Off(STATE, -8), Order::Plain);
+        if self.is_polled() {
+            self.a.load(Width::W, ZR, Mem::Off(STATE, POLL_OFFSET), Order::Plain);
+        } else {
+            self.looks.push(Look { host: self.a.offset(), guest: at });
+        }
+    }
+
+    /// Does this code look for signals?
+    fn is_polled(&self) -> bool {
+        self.options.ordered || !self.options.switches.on(Opt::Unpolled)
     }
 
     pub(super) fn origin(&mut self, guest: Addr) {
@@ -361,7 +372,8 @@ impl<'a> Ctx<'a> {
     fn direct_exit_by(&mut self, target: Addr, branch: Option<u32>) {
         let start = self.a.offset();
         self.store_uppers();
-        if target <= self.at {
+        // Who stops code that does not look takes its ways out back.
+        if target <= self.at && self.is_polled() {
             let from = self.at;
             self.poll(target);
             self.at = from;
@@ -513,7 +525,7 @@ impl<'a> Ctx<'a> {
         let (code, buffers) = finished.into_parts();
         *room = Room { buffers, labels: std::mem::take(&mut self.labels), entries: std::mem::take(&mut self.entries) };
         let (steps, marks) = (std::mem::take(&mut self.groups.steps), std::mem::take(&mut self.groups.marks));
-        Emitted { code, relocations, entries, origins: std::mem::take(&mut self.origins), exits: std::mem::take(&mut self.exits), held, steps, marks }
+        Emitted { code, relocations, entries, origins: std::mem::take(&mut self.origins), exits: std::mem::take(&mut self.exits), looks: std::mem::take(&mut self.looks), held, steps, marks }
     }
 }
 

@@ -153,6 +153,15 @@ pub struct Origin {
     pub carry: Carry,
 }
 
+/// A place in a loop where the guest's state is exact, and where signals would be looked for if the code did (`engine::halt`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Look {
+    /// Offset in the code.
+    pub host: u32,
+    /// The guest's address there.
+    pub guest: Addr,
+}
+
 /// What a place where translated code leaves is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ExitKind {
@@ -212,6 +221,8 @@ pub struct Emitted {
     pub origins: Vec<Origin>,
     /// Exits by offset.
     pub exits: Vec<ExitSite>,
+    /// Where a thread that is to stop must stop at the latest: see [`Look`].
+    pub looks: Vec<Look>,
     /// Upper halves of YMM registers that lie in host registers wherever this code faults or polls.
     pub held: Held,
     /// What repairs do, by [`Mark`].

@@ -56,6 +56,7 @@ pub const CONFIGS: &[Config] = &[
     config("no-piece-order", &[("XEMU_NO_OPT", "piece-order")], true),
     config("no-near-addresses", &[("XEMU_NO_OPT", "near-addresses")], true),
     config("no-quick-compares", &[("XEMU_NO_OPT", "quick-compares")], true),
+    config("no-unpolled", &[("XEMU_NO_OPT", "unpolled")], true),
 ];
 
 impl Config {

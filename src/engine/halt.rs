@@ -1,0 +1,172 @@
+//! Stopping the thread that runs, in code that does not look for signals (`Opt::Unpolled`).
+//!
+//! A loop that loads a word to see whether it is to stop executes an instruction a turn for what nearly never happens. While one thread runs it can be stopped
+//! where it is instead: the signal handler that brings something knows where the thread stands, and changes the code of that region - nobody else executes it -
+//! so that it leaves at the next place where the guest's state is exact: loops stop at their [looks](crate::translate::Look), by the very instruction that looks
+//! elsewhere, and links to other regions are taken back. The tables of indirect jumps are empty then (`host::thread::Brake`), and the shadow stack is put aside, so
+//! that nothing leads out of the region but exits. Where the thread stands in a stub, or on its way into translated code, all regions are changed. When it has left,
+//! everything becomes again what it was ([`Cache::resume`]).
+//!
+//! In ordered mode, where threads share code, code looks for itself.
+
+use super::cache::{Cache, Placed};
+use super::{Engine, Thread};
+use crate::emit::stubs::{Midway, POLL_WORD};
+use crate::emit::{BL, patch_branch, redirect_conditional};
+use crate::host::arena::Arena;
+use crate::host::signals::Interrupted;
+use crate::host::thread::{Brake, ThreadBlock};
+use crate::optimize::Opt;
+use crate::translate::{ExitKind, ExitSite};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Code has been changed, and not yet changed back.
+static HALTED: AtomicBool = AtomicBool::new(false);
+
+/// What was changed.
+#[derive(Default)]
+pub(super) struct Halts {
+    /// Host addresses of words, and what stood there.
+    words: Vec<(u64, u32)>,
+    /// How many there can be, in all translations since the last flush: the list has room for so many, because a signal handler allocates nothing.
+    places: usize,
+    /// The thread whose shadow stack was put aside, by its block, and where that stood.
+    detour: Option<(u64, u64)>,
+}
+
+impl Halts {
+    /// Has room for one more region's.
+    pub fn expect(&mut self, placed: &Placed) {
+        self.places += placed.looks.len() + 2 * placed.exits.len();
+        if self.places > self.words.capacity() && self.words.is_empty() {
+            // Not grown, which would copy what nothing is in.
+            self.words = Vec::with_capacity(2 * self.places);
+        }
+    }
+
+    /// No translation is left.
+    pub fn flush(&mut self) {
+        self.places = 0;
+    }
+
+    fn put(&mut self, arena: &mut Arena, at: u64, word: u32) {
+        let old = arena.word(at);
+        if old != word && old != POLL_WORD && self.words.len() < self.words.capacity() {
+            self.words.push((at, old));
+            arena.patch(at, word);
+        }
+    }
+
+    fn region(&mut self, arena: &mut Arena, start: u64, placed: &Placed) {
+        for look in &placed.looks {
+            self.put(arena, start + u64::from(look.host), POLL_WORD);
+        }
+        for site in &placed.exits {
+            for (at, word) in unlinked(arena, start, site).into_iter().flatten() {
+                self.put(arena, at, word);
+            }
+        }
+    }
+}
+
+/// The words of an exit that linking it changes, as they are while it is not linked.
+pub(super) fn unlinked(arena: &Arena, start: u64, site: &ExitSite) -> [Option<(u64, u32)>; 2] {
+    const NOP: u32 = 0xd503_201f;
+    match site.kind {
+        ExitKind::Direct { patch, call, branch, .. } => {
+            let at = start + u64::from(patch);
+            let word = if call {
+                // To the cold code that the exit's return address follows: two words before it.
+                let cold = start + u64::from(site.host) - 8;
+                patch_branch(cold as i64 - at as i64).expect("inside one region") | BL
+            } else {
+                NOP
+            };
+            // To the exit, which begins with its own word to patch, wherever it may go now.
+            let branch = branch.map(u64::from).map(|b| {
+                let by = start + b;
+                (by, redirect_conditional(arena.word(by), at as i64 - by as i64).expect("inside one region"))
+            });
+            [Some((at, word)), branch]
+        }
+        ExitKind::Changed { patch } => [Some((start + u64::from(patch), NOP)), None],
+        _ => [None, None],
+    }
+}
+
+impl Cache {
+    /// Has the thread of `brake`, which a signal has interrupted at `at`, leave translated code at an instruction boundary. To be called by its signal handler,
+    /// while nobody else runs.
+    fn halt(&mut self, brake: Brake, at: &mut Interrupted) {
+        if self.options().ordered || !self.options().switches.on(Opt::Unpolled) || HALTED.load(Ordering::Relaxed) {
+            return;
+        }
+        let Some(call) = brake.in_code() else { return };
+        HALTED.store(true, Ordering::Relaxed);
+        let pc = *at.pc;
+        let Cache { arena, regions, halts, .. } = self;
+        if let Some((start, placed)) = regions.holding(pc) {
+            halts.region(arena, start, placed);
+            let mut before = *at.shadow;
+            match Midway::at(pc, |at| arena.word(at)) {
+                Some(Midway::Lookup(begin)) => *at.pc = begin,
+                Some(Midway::Return(pop)) => {
+                    *at.pc = pop;
+                    before -= 16;
+                }
+                None => {}
+            }
+            *at.shadow = brake.detour();
+            halts.detour = Some((brake.block(), before));
+        } else if !arena.holds(pc)
+            && let Some((start, placed)) = call.checked_sub(4).and_then(|call| regions.holding(call))
+        {
+            // In a helper, which goes back there.
+            halts.region(arena, start, placed);
+            halts.detour = Some((brake.block(), brake.exchange_shadow(brake.detour())));
+        } else {
+            regions.all().for_each(|(start, placed)| halts.region(arena, start, placed));
+        }
+    }
+
+    /// The code becomes what it was. `block`: of the thread that has left it.
+    fn resume(&mut self, block: &mut ThreadBlock) {
+        let Cache { arena, halts, .. } = self;
+        for (at, word) in halts.words.drain(..).rev() {
+            arena.patch(at, word);
+        }
+        // It may be another's: a child on lent memory that was killed.
+        if let Some((owner, before)) = halts.detour.take()
+            && owner == block.brake().block()
+        {
+            block.end_detour(before);
+        }
+        HALTED.store(false, Ordering::Relaxed);
+        block.release();
+    }
+}
+
+impl Engine {
+    /// See [`Cache::halt`]. Nobody holds the lock: a thread in translated code or a helper has none, and another does not run.
+    pub(super) fn halt(&self, brake: Brake, at: &mut Interrupted) {
+        if let Ok(mut cache) = self.cache.try_lock() {
+            cache.halt(brake, at);
+        }
+    }
+}
+
+impl Thread {
+    /// Runs translated code at `host` until it leaves.
+    pub(super) fn run_code(&mut self, host: u64) {
+        self.block.enter(self.engine.enter, host);
+        self.resume();
+    }
+
+    /// After a signal has stopped the code: see [`Cache::resume`].
+    #[inline(always)]
+    pub(super) fn resume(&mut self) {
+        if HALTED.load(Ordering::Relaxed) {
+            self.engine.cache().resume(&mut self.block);
+        }
+    }
+}
