@@ -255,7 +255,7 @@ impl Asm {
             Alu::Subs if is_add_imm(negated) => self.add_sub_imm(Alu::Adds, size, d, n, negated as u32),
             Alu::And | Alu::Ands | Alu::Orr | Alu::Eor if is_logical_imm(value, size.bits()) => self.logical_imm(op, size, d, n, value),
             _ => {
-                self.mov_imm(S0, value);
+                self.constant(S0, value);
                 self.alu(op, size, d, n, S0);
             }
         }

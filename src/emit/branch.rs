@@ -186,10 +186,11 @@ impl Asm {
     pub fn guest_address(&mut self, d: X, address: u64) {
         self.literal(d.0, address as u128, Kind::Guest);
     }
-    /// Loads a constant in the shortest way.
+    /// Loads a constant by one instruction: where no MOV does, from the pool.
     pub fn constant(&mut self, d: X, value: u64) {
         let halves = |v: u64| (0..4).filter(|i| v >> (16 * i) & 0xffff != 0).count();
-        if halves(value) <= 1 || halves(!value) <= 1 || super::imm::is_logical_imm(value, 64) || value >> 32 == 0 {
+        let by_word = || value >> 32 == 0 && halves(!value & 0xffff_ffff) <= 1;
+        if halves(value) <= 1 || halves(!value) <= 1 || by_word() || super::imm::is_logical_imm(value, 64) {
             self.mov_imm(d, value);
         } else {
             self.literal(d.0, value as u128, Kind::Number);

@@ -9,7 +9,7 @@ use super::asm::{Alu, Asm, Shift, Size};
 use super::memory::{Mem, Order, Width};
 use super::own_calls::{GUARDED, Guarded};
 use super::regs::*;
-use super::stubs::{Stub, kind};
+use super::stubs::{Stretch, Stretches, Stub, kind};
 use crate::emit::Label;
 use crate::guest::{CpuState, Gpr, rflags, state::nzcv};
 use std::mem::offset_of;
@@ -139,7 +139,7 @@ pub(super) fn run_again(a: &mut Asm, seat: X, seen: X) {
 
 /// Assembles the stubs: SYSCALL's next instruction is in RCX, the carry canonical. `direct`: calls that do not wait are made at once
 /// (`Opt::DirectCalls`), like those whose number is known when they are translated. `own`: signals are delivered by a stub too (`Opt::OwnCalls`).
-pub fn assemble(a: &mut Asm, offsets: &mut [u32], leave: Label, direct: bool, own: bool) -> ([Window; WINDOWS], [Guarded; GUARDED]) {
+pub fn assemble(a: &mut Asm, offsets: &mut [u32], leave: Label, direct: bool, own: bool, stretches: &mut Stretches) -> ([Window; WINDOWS], [Guarded; GUARDED]) {
     let (asked, call, behind, over, at_once) = (a.label(), a.label(), a.label(), a.label(), a.label());
     // The guest's number, and this thread's seat, while the host's call is under way: the kernel keeps all registers but x0.
     let (number, seat) = (T[7], S1);
@@ -147,7 +147,7 @@ pub fn assemble(a: &mut Asm, offsets: &mut [u32], leave: Label, direct: bool, ow
     let seen = T[1];
 
     // In front of those that signals come behind most: see `host::sys`, which looks for windows.
-    let ([back, stat], return_window) = super::own_calls::assemble(a, offsets, asked, leave);
+    let ([back, stat], return_window) = super::own_calls::assemble(a, offsets, asked, leave, stretches);
 
     // By the guest's number.
     offsets[Stub::CallAny as usize] = a.offset();
@@ -212,6 +212,9 @@ pub fn assemble(a: &mut Asm, offsets: &mut [u32], leave: Label, direct: bool, ow
         a.ret(LINK);
     }
 
+    let made = a.offset();
+    stretches.push((offsets[Stub::CallAny as usize]..made, Stretch::Returns));
+
     // Made, and the engine is to see what there is to do now.
     a.bind(over);
     a.store(Width::X, number, field(offset_of!(CpuState, scratch)), Order::Plain);
@@ -234,8 +237,9 @@ pub fn assemble(a: &mut Asm, offsets: &mut [u32], leave: Label, direct: bool, ow
     a.bind(asked);
     offsets[Stub::Syscall as usize] = a.offset();
     leave_behind(a, kind::SYSCALL, leave);
+    stretches.push((made..a.offset(), Stretch::Looks));
     a.bind(deliver);
-    let delivery = super::delivery::assemble(a, engine, leave);
+    let delivery = super::delivery::assemble(a, engine, leave, stretches);
     ([return_window, window], [back, stat, delivery])
 }
 

@@ -3,11 +3,11 @@
 //! or MXCSR that is not as after reset, a call to be restarted, a page that can not be written.
 
 use super::asm::{Alu, Asm, Shift, Size};
-use super::calls::{R11, RAX, RCX, leave_at, seat};
+use super::calls::{R11, RAX, RCX, seat};
 use super::memory::{Mem, Order, Width};
 use super::own_calls::{Guarded, PAIRS, RARE_FLAGS, frame, signals};
 use super::regs::*;
-use super::stubs::{go_to, kind, look_up_inline};
+use super::stubs::{Stretch, Stretches, go_to, look_up_inline};
 use crate::emit::Label;
 use crate::guest::state::{MXCSR_INIT, X87};
 use crate::guest::{CpuState, Gpr, xsave};
@@ -37,7 +37,8 @@ fn store(a: &mut Asm, width: Width, s: X, n: X, at: i32) {
 }
 
 /// Assembles it: the call's result is in RAX, its next instruction in RCX, RFLAGS in R11, the carry canonical. `engine` leaves with all of that as it is.
-pub fn assemble(a: &mut Asm, engine: Label, leave: Label) -> Guarded {
+pub fn assemble(a: &mut Asm, engine: Label, leave: Label, stretches: &mut Stretches) -> Guarded {
+    let begin = a.offset();
     let (odd, x, y, blocked) = (T[0], T[1], T[2], T[3]);
     let (inbox_at, area, frame_at, know, signal, added) = (T[4], T[5], T[6], T[7], LINK, S1);
     let rsp = gpr(Gpr::Rsp as u8);
@@ -130,11 +131,11 @@ pub fn assemble(a: &mut Asm, engine: Label, leave: Label) -> Guarded {
     a.stp_pre(T[0], T[3], SHADOW, -16);
     a.bind(unpredicted);
     load(a, Width::X, T[0], know, signals::HANDLER);
-    go_to(a);
-    leave_at(a, T[0], kind::MOVED, leave);
+    go_to(a, leave, begin, stretches);
 
     let resume = a.offset();
     a.b(engine);
+    stretches.push((resume..a.offset(), Stretch::Looks));
     Guarded { from, to, resume }
 }
 

@@ -5,10 +5,10 @@
 //! everything that is not as it nearly always is.
 
 use super::asm::{Alu, Asm, Shift, Size};
-use super::calls::{Window, ARGUMENTS, ENTRY, R11, RAX, RCX, begin, entry, leave_at, read_rflags, run_again, seat};
+use super::calls::{Window, ARGUMENTS, ENTRY, R11, RAX, RCX, begin, entry, read_rflags, run_again, seat};
 use super::memory::{Mem, Order, Width};
 use super::regs::*;
-use super::stubs::{Stub, go_to, kind};
+use super::stubs::{Stretch, Stretches, Stub, go_to};
 use crate::emit::Label;
 use crate::guest::{CpuState, Gpr, rflags, state::{X87, nzcv}, xsave};
 use std::mem::offset_of;
@@ -94,13 +94,17 @@ const fn field(offset: usize) -> Mem {
 }
 
 /// Assembles the stubs: `asked` gives the call to the engine, with all guest registers as before it.
-pub fn assemble(a: &mut Asm, offsets: &mut [u32], asked: Label, leave: Label) -> ([Guarded; 2], Window) {
+pub fn assemble(a: &mut Asm, offsets: &mut [u32], asked: Label, leave: Label, stretches: &mut Stretches) -> ([Guarded; 2], Window) {
     let stat_call = a.label();
     offsets[Stub::OwnCall as usize] = a.offset();
     a.tbz(ENTRY, entry::RETURNS, stat_call);
-    let (back, window) = signal_return(a, asked, leave);
+    stretches.push((a.offset() - 4..a.offset(), Stretch::Returns));
+    let (back, window) = signal_return(a, asked, leave, stretches);
     a.bind(stat_call);
-    ([back, stat(a, asked)], window)
+    let from = a.offset();
+    let stat = stat(a, asked);
+    stretches.push((from..a.offset(), Stretch::Returns));
+    ([back, stat], window)
 }
 
 /// fstat, and newfstatat as fstat(3) makes it: an empty path and AT_EMPTY_PATH alone. Where the call fails, or somebody wants the engine to look, the engine
@@ -167,7 +171,8 @@ fn stat(a: &mut Asm, asked: Label) -> Guarded {
 
 /// rt_sigreturn from a frame as the kernel makes it, of a thread whose alternate stack, rounding and masked exceptions are what they were, and whose x87 unit
 /// is empty.
-fn signal_return(a: &mut Asm, asked: Label, leave: Label) -> (Guarded, Window) {
+fn signal_return(a: &mut Asm, asked: Label, leave: Label, stretches: &mut Stretches) -> (Guarded, Window) {
+    let begin = a.offset();
     // Kept until everything is read: the frame, XSAVE's area, what SYSCALL has put into RCX, XSTATE_BV.
     let (frame_at, area, next, bv, know) = (T[5], S1, LINK, T[4], T[7]);
     let (odd, x, y, z) = (T[0], T[1], T[2], T[3]);
@@ -283,8 +288,7 @@ fn signal_return(a: &mut Asm, asked: Label, leave: Label) -> (Guarded, Window) {
     }
     let to = a.offset();
     flags(a, x);
-    go_to(a);
-    leave_at(a, T[0], kind::MOVED, leave);
+    go_to(a, leave, begin, stretches);
 
     let resume = a.offset();
     a.bind(abort);
@@ -292,6 +296,7 @@ fn signal_return(a: &mut Asm, asked: Label, leave: Label) -> (Guarded, Window) {
     a.mov(Size::X, RCX, next);
     a.mov_imm(RAX, SIGNAL_RETURN);
     a.b(asked);
+    stretches.push((resume..a.offset(), Stretch::Looks));
     // What has not begun is never made again by the kernel.
     (Guarded { from, to, resume }, Window { check, svc, abort: resume, again: resume })
 }

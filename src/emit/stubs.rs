@@ -3,12 +3,14 @@
 //! Reached through `CpuState::stub`, so that translated code holds no host address.
 
 use super::asm::{Asm, Size};
+use super::calls::seat;
 use super::memory::{Mem, Order, Width};
 use super::own_calls::{GUARDED, Guarded};
 use super::regs::*;
 use super::simd::{Fp, ops};
 use crate::guest::CpuState;
 use std::mem::offset_of;
+use std::ops::Range;
 
 /// Stubs that translated code reaches through the state. The number is the index in `CpuState::stub`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,6 +92,24 @@ pub struct Stubs {
     pub windows: [super::calls::Window; super::calls::WINDOWS],
     /// Where stubs access guest memory.
     pub guarded: [Guarded; GUARDED],
+    /// What a signal that finds a thread in them has to do, by their offsets; where nothing is said nothing is known.
+    pub stretches: Stretches,
+}
+
+/// By offsets of the stubs' code.
+pub type Stretches = Vec<(Range<u32>, Stretch)>;
+
+/// A stretch of the stubs' code, for a signal that is to stop the thread that it finds there (`engine::halt`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stretch {
+    /// It leaves translated code, or will look for signals.
+    Looks,
+    /// It may go on to code that LINK does not name: at this offset it is to begin again, and will find that it must leave.
+    Again(u32),
+    /// It returns to LINK.
+    Returns,
+    /// The stub of helpers: it returns to what `CpuState::exit_arg` names once its first instruction is over.
+    Helper,
 }
 
 const fn field(offset: usize) -> Mem {
@@ -263,15 +283,23 @@ fn look_up_return(a: &mut Asm) {
     a.bind(missed);
 }
 
-/// Goes to the target in T0 by either table; falls through where neither has it. Flags stay, and the carry is canonical.
-pub(super) fn go_to(a: &mut Asm) {
+/// Goes to the target in T0 by either table, or leaves for it where neither has it or a signal has come. Flags stay, and the carry is canonical. `begin`: of the
+/// code that ends here, all of which comes here or leaves.
+pub(super) fn go_to(a: &mut Asm, leave: super::Label, begin: u32, stretches: &mut Stretches) {
     let (miss, missed) = (a.label(), a.label());
+    let looks = a.offset();
+    a.load(Width::X, T[2], field(offset_of!(CpuState, seat)), Order::Plain);
+    a.load(Width::B, T[2], Mem::Off(T[2], seat::INTERRUPT as i64), Order::Plain);
+    a.cbnz(Size::W, T[2], missed);
     look_up_inline(a, T[0], T[2], miss);
     a.br(T[3]);
     a.bind(miss);
     look_up_second(a, missed);
     a.br(T[3]);
     a.bind(missed);
+    super::calls::leave_at(a, T[0], kind::MOVED, leave);
+    stretches.push((begin..looks, Stretch::Looks));
+    stretches.push((looks..a.offset(), Stretch::Again(looks)));
 }
 
 /// The host address in T3 of target T0 from the second table, and a place for it in the first one, T1; else to `missed`. Flags stay.
@@ -313,11 +341,21 @@ pub fn assemble(features: super::Features, direct_calls: bool, own_calls: bool) 
     a.mov(Size::X, T[0], X(1));
     switch_fpcr(a, true);
     load_guest(a);
+    let (leave, leave_saved) = (a.label(), a.label());
+    let looks = a.offset();
+    let go = a.label();
+    // A signal that came on the way here. T1, which is not zero, says that the carry is canonical.
+    a.load(Width::X, T[2], field(offset_of!(CpuState, seat)), Order::Plain);
+    a.load(Width::B, T[2], Mem::Off(T[2], seat::INTERRUPT as i64), Order::Plain);
+    a.cbz(Size::W, T[2], go);
+    a.mov_imm(S0, kind::MOVED as u64);
+    a.store(Width::W, S0, field(offset_of!(CpuState, exit_kind)), Order::Plain);
+    a.b(leave);
+    a.bind(go);
     a.br(T[0]);
+    let mut stretches = vec![(enter..looks, Stretch::Looks), (looks..a.offset(), Stretch::Again(looks))];
 
     // Leaving: exit_kind and exit_arg are set, guest registers still in host registers.
-    let leave = a.label();
-    let leave_saved = a.label();
     a.bind(leave);
     save_guest(a);
     a.bind(leave_saved);
@@ -357,8 +395,10 @@ pub fn assemble(features: super::Features, direct_calls: bool, own_calls: bool) 
         a.store(Width::W, S0, field(offset_of!(CpuState, exit_kind)), Order::Plain);
         a.store(Width::X, LINK, field(offset_of!(CpuState, exit_arg)), Order::Plain);
         a.b(leave);
+        let begin = offsets[stub as usize];
+        stretches.push((begin..a.offset(), if matches!(stub, Stub::Return | Stub::Indirect) { Stretch::Again(begin) } else { Stretch::Looks }));
     }
-    let (windows, guarded) = super::calls::assemble(a, &mut offsets, leave, direct_calls, own_calls);
+    let (windows, guarded) = super::calls::assemble(a, &mut offsets, leave, direct_calls, own_calls, &mut stretches);
     offsets[Stub::Nan as usize] = a.offset();
     a.mov_imm(S0, kind::NAN as u64);
     a.store(Width::W, S0, field(offset_of!(CpuState, exit_kind)), Order::Plain);
@@ -373,6 +413,8 @@ pub fn assemble(features: super::Features, direct_calls: bool, own_calls: bool) 
     }
     a.b(leave);
 
+    stretches.push((offsets[Stub::Nan as usize]..a.offset(), Stretch::Looks));
+
     // Helper call: exact state in memory (RIP by exit_arg), everything reloaded after. A helper that raised an exception leaves.
     offsets[Stub::Helper as usize] = a.offset();
     a.store(Width::X, LINK, field(offset_of!(CpuState, exit_arg)), Order::Plain);
@@ -386,14 +428,19 @@ pub fn assemble(features: super::Features, direct_calls: bool, own_calls: bool) 
     a.load(Width::X, LINK, field(offset_of!(CpuState, exit_arg)), Order::Plain);
     load_guest(a);
     a.ret(LINK);
+    let helper = offsets[Stub::Helper as usize];
+    stretches.push((helper..helper + 4, Stretch::Returns));
+    stretches.push((helper + 4..a.offset(), Stretch::Helper));
+    let nans = a.offset();
 
     for (stub, fp) in [(Stub::NanS, Fp::S), (Stub::NanD, Fp::D), (Stub::NanS4, Fp::S4), (Stub::NanD2, Fp::D2)] {
         offsets[stub as usize] = a.offset();
         choose_nan(a, fp);
     }
+    stretches.push((nans..a.offset(), Stretch::Returns));
 
     let finished = asm.finish();
-    Stubs { code: finished.bytes, enter, offsets, windows, guarded }
+    Stubs { code: finished.bytes, enter, offsets, windows, guarded, stretches }
 }
 
 #[cfg(test)]

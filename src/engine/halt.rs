@@ -4,14 +4,15 @@
 //! where it is instead: the signal handler that brings something knows where the thread stands, and changes the code of that region - nobody else executes it -
 //! so that it leaves at the next place where the guest's state is exact: loops stop at their [looks](crate::translate::Look), by the very instruction that looks
 //! elsewhere, and links to other regions are taken back. The tables of indirect jumps are empty then (`host::thread::Brake`), and the shadow stack is put aside, so
-//! that nothing leads out of the region but exits. Where the thread stands in a stub, or on its way into translated code, all regions are changed. When it has left,
-//! everything becomes again what it was ([`Cache::resume`]).
+//! that nothing leads out of the region but exits. From a helper or a stub it returns to a region, which is changed, or it begins the stub again, which finds that it must
+//! leave; where neither is known all regions are changed. When it has left, everything becomes again what
+//! it was ([`Cache::resume`]).
 //!
 //! In ordered mode, where threads share code, code looks for itself.
 
 use super::cache::{Cache, Placed};
 use super::{Engine, Thread};
-use crate::emit::stubs::{Midway, POLL_WORD};
+use crate::emit::stubs::{Midway, POLL_WORD, Stretch};
 use crate::emit::{BL, patch_branch, redirect_conditional};
 use crate::host::arena::Arena;
 use crate::host::signals::Interrupted;
@@ -102,12 +103,33 @@ impl Cache {
             return;
         }
         let Some(call) = brake.in_code() else { return };
-        HALTED.store(true, Ordering::Relaxed);
         let pc = *at.pc;
         let Cache { arena, regions, halts, .. } = self;
-        if let Some((start, placed)) = regions.holding(pc) {
-            halts.region(arena, start, placed);
-            let mut before = *at.shadow;
+        // The region that the thread is in or will return to, and whether the shadow stack's pointer is in its register, in the state or, perhaps, in both.
+        let (code, in_register, in_state) = match arena.stretch(pc) {
+            _ if regions.holding(pc).is_some() => (pc, true, false),
+            Some((Stretch::Looks, _)) => return,
+            Some((Stretch::Again(_), again)) => return *at.pc = again,
+            Some((Stretch::Returns, _)) => (at.link - 4, true, false),
+            Some((Stretch::Helper, _)) => (call.wrapping_sub(4), true, true),
+            // In a helper, or on the way into translated code, where the stub looks.
+            None if !arena.holds(pc) && call == 0 => return,
+            None if !arena.holds(pc) => (call - 4, false, true),
+            None => (0, false, false),
+        };
+        HALTED.store(true, Ordering::Relaxed);
+        let Some((start, placed)) = regions.holding(code) else {
+            // Nobody knows where it will go.
+            return regions.all().for_each(|(start, placed)| halts.region(arena, start, placed));
+        };
+        halts.region(arena, start, placed);
+        let detour = brake.detour();
+        let mut before = *at.shadow;
+        if in_state {
+            let saved = brake.exchange_shadow(detour);
+            before = if in_register { before } else { saved };
+        }
+        if in_register {
             match Midway::at(pc, |at| arena.word(at)) {
                 Some(Midway::Lookup(begin)) => *at.pc = begin,
                 Some(Midway::Return(pop)) => {
@@ -116,17 +138,9 @@ impl Cache {
                 }
                 None => {}
             }
-            *at.shadow = brake.detour();
-            halts.detour = Some((brake.block(), before));
-        } else if !arena.holds(pc)
-            && let Some((start, placed)) = call.checked_sub(4).and_then(|call| regions.holding(call))
-        {
-            // In a helper, which goes back there.
-            halts.region(arena, start, placed);
-            halts.detour = Some((brake.block(), brake.exchange_shadow(brake.detour())));
-        } else {
-            regions.all().for_each(|(start, placed)| halts.region(arena, start, placed));
+            *at.shadow = detour;
         }
+        halts.detour = Some((brake.block(), before));
     }
 
     /// The code becomes what it was. `block`: of the thread that has left it.

@@ -50,8 +50,9 @@ impl Interrupter {
 
     /// The same by the thread's own signal handler, which returns to `at`.
     pub fn interrupt_here(&self, at: &mut Interrupted) {
-        self.interrupt();
+        self.0.interrupt.store(true, Ordering::SeqCst);
         if self.0.running.load(Ordering::SeqCst) {
+            self.0.brake.pull();
             self.1.halt(self.0.brake, at);
         }
     }

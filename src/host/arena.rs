@@ -3,7 +3,8 @@
 use super::sys::{self, Errno};
 use crate::emit::calls::WINDOWS;
 use crate::emit::own_calls::GUARDED;
-use crate::emit::stubs::Stubs;
+use crate::emit::stubs::{Stretch, Stubs};
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Start and end of the arena, for the signal handler.
@@ -35,6 +36,8 @@ pub struct Arena {
     used: u64,
     enter: u64,
     stubs: [u64; 16],
+    /// Of the stubs' code, by host addresses.
+    stretches: Vec<(Range<u64>, Stretch)>,
 }
 
 /// Anonymous memory of xemu's own, away from where guest mappings go if the host has the room.
@@ -64,7 +67,8 @@ impl Arena {
         for (i, o) in stubs.offsets.iter().enumerate() {
             addresses[i] = base + *o as u64;
         }
-        let mut arena = Arena { base, size, floor: 0, used: 0, enter: base + stubs.enter as u64, stubs: addresses };
+        let stretches = stubs.stretches.iter().map(|(range, what)| (base + u64::from(range.start)..base + u64::from(range.end), *what)).collect();
+        let mut arena = Arena { base, size, floor: 0, used: 0, enter: base + stubs.enter as u64, stubs: addresses, stretches };
         arena.place(&stubs.code).expect("the stubs fit");
         arena.floor = arena.used;
         RANGE[0].store(base, Ordering::Release);
@@ -142,6 +146,13 @@ impl Arena {
         assert!(at & 3 == 0 && at >= self.base && at + 4 <= self.base + self.used);
         // SAFETY: inside the arena, aligned.
         unsafe { AtomicU32::from_ptr(at as *mut u32) }.load(Ordering::Relaxed)
+    }
+
+    /// What is known of the stub's code at `pc`: [`Stretch`], and for [`Stretch::Again`] the address.
+    pub fn stretch(&self, pc: u64) -> Option<(Stretch, u64)> {
+        let (_, what) = self.stretches.iter().find(|(range, _)| range.contains(&pc))?;
+        let again = if let Stretch::Again(offset) = what { self.base + u64::from(*offset) } else { pc };
+        Some((*what, again))
     }
 
     /// Does `at` lie in it?

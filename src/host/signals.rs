@@ -31,6 +31,8 @@ pub struct Interrupted<'a> {
     pub pc: &'a mut u64,
     /// x27: the shadow stack's pointer while translated code runs.
     pub shadow: &'a mut u64,
+    /// x30.
+    pub link: u64,
 }
 
 /// What the host's handler does when it has put something into the inbox: stops the guest's code. Signal-safe.
@@ -209,12 +211,12 @@ extern "C" fn on_signal(_signal: i32, info: *const SigInfo, context: *mut libc::
 #[cfg(target_arch = "aarch64")]
 pub(super) fn interrupted(uc: &mut libc::ucontext_t) -> Interrupted<'_> {
     let m = &mut uc.uc_mcontext;
-    Interrupted { pc: &mut m.pc, shadow: &mut m.regs[27] }
+    Interrupted { pc: &mut m.pc, link: m.regs[30], shadow: &mut m.regs[27] }
 }
 /// On developing hosts nothing is interruptible; any words do.
 #[cfg(not(target_arch = "aarch64"))]
 fn interrupted(_uc: &mut libc::ucontext_t) -> Interrupted<'_> {
-    Interrupted { pc: Box::leak(Box::new(0)), shadow: Box::leak(Box::new(0)) }
+    Interrupted { pc: Box::leak(Box::new(0)), shadow: Box::leak(Box::new(0)), link: 0 }
 }
 
 /// What the host does with a signal.
@@ -347,7 +349,7 @@ mod tests {
             w.fetch_add(1, Ordering::Relaxed);
         }));
         assert!(!inbox.any() && inbox.take().is_none());
-        let post = |signal| inbox.post(&info(signal), &mut Interrupted { pc: &mut 0, shadow: &mut 0 });
+        let post = |signal| inbox.post(&info(signal), &mut Interrupted { pc: &mut 0, shadow: &mut 0, link: 0 });
         assert!(post(libc::SIGUSR1));
         assert!(!post(libc::SIGUSR2), "one slot");
         assert!(post(libc::SIGSEGV), "its own slot");

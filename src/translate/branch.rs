@@ -279,7 +279,9 @@ fn ret(c: &mut Ctx, insn: &Insn) {
             _ => 0,
         },
     };
-    c.pop(T[0]);
+    if !std::mem::take(&mut c.return_popped) {
+        c.pop(T[0]);
+    }
     if extra != 0 {
         c.a.alu_imm(Alu::Add, Size::X, gpr(4), gpr(4), extra);
     }

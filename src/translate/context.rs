@@ -109,6 +109,8 @@ pub struct Ctx<'a> {
     pub(super) copies: Vec<Copy>,
     /// The next instruction is translated together with the current one.
     pub(super) next_is_done: bool,
+    /// The return that comes next finds its address in T0.
+    pub(super) return_popped: bool,
     /// The current instruction works inside a group.
     pub(super) grouped: bool,
     /// Sums of base and index that the current block, a loop, holds.
@@ -166,6 +168,7 @@ impl<'a> Ctx<'a> {
             in_groups_insn: false,
             copies: Vec::new(),
             next_is_done: false,
+            return_popped: false,
             grouped: false,
             held_sums: None,
             late_compare: false,

@@ -3,7 +3,7 @@
 use super::context::{Carry, Ctx, size_of};
 use super::flags::nz_flags;
 use super::{Row, atomic};
-use crate::decode::{AF, CF, End, Flow, Insn, Mnemonic, OF, Op, PF, SF, ZF};
+use crate::decode::{AF, CF, End, Flow, Insn, Mnemonic, OF, Op, PF, SF, STATUS, ZF};
 use crate::emit::regs::*;
 use crate::emit::{Alu, Asm, Shift, Size};
 use crate::optimize::Opt;
@@ -339,8 +339,16 @@ fn arith(c: &mut Ctx, insn: &Insn, kind: Kind) {
             compute(c, kind, bytes, d, a, b);
         }
         op => {
-            let a = c.read(insn, 0, T[0]);
             let b = source(c, insn, 1, T[1]);
+            // Logic with a constant leaves the rest of the register alone by itself.
+            if let (Op::Gpr { n, bytes, high: false }, Source::Imm(v)) = (op, b)
+                && kind.logic()
+                && !c.needs(STATUS)
+            {
+                let rest = if kind == Kind::And { u64::MAX << (8 * u32::from(bytes)) } else { 0 };
+                return c.a.alu_imm(kind.plain(), Size::X, gpr(n), gpr(n), v | rest);
+            }
+            let a = c.read(insn, 0, T[0]);
             compute(c, kind, bytes, T[2], a, b);
             c.write_gpr(op, T[2]);
         }

@@ -112,20 +112,24 @@ fn lea(c: &mut Ctx, insn: &Insn) {
 }
 
 /// The registers of two neighbours that push or pop one 64-bit register each, if one access can do both: whoever faults in it is translated alone
-/// from then on (`Options::unpaired`), because the first one may be over when the second faults.
-pub fn pair(first: &Insn, second: &Insn) -> Option<[u8; 2]> {
-    if first.mnemonic() != second.mnemonic() || !matches!(first.mnemonic(), Mnemonic::Push | Mnemonic::Pop) {
-        return None;
-    }
+/// from then on (`Options::unpaired`), because the first one may be over when the second faults. A return pops to T0.
+pub fn pair(first: &Insn, second: &Insn) -> Option<[X; 2]> {
+    use Mnemonic::{Pop, Push, Ret};
     let register = |insn: &Insn| match insn.op(0) {
-        Op::Gpr { n, bytes: 8, .. } if n != 4 => Some(n),
+        Op::Gpr { n, bytes: 8, .. } if n != 4 => Some(gpr(n)),
         _ => None,
     };
-    let (a, b) = (register(first)?, register(second)?);
-    (first.mnemonic() == Mnemonic::Push || a != b).then_some([a, b])
+    match (first.mnemonic(), second.mnemonic()) {
+        (Push, Push) | (Pop, Pop) => {
+            let (a, b) = (register(first)?, register(second)?);
+            (first.mnemonic() == Push || a != b).then_some([a, b])
+        }
+        (Pop, Ret) => Some([register(first)?, T[0]]),
+        _ => None,
+    }
 }
 
-/// [`pair`] of the current instruction and the next one of its block, which is then done too.
+/// [`pair`] of the current instruction and the next one of its block, which is then done too, or a return that need not pop.
 fn paired(c: &mut Ctx, insn: &Insn) -> Option<[X; 2]> {
     let block = &c.region.blocks[c.block];
     let last = c.index + 1 == block.first + block.count;
@@ -133,8 +137,9 @@ fn paired(c: &mut Ctx, insn: &Insn) -> Option<[X; 2]> {
         return None;
     }
     let registers = pair(insn, &c.region.insns[c.index + 1]).filter(|_| !c.options.unpaired.contains(&c.at.0))?;
-    c.next_is_done = true;
-    Some(registers.map(gpr))
+    c.return_popped = registers[1] == T[0];
+    c.next_is_done = !c.return_popped;
+    Some(registers)
 }
 
 fn push(c: &mut Ctx, insn: &Insn) {

@@ -40,11 +40,10 @@ fn put_wide(c: &mut Ctx, bytes: u32, product: X) {
 fn mul(c: &mut Ctx, insn: &Insn) {
     let bytes = insn.bytes(0);
     let v = c.read_zx(insn, 0, T[0]);
-    let (rax, rdx) = (gpr(0), gpr(2));
+    let rax = gpr(0);
+    let mut high = T[2];
     if bytes == 8 {
-        c.a.umulh(T[2], rax, v);
-        c.a.mul(Size::X, rax, rax, v);
-        c.a.mov(Size::X, rdx, T[2]);
+        high = high_half(c, v, |c, high| c.a.umulh(high, rax, v));
     } else {
         c.a.zext(bytes, T[1], rax);
         c.a.umull(T[1], T[1], v);
@@ -54,23 +53,32 @@ fn mul(c: &mut Ctx, insn: &Insn) {
         }
     }
     if c.needs(CF | OF) {
-        c.a.alu_imm(Alu::Subs, Size::X, ZR, T[2], 0);
+        c.a.alu_imm(Alu::Subs, Size::X, ZR, high, 0);
         overflow_if_unequal(c);
     }
+}
+
+/// RDX:RAX = RAX times `v`, RDX by `multiply`; returns where the high half is.
+fn high_half(c: &mut Ctx, v: X, multiply: impl FnOnce(&mut Ctx, X)) -> X {
+    let (rax, rdx) = (gpr(0), gpr(2));
+    // The low half is still to come, of the same factors.
+    let high = if v == rdx { T[2] } else { rdx };
+    multiply(c, high);
+    c.a.mul(Size::X, rax, rax, v);
+    c.a.mov(Size::X, rdx, high);
+    high
 }
 
 fn imul(c: &mut Ctx, insn: &Insn) {
     let bytes = insn.bytes(0);
     let flags = c.needs(CF | OF);
     if insn.op_count() == 1 {
-        let (rax, rdx) = (gpr(0), gpr(2));
+        let rax = gpr(0);
         if bytes == 8 {
             let v = c.read(insn, 0, T[0]);
-            c.a.smulh(T[2], rax, v);
-            c.a.mul(Size::X, rax, rax, v);
-            c.a.mov(Size::X, rdx, T[2]);
+            let high = high_half(c, v, |c, high| c.a.smulh(high, rax, v));
             if flags {
-                c.a.alu_shift(Alu::Subs, Size::X, ZR, T[2], rax, Shift::Asr, 63);
+                c.a.alu_shift(Alu::Subs, Size::X, ZR, high, rax, Shift::Asr, 63);
             }
         } else {
             c.read_sx(insn, 0, Size::W, T[0]);

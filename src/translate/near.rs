@@ -29,6 +29,9 @@ static KEEPS: [bool; 2048] = {
         Vaddss, Vaddsd, Vaddps, Vaddpd, Vsubss, Vsubsd, Vsubps, Vsubpd, Vmulss, Vmulsd, Vmulps, Vmulpd, Vdivss, Vdivsd, Vdivps, Vdivpd, Vsqrtss, Vsqrtsd,
         Ucomiss, Ucomisd, Comiss, Comisd, Vucomiss, Vucomisd, Vcomiss, Vcomisd, Cvtsi2ss, Cvtsi2sd, Cvtss2sd, Cvtsd2ss, Vcvtsi2ss, Vcvtsi2sd, Vcvtss2sd, Vcvtsd2ss,
         Andps, Andpd, Andnps, Andnpd, Orps, Orpd, Xorps, Xorpd, Pxor, Vandps, Vandpd, Vandnps, Vandnpd, Vorps, Vorpd, Vxorps, Vxorpd, Vpxor, Unpcklpd, Unpckhpd, Vunpcklpd, Vunpckhpd,
+        Pand, Pandn, Por, Paddb, Paddw, Paddd, Paddq, Psubb, Psubw, Psubd, Psubq, Pmullw, Pmulhw, Pmulhuw, Pmulld, Pmuludq, Pmaddwd, Psllw, Pslld, Psllq, Psrlw, Psrld, Psrlq, Psraw, Psrad,
+        Pcmpeqb, Pcmpeqw, Pcmpeqd, Pcmpgtb, Pcmpgtw, Pcmpgtd, Pminub, Pmaxub, Pminsw, Pmaxsw, Pavgb, Pavgw, Pshufd, Pshuflw, Pshufhw, Pshufb, Punpcklbw, Punpcklwd, Punpckldq, Punpcklqdq,
+        Punpckhbw, Punpckhwd, Punpckhdq, Punpckhqdq, Packsswb, Packuswb, Packssdw, Shl, Shr, Sar, Movsldup, Movshdup, Haddpd, Haddps, Shufps, Shufpd, Unpcklps, Unpckhps,
         Vfmadd132ss, Vfmadd213ss, Vfmadd231ss, Vfmsub132ss, Vfmsub213ss, Vfmsub231ss, Vfnmadd132ss, Vfnmadd213ss, Vfnmadd231ss, Vfnmsub132ss, Vfnmsub213ss, Vfnmsub231ss,
         Vfmadd132sd, Vfmadd213sd, Vfmadd231sd, Vfmsub132sd, Vfmsub213sd, Vfmsub231sd, Vfnmadd132sd, Vfnmadd213sd, Vfnmadd231sd, Vfnmsub132sd, Vfnmsub213sd, Vfnmsub231sd,
     ];

@@ -119,6 +119,23 @@ fn host(kind: Kind) -> Shift {
 fn constant(c: &mut Ctx, insn: &Insn, kind: Kind, count: u32) {
     let bytes = insn.bytes(0);
     let (bits, size) = (8 * bytes, size_of(bytes));
+    // A byte or word whose flags nobody reads is cut out and shifted at once.
+    if let Op::Gpr { n, bytes: 1 | 2, high: false } = insn.op(0)
+        && count < bits
+        && !c.needs(CF | OF | ZF | SF | PF | AF)
+    {
+        match kind {
+            Kind::Shr => {
+                c.a.ubfx(Size::W, T[1], gpr(n), count, bits - count);
+                return c.write_gpr(insn.op(0), T[1]);
+            }
+            Kind::Sar => {
+                c.a.sbfx(Size::W, T[1], gpr(n), count, bits - count);
+                return c.write_gpr(insn.op(0), T[1]);
+            }
+            _ => {}
+        }
+    }
     let t = fetch(c, insn, kind);
     let v = t.value;
     let rotate = matches!(kind, Kind::Rol | Kind::Ror);
