@@ -84,7 +84,8 @@ pub mod kind {
 pub struct Stubs {
     /// The code.
     pub code: Vec<u8>,
-    /// Offset of `extern "C" fn(state: *mut CpuState, host_pc: u64)`: runs translated code until it leaves.
+    /// Offset of `extern "C" fn(state: *mut CpuState, host_pc: u64, look: u64)`: runs translated code until it leaves; with `look` not zero it does not where
+    /// a signal waits.
     pub enter: u32,
     /// Offsets by [`Stub`].
     pub offsets: [u32; COUNT],
@@ -324,7 +325,7 @@ pub fn assemble(features: super::Features, direct_calls: bool, own_calls: bool) 
     let a = &mut asm;
     let mut offsets = [0; COUNT];
 
-    // enter(x0 = state, x1 = host pc): host callee-saved registers and the return address go to the host stack.
+    // enter(x0 = state, x1 = host pc, x2 = whether to look for signals): host callee-saved registers and the return address go to the host stack.
     let enter = a.offset();
     a.stp_pre(X(29), X(30), ZR, -176);
     for (i, n) in (19..29).step_by(2).enumerate() {
@@ -345,9 +346,10 @@ pub fn assemble(features: super::Features, direct_calls: bool, own_calls: bool) 
     let looks = a.offset();
     let go = a.label();
     // A signal that came on the way here. T1, which is not zero, says that the carry is canonical.
-    a.load(Width::X, T[2], field(offset_of!(CpuState, seat)), Order::Plain);
-    a.load(Width::B, T[2], Mem::Off(T[2], seat::INTERRUPT as i64), Order::Plain);
-    a.cbz(Size::W, T[2], go);
+    a.cbz(Size::X, T[2], go);
+    a.load(Width::X, T[3], field(offset_of!(CpuState, seat)), Order::Plain);
+    a.load(Width::B, T[3], Mem::Off(T[3], seat::INTERRUPT as i64), Order::Plain);
+    a.cbz(Size::W, T[3], go);
     a.mov_imm(S0, kind::MOVED as u64);
     a.store(Width::W, S0, field(offset_of!(CpuState, exit_kind)), Order::Plain);
     a.b(leave);

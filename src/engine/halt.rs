@@ -170,9 +170,9 @@ impl Engine {
 }
 
 impl Thread {
-    /// Runs translated code at `host` until it leaves.
-    pub(super) fn run_code(&mut self, host: u64) {
-        self.block.enter(self.engine.enter, host);
+    /// Runs translated code at `host` until it leaves. `look`: not at all, if a signal waits.
+    pub(super) fn run_code(&mut self, host: u64, look: bool) {
+        self.block.enter(self.engine.enter, host, look);
         self.resume();
     }
 

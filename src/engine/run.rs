@@ -196,7 +196,7 @@ impl Thread {
         }
         // A child on lent memory may have been killed in code that was to stop.
         self.resume();
-        self.run_code(host);
+        self.run_code(host, true);
         self.after()
     }
 
@@ -495,7 +495,8 @@ impl Thread {
                 self.forget();
                 continue;
             }
-            self.run_code(target.host);
+            // Signals find the state when it is exact.
+            self.run_code(target.host, false);
             break;
         }
         let s = self.block.state();

@@ -249,19 +249,19 @@ impl ThreadBlock {
         std::sync::atomic::compiler_fence(Ordering::SeqCst);
     }
 
-    /// Runs translated code at `host_pc` until it leaves; `enter` is the arena's entry stub.
+    /// Runs translated code at `host_pc` until it leaves; `enter` is the arena's entry stub. `look`: not at all, if a signal waits: it leaves as [`kind::MOVED`].
     #[cfg(target_arch = "aarch64")]
-    pub fn enter(&mut self, enter: u64, host_pc: u64) {
+    pub fn enter(&mut self, enter: u64, host_pc: u64, look: bool) {
         let state: *mut CpuState = self.state();
         // SAFETY: `enter` is the entry stub, which keeps the AAPCS64; `host_pc` is code that the engine translated for this state.
         unsafe {
-            let f: extern "C" fn(*mut CpuState, u64) = std::mem::transmute(enter);
-            f(state, host_pc);
+            let f: extern "C" fn(*mut CpuState, u64, u64) = std::mem::transmute(enter);
+            f(state, host_pc, u64::from(look));
         }
     }
     /// Translated code is AArch64.
     #[cfg(not(target_arch = "aarch64"))]
-    pub fn enter(&mut self, _enter: u64, _host_pc: u64) {
+    pub fn enter(&mut self, _enter: u64, _host_pc: u64, _look: bool) {
         panic!("translated code runs on aarch64 only");
     }
 }
