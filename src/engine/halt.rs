@@ -103,14 +103,14 @@ impl Cache {
             return;
         }
         let Some(call) = brake.in_code() else { return };
-        let pc = *at.pc;
+        let pc = *at.pc();
         let Cache { arena, regions, halts, .. } = self;
         // The region that the thread is in or will return to, and whether the shadow stack's pointer is in its register, in the state or, perhaps, in both.
         let (code, in_register, in_state) = match arena.stretch(pc) {
             _ if regions.holding(pc).is_some() => (pc, true, false),
             Some((Stretch::Looks, _)) => return,
-            Some((Stretch::Again(_), again)) => return *at.pc = again,
-            Some((Stretch::Returns, _)) => (at.link - 4, true, false),
+            Some((Stretch::Again(_), again)) => return *at.pc() = again,
+            Some((Stretch::Returns, _)) => (at.link() - 4, true, false),
             Some((Stretch::Helper, _)) => (call.wrapping_sub(4), true, true),
             // In a helper, or on the way into translated code, where the stub looks.
             None if !arena.holds(pc) && call == 0 => return,
@@ -124,21 +124,21 @@ impl Cache {
         };
         halts.region(arena, start, placed);
         let detour = brake.detour();
-        let mut before = *at.shadow;
+        let mut before = *at.shadow();
         if in_state {
             let saved = brake.exchange_shadow(detour);
             before = if in_register { before } else { saved };
         }
         if in_register {
             match Midway::at(pc, |at| arena.word(at)) {
-                Some(Midway::Lookup(begin)) => *at.pc = begin,
+                Some(Midway::Lookup(begin)) => *at.pc() = begin,
                 Some(Midway::Return(pop)) => {
-                    *at.pc = pop;
+                    *at.pc() = pop;
                     before -= 16;
                 }
                 None => {}
             }
-            *at.shadow = detour;
+            *at.shadow() = detour;
         }
         halts.detour = Some((brake.block(), before));
     }
@@ -161,7 +161,10 @@ impl Cache {
 }
 
 impl Engine {
-    /// See [`Cache::halt`]. Nobody holds the lock: a thread in translated code or a helper has none, and another does not run.
+    /// See [`Cache::halt`]. Nobody holds the lock: a thread in translated code or a helper has none, and another does not run. Apart from its caller, which
+    /// every signal goes through.
+    #[cold]
+    #[inline(never)]
     pub(super) fn halt(&self, brake: Brake, at: &mut Interrupted) {
         if let Ok(mut cache) = self.cache.try_lock() {
             cache.halt(brake, at);

@@ -77,7 +77,7 @@ extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut li
     if info.si_code <= 0 {
         // Sent by somebody (kill and the like), not raised by the processor.
         // SAFETY: a siginfo is 128 bytes.
-        super::signals::deliver(unsafe { &*(&raw const *info).cast() }, super::signals::interrupted(uc));
+        super::signals::deliver(unsafe { &*(&raw const *info).cast() }, super::signals::Interrupted::new(uc));
         return;
     }
     let m = &mut uc.uc_mcontext;

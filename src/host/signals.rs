@@ -25,14 +25,45 @@ pub const fn bit(signal: i32) -> u64 {
 /// Signals that are never blocked on the host: its processor raises them for us.
 pub const NEVER_BLOCKED: u64 = bit(libc::SIGSEGV) | bit(libc::SIGBUS);
 
-/// The registers that a handler returns with, as far as stopping the guest's code takes changing them.
-pub struct Interrupted<'a> {
+/// What a handler returns to.
+pub struct Interrupted<'a>(&'a mut libc::ucontext_t);
+
+#[cfg(target_arch = "aarch64")]
+impl<'a> Interrupted<'a> {
+    pub(super) fn new(context: &'a mut libc::ucontext_t) -> Self {
+        Interrupted(context)
+    }
     /// Where the thread goes on.
-    pub pc: &'a mut u64,
+    pub fn pc(&mut self) -> &mut u64 {
+        &mut self.0.uc_mcontext.pc
+    }
     /// x27: the shadow stack's pointer while translated code runs.
-    pub shadow: &'a mut u64,
+    pub fn shadow(&mut self) -> &mut u64 {
+        &mut self.0.uc_mcontext.regs[27]
+    }
     /// x30.
-    pub link: u64,
+    pub fn link(&self) -> u64 {
+        self.0.uc_mcontext.regs[30]
+    }
+}
+/// On developing hosts nothing is interruptible; any words do.
+#[cfg(not(target_arch = "aarch64"))]
+impl<'a> Interrupted<'a> {
+    pub(super) fn new(context: &'a mut libc::ucontext_t) -> Self {
+        Interrupted(context)
+    }
+    /// Not used for anything.
+    pub fn pc(&mut self) -> &mut u64 {
+        &mut self.0.uc_flags
+    }
+    /// Not used for anything.
+    pub fn shadow(&mut self) -> &mut u64 {
+        &mut self.0.uc_flags
+    }
+    /// Not used for anything.
+    pub fn link(&self) -> u64 {
+        self.0.uc_flags
+    }
 }
 
 /// What the host's handler does when it has put something into the inbox: stops the guest's code. Signal-safe.
@@ -177,8 +208,8 @@ pub(super) fn pending_word() -> *const AtomicU32 {
 /// Takes a signal that somebody sent: into the inbox, or back into the kernel's queue if there is no room. To be called from handlers,
 /// before they return with all asynchronous signals blocked. `at` is what the handler returns to.
 pub(super) fn deliver(info: &SigInfo, mut at: Interrupted) {
-    if let Some(abort) = sys::abort_pc(*at.pc) {
-        *at.pc = abort;
+    if let Some(abort) = sys::abort_pc(*at.pc()) {
+        *at.pc() = abort;
     }
     if info[1] as u32 as i32 == KICKED {
         return;
@@ -205,18 +236,7 @@ extern "C" fn on_signal(_signal: i32, info: *const SigInfo, context: *mut libc::
     let mask = (&raw mut uc.uc_sigmask).cast::<u64>();
     // SAFETY: the first word of the mask is the kernel's.
     unsafe { *mask = !NEVER_BLOCKED };
-    deliver(info, interrupted(uc));
-}
-
-#[cfg(target_arch = "aarch64")]
-pub(super) fn interrupted(uc: &mut libc::ucontext_t) -> Interrupted<'_> {
-    let m = &mut uc.uc_mcontext;
-    Interrupted { pc: &mut m.pc, link: m.regs[30], shadow: &mut m.regs[27] }
-}
-/// On developing hosts nothing is interruptible; any words do.
-#[cfg(not(target_arch = "aarch64"))]
-fn interrupted(_uc: &mut libc::ucontext_t) -> Interrupted<'_> {
-    Interrupted { pc: Box::leak(Box::new(0)), shadow: Box::leak(Box::new(0)), link: 0 }
+    deliver(info, Interrupted::new(uc));
 }
 
 /// What the host does with a signal.
@@ -349,7 +369,9 @@ mod tests {
             w.fetch_add(1, Ordering::Relaxed);
         }));
         assert!(!inbox.any() && inbox.take().is_none());
-        let post = |signal| inbox.post(&info(signal), &mut Interrupted { pc: &mut 0, shadow: &mut 0, link: 0 });
+        // SAFETY: numbers and null pointers.
+        let mut context = unsafe { std::mem::zeroed() };
+        let mut post = |signal| inbox.post(&info(signal), &mut Interrupted::new(&mut context));
         assert!(post(libc::SIGUSR1));
         assert!(!post(libc::SIGUSR2), "one slot");
         assert!(post(libc::SIGSEGV), "its own slot");
