@@ -1,6 +1,7 @@
 //! Which blocks that a branch goes back to must look for signals.
 //!
-//! Code must not run for ever without looking (`Ctx::poll`). An exit to lower addresses looks, and an indirect jump and a return that was not predicted ask a
+//! Code must not run for ever without looking (`Ctx::poll`), or without a place where it can be stopped (`engine::halt`, which takes exits back): these are the same.
+//! An exit to lower addresses looks, and an indirect jump and a return that was not predicted ask a
 //! table that is empty while somebody waits. So every cycle looks somewhere if all backward branches inside a region do, but those from whose targets no way leads
 //! to themselves or to a direct exit: compilers merge the ends of functions and of an interpreter's handlers, and the jumps to these often go back. (A cycle with
 //! calls and returns has a backward branch in the activation that outlasts it, which one to a return is not; calls without returns fill the shadow stack, and look there.)
