@@ -23,6 +23,10 @@ pub fn run(context: &Context) -> Result<()> {
     let guests: Vec<Guest> = guests::list("gdb")?.into_iter().filter(|g| is_debugged(g) && context.wants(&g.name, false)).collect();
     context.run_all(&guests, |guest| guest.name.clone(), |guest| script(context, guest).unwrap_or_else(Verdict::Failed));
     let more: Vec<&(&str, Test)> = MORE.iter().filter(|(name, _)| context.wants(name, false)).collect();
+    if !more.is_empty() {
+        // Once, and not by several tests at a time: it would be replaced while it runs.
+        endless()?;
+    }
     context.run_all(&more, |(name, _)| name.to_string(), |(_, test)| test(context).unwrap_or_else(Verdict::Failed));
     Ok(())
 }
@@ -209,7 +213,12 @@ fn core(context: &Context) -> Result<Verdict> {
         run.map(said)
     };
     let name = "gdb/crash-core";
-    let want = if project::HOST_IS_X86 { expected(context, name, || examined(Command::new(&program)))? } else { recorded(name)? };
+    let native = if project::HOST_IS_X86 { Some(examined(Command::new(&program))?) } else { None };
+    // gdb 13 knows one layout of XSAVE's area in a core file, that of Intel's processors: it stops at the upper halves in those that others leave.
+    let want = match native {
+        Some(run) if run.outcome.end == "exit 0" => expected(context, name, || Ok(run))?,
+        _ => recorded(name)?,
+    };
     let got = examined(context.emulator().command(program.as_os_str()))?;
     Ok(want.difference(&got.outcome).map_or(Verdict::Passed, Verdict::Failed))
 }
