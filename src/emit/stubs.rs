@@ -105,8 +105,8 @@ pub type Stretches = Vec<(Range<u32>, Stretch)>;
 pub enum Stretch {
     /// It leaves translated code, or will look for signals.
     Looks,
-    /// It may go on to code that LINK does not name: at this offset it is to begin again, and will find that it must leave.
-    Again(u32),
+    /// It may go on to code that LINK does not name: it is to begin again here (an offset; in the arena an address), and will find that it must leave.
+    Again(u64),
     /// It returns to LINK.
     Returns,
     /// The stub of helpers: it returns to what `CpuState::exit_arg` names once its first instruction is over.
@@ -300,7 +300,7 @@ pub(super) fn go_to(a: &mut Asm, leave: super::Label, begin: u32, stretches: &mu
     a.bind(missed);
     super::calls::leave_at(a, T[0], kind::MOVED, leave);
     stretches.push((begin..looks, Stretch::Looks));
-    stretches.push((looks..a.offset(), Stretch::Again(looks)));
+    stretches.push((looks..a.offset(), Stretch::Again(looks.into())));
 }
 
 /// The host address in T3 of target T0 from the second table, and a place for it in the first one, T1; else to `missed`. Flags stay.
@@ -355,7 +355,7 @@ pub fn assemble(features: super::Features, direct_calls: bool, own_calls: bool) 
     a.b(leave);
     a.bind(go);
     a.br(T[0]);
-    let mut stretches = vec![(enter..looks, Stretch::Looks), (looks..a.offset(), Stretch::Again(looks))];
+    let mut stretches = vec![(enter..looks, Stretch::Looks), (looks..a.offset(), Stretch::Again(looks.into()))];
 
     // Leaving: exit_kind and exit_arg are set, guest registers still in host registers.
     a.bind(leave);
@@ -398,7 +398,7 @@ pub fn assemble(features: super::Features, direct_calls: bool, own_calls: bool) 
         a.store(Width::X, LINK, field(offset_of!(CpuState, exit_arg)), Order::Plain);
         a.b(leave);
         let begin = offsets[stub as usize];
-        stretches.push((begin..a.offset(), if matches!(stub, Stub::Return | Stub::Indirect) { Stretch::Again(begin) } else { Stretch::Looks }));
+        stretches.push((begin..a.offset(), if matches!(stub, Stub::Return | Stub::Indirect) { Stretch::Again(begin.into()) } else { Stretch::Looks }));
     }
     let (windows, guarded) = super::calls::assemble(a, &mut offsets, leave, direct_calls, own_calls, &mut stretches);
     offsets[Stub::Nan as usize] = a.offset();
@@ -448,6 +448,21 @@ pub fn assemble(features: super::Features, direct_calls: bool, own_calls: bool) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Wherever a signal finds a thread in the stubs it is known where that goes: but in the one piece that leaves, which has said so before.
+    #[test]
+    fn every_instruction_of_the_stubs_is_in_one_stretch() {
+        for (direct, own) in [(true, true), (true, false), (false, true), (false, false)] {
+            let stubs = assemble(Default::default(), direct, own);
+            let holding = |at: u32| stubs.stretches.iter().filter(|(range, _)| range.contains(&at)).count();
+            let unknown: Vec<u32> = (0..stubs.offsets[Stub::Helper as usize]).step_by(4).filter(|at| holding(*at) != 1).collect();
+            assert!(unknown.iter().all(|at| holding(*at) == 0));
+            let leaving = unknown[0]..stubs.offsets[Stub::Link as usize];
+            assert_eq!(unknown, leaving.step_by(4).collect::<Vec<_>>());
+            // Behind the last stub's code lie its constants only.
+            assert!(stubs.stretches.iter().any(|(range, _)| range.end > stubs.offsets[Stub::NanD2 as usize]));
+        }
+    }
 
     /// Every instruction behind the first of a lookup and of a return says that it is one, and nothing else does.
     #[test]

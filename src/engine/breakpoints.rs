@@ -158,7 +158,7 @@ impl Thread {
             if !self.begin() {
                 continue;
             }
-            self.run_code(host, false);
+            self.block.enter(engine.enter, host, false);
             let exit = self.after_one();
             // What has to be tried again has left for one of these reasons, and nothing came of it.
             if exit.is_some() || !matches!(self.block.state().exit_kind, kind::FAULT | kind::NAN | kind::POLL) {

@@ -4,15 +4,14 @@ use super::ahead::AheadTable;
 use super::asleep::{Asleep, Sleeper};
 use super::guards::Guards;
 use super::breakpoints::Breakpoints;
-use super::halt::{Halts, unlinked};
+use super::halt::Halts;
 use super::heat::Heat;
+use super::links::Patched;
 use super::regions::Regions;
 use crate::decode::{Ahead, Flags, Region};
-use crate::emit::{BL, patch_branch, redirect_conditional};
 use crate::guest::{Addr, addr::PAGE_SIZE};
 use crate::host::arena::Arena;
 use crate::host::protection;
-use crate::optimize::Opt;
 use crate::translate::{Carry, Emitted, Entry, ExitKind, ExitSite, Held, Look, Mark, Options, Origin, Room, Step, translate_in};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeSet;
@@ -31,7 +30,7 @@ pub(super) struct Target {
     /// May be linked to and remembered: it stays until it is invalidated. Else the engine is asked at each entry.
     pub lasting: bool,
     /// Region, by the host address of its start.
-    region: u64,
+    pub region: u64,
 }
 
 pub(super) struct Placed {
@@ -48,7 +47,7 @@ pub(super) struct Placed {
     steps: Vec<Step>,
     marks: Vec<Mark>,
     /// Words elsewhere that were patched to branch here.
-    incoming: Vec<Patched>,
+    pub incoming: Vec<Patched>,
 }
 
 /// For so many bytes of the arena one translation for one use is kept at most: what is known of each takes some 400 bytes beside it.
@@ -76,13 +75,6 @@ impl Placed {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Patched {
-    at: u64,
-    /// The word as translated: what it becomes again.
-    original: u32,
-}
-
 /// How the guest may write a page.
 pub(super) struct Ways {
     /// At its own address.
@@ -102,7 +94,7 @@ pub(super) struct Left {
     /// Host address of the word to patch.
     pub patch: Option<u64>,
     /// Start of its region.
-    start: u64,
+    pub start: u64,
     /// [`Cache::generation`] when it was found.
     pub generation: u64,
 }
@@ -329,14 +321,6 @@ impl Cache {
         self.guarded.contains(&left.start)
     }
 
-    /// Nothing branches to `target` any more. Threads may be running.
-    pub fn disconnect(&mut self, target: Target) {
-        let incoming = self.regions.get_mut(target.region).map(|r| std::mem::take(&mut r.incoming));
-        for p in incoming.into_iter().flatten() {
-            self.arena.patch(p.at, p.original);
-        }
-    }
-
     /// `target`, for `guest`, is not found any more. Threads may be running.
     pub fn take_out(&mut self, guest: Addr, target: Target) {
         if self.targets.get(&guest.0).is_some_and(|t| t.region == target.region) {
@@ -412,22 +396,6 @@ impl Cache {
         placed.steps[mark.steps.0 as usize..mark.steps.1 as usize].to_vec()
     }
 
-    /// Makes an exit branch straight to its target.
-    pub fn link(&mut self, left: &Left, target: &Target) {
-        let Some(at) = left.patch else { return };
-        if !self.options.switches.on(Opt::Links) || self.link_branch(left, target) {
-            return;
-        }
-        let Some(word) = patch_branch(target.host as i64 - at as i64) else { return };
-        let original = unlinked(&self.arena, left.start, &left.site)[0].expect("it has a word to patch").1;
-        // A BL stays one.
-        let word = if matches!(left.site.kind, ExitKind::Direct { call: true, .. }) { word | BL } else { word };
-        self.arena.patch(at, word);
-        if let Some(region) = self.regions.get_mut(target.region) {
-            region.incoming.push(Patched { at, original });
-        }
-    }
-
     /// Is anything translated from this range, or protected in it?
     pub fn touches(&self, start: Addr, len: u64) -> bool {
         let range = range_of(start, len);
@@ -495,21 +463,6 @@ impl Cache {
         if self.protected.is_empty() {
             CAREFUL.fetch_and(!PAGES, Ordering::SeqCst);
         }
-    }
-
-    /// The same for the conditional branch that leads to an exit, if there is one alone and it reaches. Only while one thread runs: such a word must
-    /// not change while others may execute it (Arm ARM, B2.2.5).
-    fn link_branch(&mut self, left: &Left, target: &Target) -> bool {
-        if self.options.ordered || !self.options.switches.on(Opt::BranchLinks) {
-            return false;
-        }
-        let [_, Some((at, original))] = unlinked(&self.arena, left.start, &left.site) else { return false };
-        let Some(word) = redirect_conditional(original, target.host as i64 - at as i64) else { return false };
-        self.arena.patch(at, word);
-        if let Some(region) = self.regions.get_mut(target.region) {
-            region.incoming.push(Patched { at, original });
-        }
-        true
     }
 
     fn remove(&mut self, host: u64, fate: Fate) {

@@ -11,14 +11,13 @@
 //! In ordered mode, where threads share code, code looks for itself.
 
 use super::cache::{Cache, Placed};
+use super::links::unlinked;
 use super::{Engine, Thread};
 use crate::emit::stubs::{Midway, POLL_WORD, Stretch};
-use crate::emit::{BL, patch_branch, redirect_conditional};
 use crate::host::arena::Arena;
 use crate::host::signals::Interrupted;
 use crate::host::thread::{Brake, ThreadBlock};
 use crate::optimize::Opt;
-use crate::translate::{ExitKind, ExitSite};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Code has been changed, and not yet changed back.
@@ -52,6 +51,7 @@ impl Halts {
 
     fn put(&mut self, arena: &mut Arena, at: u64, word: u32) {
         let old = arena.word(at);
+        // There is room: see `places`.
         if old != word && old != POLL_WORD && self.words.len() < self.words.capacity() {
             self.words.push((at, old));
             arena.patch(at, word);
@@ -70,31 +70,6 @@ impl Halts {
     }
 }
 
-/// The words of an exit that linking it changes, as they are while it is not linked.
-pub(super) fn unlinked(arena: &Arena, start: u64, site: &ExitSite) -> [Option<(u64, u32)>; 2] {
-    const NOP: u32 = 0xd503_201f;
-    match site.kind {
-        ExitKind::Direct { patch, call, branch, .. } => {
-            let at = start + u64::from(patch);
-            let word = if call {
-                // To the cold code that the exit's return address follows: two words before it.
-                let cold = start + u64::from(site.host) - 8;
-                patch_branch(cold as i64 - at as i64).expect("inside one region") | BL
-            } else {
-                NOP
-            };
-            // To the exit, which begins with its own word to patch, wherever it may go now.
-            let branch = branch.map(u64::from).map(|b| {
-                let by = start + b;
-                (by, redirect_conditional(arena.word(by), at as i64 - by as i64).expect("inside one region"))
-            });
-            [Some((at, word)), branch]
-        }
-        ExitKind::Changed { patch } => [Some((start + u64::from(patch), NOP)), None],
-        _ => [None, None],
-    }
-}
-
 impl Cache {
     /// Has the thread of `brake`, which a signal has interrupted at `at`, leave translated code at an instruction boundary. To be called by its signal handler,
     /// while nobody else runs.
@@ -108,12 +83,12 @@ impl Cache {
         // The region that the thread is in or will return to, and whether the shadow stack's pointer is in its register, in the state or, perhaps, in both.
         let (code, in_register, in_state) = match arena.stretch(pc) {
             _ if regions.holding(pc).is_some() => (pc, true, false),
-            Some((Stretch::Looks, _)) => return,
-            Some((Stretch::Again(_), again)) => return *at.pc() = again,
-            Some((Stretch::Returns, _)) => (at.link() - 4, true, false),
-            Some((Stretch::Helper, _)) => (call.wrapping_sub(4), true, true),
-            // In a helper, or on the way into translated code, where the stub looks.
+            Some(Stretch::Looks) => return,
+            Some(Stretch::Again(begin)) => return *at.pc() = begin,
+            Some(Stretch::Returns) => (at.link() - 4, true, false),
+            Some(Stretch::Helper) => (call.wrapping_sub(4), true, true),
             None if !arena.holds(pc) && call == 0 => return,
+            // In a helper.
             None if !arena.holds(pc) => (call - 4, false, true),
             None => (0, false, false),
         };

@@ -13,6 +13,7 @@ mod exit;
 mod guards;
 mod halt;
 mod heat;
+mod links;
 mod regions;
 mod run;
 mod split;

@@ -187,13 +187,6 @@ impl Thread {
         if !self.begin() {
             return None;
         }
-        self.block.about_to_enter();
-        if self.seat.interrupt.load(Ordering::SeqCst) {
-            self.block.state().exit_kind = kind::MOVED;
-            self.resume();
-            self.seat.running.store(false, Ordering::SeqCst);
-            return None;
-        }
         // A child on lent memory may have been killed in code that was to stop.
         self.resume();
         self.run_code(host, true);

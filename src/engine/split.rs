@@ -45,7 +45,7 @@ impl Thread {
                 if shared && others.is_none() {
                     UNLOCKED.call_once(|| log::warn!("a LOCK'ed access across 16 bytes of shared memory was made without excluding other processes: no socket, or its holder does not go on"));
                 }
-                self.run_code(alone.host, false);
+                self.block.enter(engine.enter, alone.host, false);
                 drop(others);
                 Some(self.place_in(one))
             });

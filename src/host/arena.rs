@@ -67,7 +67,11 @@ impl Arena {
         for (i, o) in stubs.offsets.iter().enumerate() {
             addresses[i] = base + *o as u64;
         }
-        let stretches = stubs.stretches.iter().map(|(range, what)| (base + u64::from(range.start)..base + u64::from(range.end), *what)).collect();
+        let placed = |(range, what): &(Range<u32>, Stretch)| {
+            let what = if let Stretch::Again(offset) = what { Stretch::Again(base + offset) } else { *what };
+            (base + u64::from(range.start)..base + u64::from(range.end), what)
+        };
+        let stretches = stubs.stretches.iter().map(placed).collect();
         let mut arena = Arena { base, size, floor: 0, used: 0, enter: base + stubs.enter as u64, stubs: addresses, stretches };
         arena.place(&stubs.code).expect("the stubs fit");
         arena.floor = arena.used;
@@ -148,11 +152,9 @@ impl Arena {
         unsafe { AtomicU32::from_ptr(at as *mut u32) }.load(Ordering::Relaxed)
     }
 
-    /// What is known of the stub's code at `pc`: [`Stretch`], and for [`Stretch::Again`] the address.
-    pub fn stretch(&self, pc: u64) -> Option<(Stretch, u64)> {
-        let (_, what) = self.stretches.iter().find(|(range, _)| range.contains(&pc))?;
-        let again = if let Stretch::Again(offset) = what { self.base + u64::from(*offset) } else { pc };
-        Some((*what, again))
+    /// What is known of the stub's code at `pc`.
+    pub fn stretch(&self, pc: u64) -> Option<Stretch> {
+        self.stretches.iter().find(|(range, _)| range.contains(&pc)).map(|(_, what)| *what)
     }
 
     /// Does `at` lie in it?

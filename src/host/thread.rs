@@ -65,8 +65,8 @@ impl Brake {
         unsafe { AtomicU64::from_ptr(lookup as *mut u64) }.store(self.empty_table, Ordering::Release);
     }
 
-    /// Is this thread, whose signal handler asks, in translated code, on the way there, or in a helper that translated code has called? Then the helper's
-    /// call, as an address of translated code; 0 on the way there.
+    /// Is this thread, whose signal handler asks, in translated code or in a helper that it has called? Then the last helper's call, as an address of translated
+    /// code; 0 before translated code has run at all.
     pub fn in_code(self) -> Option<u64> {
         let state = self.state as *const CpuState;
         // SAFETY: fields of a live thread block, which the interrupted thread itself writes.
@@ -240,13 +240,6 @@ impl ThreadBlock {
         s.shadow_sp = (before - pushed + now.saturating_sub(top)).min(s.shadow_top);
         // SAFETY: both inside this thread's own shadow stack and its sentinel, and apart.
         unsafe { std::ptr::copy_nonoverlapping(now as *const u8, (before - pushed) as *mut u8, pushed as usize) };
-    }
-
-    /// What a signal handler that asks [`Brake::in_code`] is to find: on the way into translated code.
-    pub fn about_to_enter(&mut self) {
-        let s = self.state();
-        (s.exit_kind, s.exit_arg) = (kind::NONE, 0);
-        std::sync::atomic::compiler_fence(Ordering::SeqCst);
     }
 
     /// Runs translated code at `host_pc` until it leaves; `enter` is the arena's entry stub. `look`: not at all, if a signal waits: it leaves as [`kind::MOVED`].

@@ -110,7 +110,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::PieceOrder, "piece-order", "where one piece of a region goes on in another, that is emitted behind it"),
     (Opt::NearAddresses, "near-addresses", "operands relative to RIP are reached from the address of one before"),
     (Opt::ColdCode, "cold-code", "code that has run fewer than three times is interpreted, not translated"),
-    (Opt::Unpolled, "unpolled", "while one thread runs loops do not look for signals; the host's signal handler stops the code that it finds"),
+    (Opt::Unpolled, "unpolled", "while memory has one observer loops do not look for signals; the host's signal handler stops the code that it finds"),
 ];
 
 /// Which optimisations are on.
