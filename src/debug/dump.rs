@@ -3,7 +3,7 @@
 use super::disasm::{Isa, disassemble};
 use crate::decode::{Insn, Region};
 use crate::host::copy;
-use crate::translate::{Emitted, ExitKind};
+use crate::translate::{Emitted, ExitKind, Way};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
@@ -124,8 +124,8 @@ pub fn render(region: &Region, emitted: &Emitted, config: &Config, text: &dyn Fn
         }
         for e in &emitted.exits {
             match e.kind {
-                ExitKind::Direct { target, patch, call, .. } => {
-                    let _ = writeln!(out, "  {} {target} by the word at {patch:#x}", if call { "call" } else { "exit to" });
+                ExitKind::Direct { target, patch, way } => {
+                    let _ = writeln!(out, "  {} {target} by the word at {patch:#x}", if matches!(way, Way::Jump { .. }) { "exit to" } else { "call" });
                 }
                 other => {
                     let _ = writeln!(out, "  {other:?} of {} at {:#x}", e.guest, e.host);

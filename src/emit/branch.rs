@@ -103,6 +103,12 @@ pub fn redirect_conditional(word: u32, delta: i64) -> Option<u32> {
     (delta & 3 == 0 && (-(1 << 20)..1 << 20).contains(&delta)).then_some(word & !OFFSET | ((delta >> 2) as u32) << 5 & OFFSET)
 }
 
+/// The branch to where the CBZ or CBNZ `word` goes, whatever its register holds.
+pub fn always(word: u32) -> u32 {
+    let delta = (word << 8) as i32 >> 13;
+    0x1400_0000 | delta as u32 & 0x03ff_ffff
+}
+
 impl Asm {
     /// A new label, to be bound later.
     pub fn label(&mut self) -> Label {
@@ -113,6 +119,10 @@ impl Asm {
     pub fn bind(&mut self, label: Label) {
         debug_assert_eq!(self.labels[label.0 as usize], UNBOUND, "label bound twice");
         self.labels[label.0 as usize] = self.offset();
+    }
+    /// Has it been?
+    pub fn is_bound(&self, label: Label) -> bool {
+        self.labels[label.0 as usize] != UNBOUND
     }
     fn fixup(&mut self, label: Label, field: Field, word: u32) {
         let at = self.offset();

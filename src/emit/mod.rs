@@ -18,10 +18,11 @@ pub mod own_calls;
 pub mod regs;
 pub mod simd;
 pub mod stubs;
+pub mod tables;
 
 pub use asm::{Alu, Asm, Cond, Shift, Size};
 pub use atomic::Rmw;
-pub use branch::{BL, Finished, Label, patch_branch, redirect_conditional};
+pub use branch::{BL, Finished, Label, always, patch_branch, redirect_conditional};
 pub use code::Buffers;
 pub use features::Features;
 pub use imm::{is_add_imm, is_logical_imm};

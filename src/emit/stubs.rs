@@ -8,6 +8,7 @@ use super::memory::{Mem, Order, Width};
 use super::own_calls::{GUARDED, Guarded};
 use super::regs::*;
 use super::simd::{Fp, ops};
+use super::tables::{look_up_inline, look_up_second};
 use crate::guest::CpuState;
 use std::mem::offset_of;
 use std::ops::Range;
@@ -117,59 +118,11 @@ const fn field(offset: usize) -> Mem {
     Mem::Off(STATE, offset as i64)
 }
 
-/// Bits of the index of the inline table and of the one behind it: entries of 16 bytes (guest, host).
-pub const LOOKUP_BITS: u32 = 12;
-/// The inline table's index is a guest address' low bits, xor those from here on: functions begin at multiples of 16, handlers of an interpreter lie
-/// closer, and functions of different pages or libraries may lie at the same place of them.
-pub const LOOKUP_FOLD: u32 = 12;
-/// What both tables' start is a multiple of: the place in the inline one is inserted into its address.
-pub const TABLE_ALIGNMENT: u64 = 16 << LOOKUP_BITS;
-/// Bytes from the inline table to the second one, which the stubs ask where the first has another target in its place.
-pub const SECOND_TABLE: u64 = 16 << LOOKUP_BITS;
-
-/// Places of a guest address in the two tables, as byte offsets from the first one's start: what emitted code computes.
-pub fn places(guest: u64) -> [u64; 2] {
-    let mask = (1 << LOOKUP_BITS) - 1;
-    let folded = guest ^ guest >> SECOND_FOLDS[0];
-    let folded = folded ^ folded >> SECOND_FOLDS[1];
-    [16 * ((guest ^ guest >> LOOKUP_FOLD) & mask), SECOND_TABLE + 16 * (folded & mask)]
-}
-
-/// The second table's index takes in more address bits, and in another way: two targets that share a place in one table have different ones in the other.
-const SECOND_FOLDS: [u32; 2] = [7, 17];
-
-/// From the state to the word that code loads to look for signals.
-pub const POLL_OFFSET: i64 = -8;
-/// That instruction, LDUR WZR, [STATE, #-8]: a thread that is to stop stops where it stands.
-pub const POLL_WORD: u32 = 0xb840_0000 | (POLL_OFFSET as u32 & 0x1ff) << 12 | (STATE.0 as u32) << 5 | 31;
-
-/// Code that was interrupted between the look at a table or at the shadow stack and the branch that follows from it: it is to look again.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Midway {
-    /// In [`look_up_inline`] with its branch, which begins here; nothing but temporaries has changed.
-    Lookup(u64),
-    /// In a return, whose LDP of the shadow stack's pair lies here.
-    Return(u64),
-}
-
-impl Midway {
-    /// Is the instruction at `pc` such a one? `word` reads the code.
-    pub fn at(pc: u64, word: impl Fn(u64) -> u32) -> Option<Midway> {
-        const LOAD_TABLE: u32 = 0xf940_0000 | (offset_of!(CpuState, lookup) as u32 / 8) << 10 | (STATE.0 as u32) << 5 | T[1].0 as u32;
-        const LOAD_ENTRY: u32 = 0xa940_0000 | (T[3].0 as u32) << 10 | (T[1].0 as u32) << 5 | T[2].0 as u32;
-        const BRANCHES: [u32; 2] = [0xd61f_0000 | (T[3].0 as u32) << 5, 0xd63f_0000 | (T[3].0 as u32) << 5];
-        const POP: u32 = 0xa8c1_0000 | (LINK.0 as u32) << 10 | (SHADOW.0 as u32) << 5 | T[1].0 as u32;
-        const RET: u32 = 0xd65f_0000 | (LINK.0 as u32) << 5;
-        let begins = |n: u64, first: u32| (1..=n).map(|k| pc - 4 * k).find(|at| word(*at) == first);
-        if let Some(at) = begins(6, LOAD_TABLE)
-            && word(at + 12) == LOAD_ENTRY
-            && BRANCHES.contains(&word(at + 24))
-        {
-            return Some(Midway::Lookup(at));
-        }
-        begins(3, POP).filter(|at| word(at + 12) == RET).map(Midway::Return)
-    }
-}
+/// From the state to the word that code loads to look for signals: behind the state, because a table lies before it.
+pub const POLL_OFFSET: i64 = 8192;
+const _: () = assert!(std::mem::size_of::<CpuState>() <= POLL_OFFSET as usize);
+/// That instruction, LDR WZR, [STATE, #8192]: a thread that is to stop stops where it stands.
+pub const POLL_WORD: u32 = 0xb940_0000 | (POLL_OFFSET as u32 / 4) << 10 | (STATE.0 as u32) << 5 | 31;
 
 fn save_guest(a: &mut Asm) {
     let gpr_at = offset_of!(CpuState, gpr) as i32;
@@ -249,21 +202,6 @@ fn choose_nan(a: &mut Asm, fp: Fp) {
 /// canonical. Who does not read CF does not look.
 pub const CARRY_MARK: X = T[1];
 
-/// T1 = the place of `guest` in the inline table. Flags stay. Uses T2.
-pub fn inline_place(a: &mut Asm, guest: X) {
-    a.load(Width::X, T[1], field(offset_of!(CpuState, lookup)), Order::Plain);
-    a.alu_shift(super::Alu::Eor, Size::X, T[2], guest, guest, super::Shift::Lsr, LOOKUP_FOLD);
-    a.bfi(Size::X, T[1], T[2], 4, LOOKUP_BITS);
-}
-
-/// The host address in T3 of the target in `guest` by the inline table, or to `miss`. `difference`: T2, and T1 stays the place; or [`CARRY_MARK`]. Flags stay.
-pub fn look_up_inline(a: &mut Asm, guest: X, difference: X, miss: super::Label) {
-    inline_place(a, guest);
-    a.ldp(T[2], T[3], T[1], 0);
-    a.alu(super::Alu::Sub, Size::X, difference, T[2], guest);
-    a.cbnz(Size::X, difference, miss);
-}
-
 /// A return that the shadow stack did not predict (a longjmp, a switched stack): the target in T0 by the inline table, and if it is not there by
 /// the second one. Falls through where neither has it.
 fn look_up_return(a: &mut Asm) {
@@ -301,22 +239,6 @@ pub(super) fn go_to(a: &mut Asm, leave: super::Label, begin: u32, stretches: &mu
     super::calls::leave_at(a, T[0], kind::MOVED, leave);
     stretches.push((begin..looks, Stretch::Looks));
     stretches.push((looks..a.offset(), Stretch::Again(looks.into())));
-}
-
-/// The host address in T3 of target T0 from the second table, and a place for it in the first one, T1; else to `missed`. Flags stay.
-///
-/// While the thread is to stop, `lookup` leads to empty tables, so nothing is found and nothing is written.
-fn look_up_second(a: &mut Asm, missed: super::Label) {
-    a.load(Width::X, T[4], field(offset_of!(CpuState, lookup)), Order::Plain);
-    a.alu_shift(super::Alu::Eor, Size::X, T[5], T[0], T[0], super::Shift::Lsr, SECOND_FOLDS[0]);
-    a.alu_shift(super::Alu::Eor, Size::X, T[5], T[5], T[5], super::Shift::Lsr, SECOND_FOLDS[1]);
-    a.ubfx(Size::X, T[5], T[5], 0, LOOKUP_BITS);
-    a.alu_shift(super::Alu::Add, Size::X, T[4], T[4], T[5], super::Shift::Lsl, 4);
-    a.alu_imm(super::Alu::Add, Size::X, T[4], T[4], SECOND_TABLE);
-    a.ldp(T[5], T[3], T[4], 0);
-    a.alu(super::Alu::Sub, Size::X, T[5], T[5], T[0]);
-    a.cbnz(Size::X, T[5], missed);
-    a.stp(T[0], T[3], T[1], 0);
 }
 
 /// Assembles all stubs. `direct_calls` and `own_calls`: see `calls::assemble`.
@@ -462,59 +384,5 @@ mod tests {
             // Behind the last stub's code lie its constants only.
             assert!(stubs.stretches.iter().any(|(range, _)| range.end > stubs.offsets[Stub::NanD2 as usize]));
         }
-    }
-
-    /// Every instruction behind the first of a lookup and of a return says that it is one, and nothing else does.
-    #[test]
-    fn lookups_and_returns_are_known() {
-        let mut a = Asm::new(Default::default());
-        let miss = a.label();
-        (0..8).for_each(|_| a.nop());
-        let lookup = a.offset();
-        look_up_inline(&mut a, T[0], CARRY_MARK, miss);
-        a.blr(T[3]);
-        let pop = a.offset();
-        a.ldp_post(T[1], LINK, SHADOW, 16);
-        a.alu(super::super::Alu::Sub, Size::X, CARRY_MARK, T[1], T[0]);
-        a.cbnz(Size::X, CARRY_MARK, miss);
-        a.ret(LINK);
-        a.bind(miss);
-        // The way out of a lookup that missed begins in the same way.
-        let out = a.offset();
-        inline_place(&mut a, T[0]);
-        (0..8).for_each(|_| a.nop());
-        let poll = a.offset();
-        a.load(Width::W, ZR, Mem::Off(STATE, POLL_OFFSET), Order::Plain);
-        let code = a.finish().bytes;
-        let word = |at: u64| u32::from_le_bytes(code[at as usize..at as usize + 4].try_into().expect("four bytes"));
-        assert_eq!(word(poll as u64), POLL_WORD);
-        let (lookup, pop) = (lookup as u64, pop as u64);
-        for pc in (lookup..out as u64 + 36).step_by(4) {
-            let want = match pc {
-                _ if pc > lookup && pc < pop => Some(Midway::Lookup(lookup)),
-                _ if pc > pop && pc < pop + 16 => Some(Midway::Return(pop)),
-                _ => None,
-            };
-            assert_eq!(Midway::at(pc, word), want, "{}", pc - lookup);
-        }
-    }
-
-    #[test]
-    fn what_collides_in_one_table_does_not_in_the_other() {
-        // By differences, because both indices are linear: those that the first does not see, of 36 bits.
-        let unseen = |d: u64| places(d)[0] == places(0)[0];
-        for d in (1..1u64 << 12).flat_map(|high| [high << 12 | high, high << 24]) {
-            assert!(unseen(d));
-            assert_ne!(places(d)[1], places(0)[1], "{d:#x}");
-        }
-        // Functions at the same place of their pages.
-        for step in [1 << 12, 1 << 14, 1 << 16] {
-            let of: std::collections::BTreeSet<_> = (0..16).map(|k| places(0x7fff_f7a0_1230 + step * k)[0]).collect();
-            assert_eq!(of.len(), 16);
-        }
-        // Neighbours: functions, and handlers of an interpreter.
-        let of = |step: u64, table: usize| (0..256).map(|k| places(0x55_5555_4000 + step * k)[table]).collect::<std::collections::BTreeSet<_>>().len();
-        assert_eq!([of(16, 0), of(16, 1), of(4, 0), of(4, 1)], [256; 4]);
-        assert!(places(u64::MAX).iter().all(|p| *p < 2 * SECOND_TABLE));
     }
 }

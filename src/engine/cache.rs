@@ -25,6 +25,8 @@ pub(super) struct Target {
     pub host: u64,
     /// The same for inline tables: `Entry::arrival`.
     pub arrival: u64,
+    /// The same for calls: `Entry::call`.
+    pub call: Option<u64>,
     /// Flags that the code may read.
     pub live_in: Flags,
     /// May be linked to and remembered: it stays until it is invalidated. Else the engine is asked at each entry.
@@ -294,7 +296,7 @@ impl Cache {
         placed.entries = Vec::new();
         placed.shrink();
         self.regions.insert(host, placed);
-        Some(Target { host: host + first.host as u64, arrival: host + first.arrival as u64, live_in: first.live_in, lasting: false, region: host })
+        Some(Target { lasting: false, ..target_of(host, &first) })
     }
 
     /// Places a translation that compares itself; `first`: it is the one to be entered. `None` if it is time to forget everything.
@@ -379,7 +381,10 @@ impl Cache {
         let (start, placed) = self.region_of(pc)?;
         let offset = (pc - start) as u32;
         let i = placed.origins.partition_point(|o| o.host <= offset);
-        placed.origins.get(i.checked_sub(1)?).map(|o| (o.guest, o.carry, placed.held))
+        let origin = placed.origins.get(i.checked_sub(1)?)?;
+        // In front of its entry a region holds nothing yet.
+        let entered = placed.entries.first().is_none_or(|e| e.call != Some(offset));
+        Some((origin.guest, origin.carry, if entered { placed.held } else { Held::default() }))
     }
 
     /// The same where host code at `pc` would look for signals, if it did.
@@ -515,7 +520,8 @@ impl Cache {
 
 /// Where the code of a region at `host` is entered.
 fn target_of(host: u64, e: &Entry) -> Target {
-    Target { host: host + e.host as u64, arrival: host + e.arrival as u64, live_in: e.live_in, lasting: true, region: host }
+    let at = |offset: u32| host + u64::from(offset);
+    Target { host: at(e.host), arrival: at(e.arrival), call: e.call.map(at), live_in: e.live_in, lasting: true, region: host }
 }
 
 /// The pages of byte ranges, each once.

@@ -3,8 +3,8 @@
 //! A loop that loads a word to see whether it is to stop executes an instruction a turn for what nearly never happens. While one thread runs it can be stopped
 //! where it is instead: the signal handler that brings something knows where the thread stands, and changes the code of that region - nobody else executes it -
 //! so that it leaves at the next place where the guest's state is exact: loops stop at their [looks](crate::translate::Look), by the very instruction that looks
-//! elsewhere, and links to other regions are taken back. The tables of indirect jumps are empty then (`host::thread::Brake`), and the shadow stack is put aside, so
-//! that nothing leads out of the region but exits. From a helper or a stub it returns to a region, which is changed, or it begins the stub again, which finds that it must
+//! elsewhere, and links to other regions are taken back. Indirect jumps leave without a look at the plain table, the other tables are empty (`host::thread::Brake`), and the shadow stack is put aside, so
+//! that nothing leads out of the region but exits; the pair of a call that has just come in is put aside with it. From a helper or a stub it returns to a region, which is changed, or it begins the stub again, which finds that it must
 //! leave; where neither is known all regions are changed. When it has left, everything becomes again what
 //! it was ([`Cache::resume`]).
 //!
@@ -13,11 +13,14 @@
 use super::cache::{Cache, Placed};
 use super::links::unlinked;
 use super::{Engine, Thread};
-use crate::emit::stubs::{Midway, POLL_WORD, Stretch};
+use crate::emit::always;
+use crate::emit::stubs::{POLL_WORD, Stretch};
+use crate::emit::tables::Midway;
 use crate::host::arena::Arena;
 use crate::host::signals::Interrupted;
 use crate::host::thread::{Brake, ThreadBlock};
 use crate::optimize::Opt;
+use crate::translate::ExitKind;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Code has been changed, and not yet changed back.
@@ -66,6 +69,10 @@ impl Halts {
             for (at, word) in unlinked(arena, start, site).into_iter().flatten() {
                 self.put(arena, at, word);
             }
+            if let ExitKind::Indirect { branch: Some(branch) } = site.kind {
+                let at = start + u64::from(branch);
+                self.put(arena, at, always(arena.word(at)));
+            }
         }
     }
 }
@@ -110,6 +117,11 @@ impl Cache {
                 Some(Midway::Return(pop)) => {
                     *at.pc() = pop;
                     before -= 16;
+                }
+                // Where this is to return to must not be known, either.
+                Some(Midway::Push) => {
+                    before = brake.push(before, [at.returns_to(), at.link()]);
+                    *at.pc() += 4;
                 }
                 None => {}
             }

@@ -4,7 +4,7 @@ use super::cache::{Cache, Left, Target};
 use crate::emit::{BL, patch_branch, redirect_conditional};
 use crate::host::arena::Arena;
 use crate::optimize::Opt;
-use crate::translate::{ExitKind, ExitSite};
+use crate::translate::{ExitKind, ExitSite, Way};
 
 /// A word that was patched to branch to a region.
 #[derive(Clone, Copy)]
@@ -18,21 +18,23 @@ pub(super) struct Patched {
 pub(super) fn unlinked(arena: &Arena, start: u64, site: &ExitSite) -> [Option<(u64, u32)>; 2] {
     const NOP: u32 = 0xd503_201f;
     match site.kind {
-        ExitKind::Direct { patch, call, branch, .. } => {
+        ExitKind::Direct { patch, way, .. } => {
             let at = start + u64::from(patch);
-            let word = if call {
+            let call = |cold: u64| Some((at, patch_branch(cold as i64 - at as i64).expect("inside one region") | BL));
+            match way {
+                Way::Jump { branch } => {
+                    // To the exit, which begins with its own word to patch, wherever it may go now.
+                    let branch = branch.map(|b| start + u64::from(b)).map(|by| (by, redirect_conditional(arena.word(by), at as i64 - by as i64).expect("inside one region")));
+                    [Some((at, NOP)), branch]
+                }
                 // To the cold code that the exit's return address follows: two words before it.
-                let cold = start + u64::from(site.host) - 8;
-                patch_branch(cold as i64 - at as i64).expect("inside one region") | BL
-            } else {
-                NOP
-            };
-            // To the exit, which begins with its own word to patch, wherever it may go now.
-            let branch = branch.map(u64::from).map(|b| {
-                let by = start + b;
-                (by, redirect_conditional(arena.word(by), at as i64 - by as i64).expect("inside one region"))
-            });
-            [Some((at, word)), branch]
+                Way::Call => [call(start + u64::from(site.host) - 8), None],
+                // That begins with one word before the plain way on.
+                Way::CallEntry { plain } => {
+                    let plain = start + u64::from(plain);
+                    [call(plain - 4), Some((plain, NOP))]
+                }
+            }
         }
         ExitKind::Changed { patch } => [Some((start + u64::from(patch), NOP)), None],
         _ => [None, None],
@@ -46,11 +48,18 @@ impl Cache {
         if !self.options().switches.on(Opt::Links) || self.link_branch(left, target) {
             return;
         }
-        let Some(word) = patch_branch(target.host as i64 - at as i64) else { return };
-        let original = unlinked(&self.arena, left.start, &left.site)[0].expect("it has a word to patch").1;
+        let [first, second] = unlinked(&self.arena, left.start, &left.site);
+        let original = first.expect("it has a word to patch").1;
+        let way = if let ExitKind::Direct { way, .. } = left.site.kind { way } else { Way::Jump { branch: None } };
         // A BL stays one.
-        let word = if matches!(left.site.kind, ExitKind::Direct { call: true, .. }) { word | BL } else { word };
-        self.set(at, word, original, target);
+        let (at, to, original, call) = match (way, target.call, second) {
+            (Way::CallEntry { .. }, Some(entry), _) => (at, entry, original, BL),
+            (Way::CallEntry { .. }, None, Some((plain, nop))) => (plain, target.host, nop, 0),
+            (Way::Call, ..) => (at, target.host, original, BL),
+            _ => (at, target.host, original, 0),
+        };
+        let Some(word) = patch_branch(to as i64 - at as i64) else { return };
+        self.set(at, word | call, original, target);
     }
 
     /// Makes the word at `at` lead to `target`.
@@ -71,6 +80,7 @@ impl Cache {
         if self.options().ordered || !self.options().switches.on(Opt::BranchLinks) {
             return false;
         }
+        let ExitKind::Direct { way: Way::Jump { branch: Some(_) }, .. } = left.site.kind else { return false };
         let [_, Some((at, original))] = unlinked(&self.arena, left.start, &left.site) else { return false };
         let Some(word) = redirect_conditional(original, target.host as i64 - at as i64) else { return false };
         self.set(at, word, original, target);

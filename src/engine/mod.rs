@@ -34,7 +34,7 @@ use crate::translate;
 use cache::{CAREFUL, Cache, Fate};
 use std::cell::Cell;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use stop::Stop;
 
@@ -103,6 +103,8 @@ pub struct Engine {
     fpcr: u64,
     /// [`Opt::InlineLookup`] is on.
     inline_lookup: bool,
+    /// Code looks at the plain tables.
+    plain_table: AtomicBool,
     /// Cold code is interpreted.
     interprets: bool,
     runs: Runs,
@@ -135,6 +137,7 @@ impl Engine {
             stubs: arena.stub_addresses(),
             calls: options.translate.calls,
             inline_lookup: options.translate.switches.on(Opt::InlineLookup),
+            plain_table: AtomicBool::new(!options.translate.ordered && [Opt::Unpolled, Opt::PlainTable].into_iter().all(|o| options.translate.switches.on(o))),
             interprets,
             runs: Runs::new(interprets, options.interpret),
             mappings: AtomicU64::new(0),
@@ -236,6 +239,7 @@ impl Engine {
         if !features.tso {
             host::touch::order();
         }
+        self.plain_table.store(false, Ordering::Relaxed);
         self.stopped(|cache| {
             cache.options_mut().ordered = true;
             cache.options_mut().features = features;

@@ -6,7 +6,7 @@
 use super::arena::{FAULT_STUB, RANGE};
 use super::signals::KernelAction;
 use super::sys::{self, Errno};
-use super::thread::{GUARD_BELOW_STATE, POLL_BELOW_STATE};
+use super::thread::{GUARD_BELOW_STATE, POLL_ABOVE_STATE};
 use crate::emit::stubs::kind;
 use crate::guest::CpuState;
 use std::sync::atomic::Ordering;
@@ -96,7 +96,7 @@ extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut li
             // The shadow stack is full: start over. Older entries are lost, not wrong. Calls look for signals here: the instruction has done nothing yet, and runs again.
             m.regs[27] = state.shadow_top;
         }
-        if GUARD_BELOW_STATE.contains(&below) || POLL_BELOW_STATE.contains(&below) {
+        if GUARD_BELOW_STATE.contains(&below) || POLL_ABOVE_STATE.contains(&address.wrapping_sub(at)) {
             state.exit_kind = kind::POLL;
         } else {
             state.exit_kind = kind::FAULT;
@@ -112,7 +112,7 @@ extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut li
 }
 #[cfg(not(target_arch = "aarch64"))]
 extern "C" fn on_fault(signal: i32, _info: *mut libc::siginfo_t, _context: *mut libc::c_void) {
-    let _ = (RANGE[0].load(Ordering::Acquire), FAULT_STUB.load(Ordering::Acquire), GUARD_BELOW_STATE, POLL_BELOW_STATE, kind::POLL, std::mem::size_of::<CpuState>());
+    let _ = (RANGE[0].load(Ordering::Acquire), FAULT_STUB.load(Ordering::Acquire), GUARD_BELOW_STATE, POLL_ABOVE_STATE, kind::POLL, std::mem::size_of::<CpuState>());
     super::fatal::internal_error(signal, 0, 0);
 }
 

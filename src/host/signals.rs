@@ -45,6 +45,10 @@ impl<'a> Interrupted<'a> {
     pub fn link(&self) -> u64 {
         self.0.uc_mcontext.regs[30]
     }
+    /// x1: where a call has left the guest's return address.
+    pub fn returns_to(&self) -> u64 {
+        self.0.uc_mcontext.regs[1]
+    }
 }
 /// On developing hosts nothing is interruptible; any words do.
 #[cfg(not(target_arch = "aarch64"))]
@@ -62,6 +66,10 @@ impl<'a> Interrupted<'a> {
     }
     /// Not used for anything.
     pub fn link(&self) -> u64 {
+        self.0.uc_flags
+    }
+    /// Not used for anything.
+    pub fn returns_to(&self) -> u64 {
         self.0.uc_flags
     }
 }

@@ -2,34 +2,37 @@
 //! into translated code.
 //!
 //! One mapping, in pieces of 64 KiB so that every host's page size divides them:
-//! guard | shadow stack (grows down) | sentinel | poll page | state | inline lookup table | the second table, where those are found that share a
-//! place in the first.
+//! guard | shadow stack (grows down) | sentinel | plain table | state | poll page | inline lookup table | the second table, where those are found that share a
+//! place in the first. The state is at the end of its piece, so that one load reaches the poll page.
 
 use super::arena::own_memory;
 use super::sys::{self, Errno};
-use crate::emit::stubs::{SECOND_TABLE, TABLE_ALIGNMENT, kind, places};
+use crate::emit::stubs::{POLL_OFFSET, kind};
+use crate::emit::tables::{PLAIN_TABLE, SECOND_TABLE, TABLE_ALIGNMENT, places, plain_places};
 use crate::guest::CpuState;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const PIECE: u64 = 0x1_0000;
 const SHADOW: u64 = 4 * PIECE;
 const SENTINEL: u64 = PIECE + SHADOW;
-const POLL: u64 = SENTINEL + PIECE;
 /// Where the shadow stack goes on while its owner is to stop: the end of the sentinel's piece.
-const DETOUR: u64 = POLL - 64;
-const STATE: u64 = POLL + PIECE;
-const LOOKUP: u64 = STATE + PIECE;
-/// Both tables.
+const DETOUR: u64 = SENTINEL + PIECE - 64;
+const PLAIN: u64 = STATE - PLAIN_TABLE;
+const STATE: u64 = POLL - POLL_OFFSET as u64;
+const POLL: u64 = SENTINEL + 2 * PIECE + PLAIN_TABLE;
+const LOOKUP: u64 = POLL + PIECE;
+const _: () = assert!(PLAIN >= SENTINEL + PIECE && STATE.is_multiple_of(align_of::<CpuState>() as u64) && POLL.is_multiple_of(PIECE));
+/// The tables behind the poll page.
 const TABLES: u64 = 2 * SECOND_TABLE;
 const SIZE: u64 = LOOKUP + TABLES;
 const _: () = assert!(TABLES.is_multiple_of(PIECE) && TABLE_ALIGNMENT == PIECE);
 /// As many targets are remembered by name, so that only their places have to be emptied.
-const NAMED: usize = 64;
+const NAMED: usize = 4096;
 
 /// How far below the state its guard lies, for the signal handler.
 pub(super) const GUARD_BELOW_STATE: std::ops::Range<u64> = (STATE - PIECE)..STATE + 1;
-/// The poll page below the state.
-pub(super) const POLL_BELOW_STATE: std::ops::Range<u64> = 1..PIECE + 1;
+/// The poll page above the state.
+pub(super) const POLL_ABOVE_STATE: std::ops::Range<u64> = POLL - STATE..POLL - STATE + PIECE;
 
 /// A thread's memory.
 pub struct ThreadBlock {
@@ -38,9 +41,11 @@ pub struct ThreadBlock {
     base: u64,
     empty_table: u64,
     /// What was entered into the tables since they were empty, as far as there is room for it.
-    named: [u64; NAMED],
-    /// How many were entered.
-    entered: usize,
+    named: Vec<u64>,
+    /// Some were entered that are not named.
+    nameless: bool,
+    /// Something may have been entered into the plain table.
+    plain: bool,
 }
 
 /// Stops a thread at its next poll, from another thread or from a signal handler. Valid as long as the [`ThreadBlock`].
@@ -59,7 +64,7 @@ fn protect(at: u64, prot: i32) {
 impl Brake {
     /// The thread leaves translated code at its next back-edge, indirect jump or unpredicted return. Signal-safe.
     pub fn pull(self) {
-        protect(self.state - PIECE, libc::PROT_NONE);
+        protect(self.state + POLL_OFFSET as u64, libc::PROT_NONE);
         let lookup = self.state + std::mem::offset_of!(CpuState, lookup) as u64;
         // SAFETY: the field of a live thread block; translated code reads it in one piece.
         unsafe { AtomicU64::from_ptr(lookup as *mut u64) }.store(self.empty_table, Ordering::Release);
@@ -78,8 +83,19 @@ impl Brake {
     pub fn detour(self) -> u64 {
         let top = self.state - STATE + DETOUR;
         // SAFETY: in the sentinel's piece, which is this thread's own.
-        unsafe { std::ptr::write_bytes(top as *mut u8, 0xff, (SENTINEL + PIECE - DETOUR) as usize) };
+        unsafe { std::ptr::write_bytes(top as *mut u8, 0xff, 64) };
         top
+    }
+
+    /// Puts a pair on the shadow stack, whose pointer is `top`, if there is room; returns what that is then.
+    pub fn push(self, top: u64, pair: [u64; 2]) -> u64 {
+        let bottom = self.state - STATE + PIECE;
+        if top < bottom + 16 || top > bottom + SHADOW {
+            return top;
+        }
+        // SAFETY: inside this thread's own shadow stack.
+        unsafe { ((top - 16) as *mut [u64; 2]).write(pair) };
+        top - 16
     }
 
     /// Puts `top` in the place of the shadow stack's pointer as it was saved for a helper; returns that.
@@ -103,6 +119,13 @@ fn fill_empty(table: u64) {
     }
 }
 
+/// Where the tables may have a target, from the block's start.
+fn all_places(guest: u64) -> [u64; 4] {
+    let [first, second] = places(guest);
+    let [jump, call] = plain_places(guest);
+    [LOOKUP + first, LOOKUP + second, STATE - jump, STATE - call]
+}
+
 /// Tables without entries, shared by all threads of the process.
 pub fn empty_table() -> Result<u64, Errno> {
     let at = own_memory(TABLES + PIECE, libc::PROT_READ | libc::PROT_WRITE)?.next_multiple_of(PIECE);
@@ -117,12 +140,12 @@ impl ThreadBlock {
         let base = mapped.next_multiple_of(PIECE);
         // SAFETY: the guard piece of the fresh mapping.
         unsafe { sys::call(libc::SYS_mprotect, [base, PIECE, libc::PROT_NONE as u64, 0, 0, 0]) }?;
-        let mut block = ThreadBlock { mapped, base, empty_table, named: [0; NAMED], entered: 0 };
+        let mut block = ThreadBlock { mapped, base, empty_table, named: Vec::new(), nameless: false, plain: false };
         // SAFETY: the sentinel piece of the fresh mapping: pairs that match no return address.
         unsafe { std::ptr::write_bytes((base + SENTINEL) as *mut u8, 0xff, 64) };
         // SAFETY: the state piece, aligned and large enough.
         unsafe { std::ptr::write((base + STATE) as *mut CpuState, CpuState::default()) };
-        fill_empty(base + LOOKUP);
+        block.fill_empty();
         let s = block.state();
         s.shadow_top = base + SENTINEL;
         s.shadow_sp = base + SENTINEL;
@@ -148,34 +171,42 @@ impl ThreadBlock {
         self.state().lookup = table;
     }
 
-    /// Enters a pair into the tables.
-    pub fn remember(&mut self, guest: u64, host: u64) {
-        if let Some(name) = self.named.get_mut(self.entered) {
-            *name = guest;
+    /// Enters a pair into the tables. `plain`: code looks at the plain one, too, and enters it there when it has first missed it.
+    pub fn remember(&mut self, guest: u64, host: u64, plain: bool) {
+        if self.named.len() < NAMED {
+            self.named.push(guest);
+        } else {
+            self.nameless = true;
         }
-        self.entered += 1;
         for place in places(guest) {
-            self.write(place, guest, host);
+            self.write(LOOKUP + place, guest, host);
         }
+        self.plain |= plain;
     }
 
     /// Takes `guest` out of the tables.
     pub fn unlearn(&mut self, guest: u64) {
-        for place in places(guest) {
+        for place in all_places(guest) {
             if self.key(place) == guest {
                 self.write(place, 0, 0);
             }
         }
+        self.fill_empty();
+    }
+
+    /// Address 0 must not match in empty tables.
+    fn fill_empty(&mut self) {
         fill_empty(self.base + LOOKUP);
+        self.write(STATE - plain_places(0)[0], 1, 0);
     }
 
     fn key(&self, place: u64) -> u64 {
         // SAFETY: as in `write`.
-        unsafe { ((self.base + LOOKUP + place) as *const u64).read() }
+        unsafe { ((self.base + place) as *const u64).read() }
     }
 
     fn write(&mut self, place: u64, guest: u64, host: u64) {
-        let at = (self.base + LOOKUP + place) as *mut u64;
+        let at = (self.base + place) as *mut u64;
         // SAFETY: inside this thread's own tables, which only this thread reads and writes while it runs.
         unsafe {
             at.write(guest);
@@ -210,15 +241,30 @@ impl ThreadBlock {
 
     /// Empties the tables and the shadow stack: no host address of translated code is left in the block.
     pub fn forget_all(&mut self) {
-        let named = self.named;
-        match named.get(..self.entered) {
-            // Translated code moves entries between the places of one target only.
-            Some(named) => named.iter().flat_map(|guest| places(*guest)).for_each(|place| self.write(place, 0, 0)),
+        if self.nameless {
             // SAFETY: this thread's own tables.
-            None => unsafe { std::ptr::write_bytes((self.base + LOOKUP) as *mut u8, 0, TABLES as usize) },
+            unsafe {
+                std::ptr::write_bytes((self.base + LOOKUP) as *mut u8, 0, TABLES as usize);
+                if self.plain {
+                    std::ptr::write_bytes((self.base + PLAIN) as *mut u8, 0, PLAIN_TABLE as usize);
+                }
+            }
+        } else {
+            // Translated code moves entries between the places of one target only. A plain table that nobody uses is not touched.
+            let places = if self.plain { 4 } else { 2 };
+            let mut named = std::mem::take(&mut self.named);
+            for place in named.drain(..).flat_map(|guest| all_places(guest).into_iter().take(places)) {
+                // What was never written stays so: it takes memory.
+                if self.key(place) != 0 {
+                    self.write(place, 0, 0);
+                }
+            }
+            self.named = named;
         }
-        self.entered = 0;
-        fill_empty(self.base + LOOKUP);
+        self.named.clear();
+        self.nameless = false;
+        self.plain = false;
+        self.fill_empty();
         let s = self.state();
         s.shadow_sp = s.shadow_top;
     }

@@ -164,7 +164,7 @@ fn engine_options(start: &Start, options: &crate::options::Options) -> Result<en
     e.debugged = options.gdb.is_some();
     if e.debugged {
         // Whoever looks sees every flag, every system call and every signal.
-        for name in ["dead-flags", "direct-calls", "call-stubs", "own-calls", "guards", "narrow", "unpolled"] {
+        for name in ["dead-flags", "direct-calls", "call-stubs", "own-calls", "guards", "narrow", "unpolled", "plain-table"] {
             t.switches.disable(name).map_err(LoadError::Option)?;
         }
     } else if !options.strace {

@@ -75,6 +75,10 @@ pub enum Opt {
     ColdCode,
     /// While memory has one observer loops do not look for signals: who brings one stops the code (`engine::halt`).
     Unpolled,
+    /// While memory has one observer indirect jumps look at a large table beside the state (`emit::tables`).
+    PlainTable,
+    /// Direct calls leave it to where they go to put their return addresses on the shadow stack (`translate::branch`).
+    CallEntries,
 }
 
 /// Name and meaning of every optimisation.
@@ -111,15 +115,17 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::NearAddresses, "near-addresses", "operands relative to RIP are reached from the address of one before"),
     (Opt::ColdCode, "cold-code", "code that has run fewer than three times is interpreted, not translated"),
     (Opt::Unpolled, "unpolled", "while memory has one observer loops do not look for signals; the host's signal handler stops the code that it finds"),
+    (Opt::PlainTable, "plain-table", "where loops do not look for signals, indirect jumps find their target in a table by its address' low bits, beside the state"),
+    (Opt::CallEntries, "call-entries", "what is called puts the host's return address on the shadow stack, where the call has left it in the link register"),
 ];
 
 /// Which optimisations are on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Switches(u32);
+pub struct Switches(u64);
 
 impl Default for Switches {
     fn default() -> Self {
-        Switches(u32::MAX)
+        Switches(u64::MAX)
     }
 }
 

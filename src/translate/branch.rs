@@ -5,7 +5,8 @@ use super::flags::{Test, condition};
 use super::{ExitKind, Row};
 use crate::decode::{AF, CF, Flow, Insn, Mnemonic, NO_FLAGS, OF, Op, PF, SF, STATUS};
 use crate::emit::regs::*;
-use crate::emit::stubs::{CARRY_MARK, Stub, inline_place, look_up_inline};
+use crate::emit::stubs::{CARRY_MARK, Stub};
+use crate::emit::tables::{inline_place, look_up_inline, look_up_plain, missed_plain};
 use crate::emit::{Alu, Label, Size};
 use crate::guest::Addr;
 use crate::optimize::Opt;
@@ -184,28 +185,38 @@ fn indirect(c: &mut Ctx, to: X, call: bool) {
         c.store_uppers();
     }
     let at = c.at;
-    let leave = move |c: &mut Ctx| {
-        if late {
-            inline_place(&mut c.a, to);
+    let plain = !c.is_polled() && c.options.switches.on(Opt::PlainTable);
+    let leave = move |c: &mut Ctx, branch: Option<u32>| {
+        match branch {
+            Some(_) => missed_plain(&mut c.a, to, call, late),
+            None if late => inline_place(&mut c.a, to),
+            None => {}
         }
         c.canonical_carry(STATUS);
         c.a.mov(Size::X, T[0], to);
         c.call_stub(Stub::Indirect);
-        c.exit_site(at, ExitKind::Indirect);
+        c.exit_site(at, ExitKind::Indirect { branch });
     };
     if !c.options.switches.on(Opt::InlineLookup) {
-        return leave(c);
+        return leave(c, None);
     }
-    let miss = c.cold(leave);
-    look_up_inline(&mut c.a, to, difference(late), miss);
+    if plain {
+        let miss = c.a.label();
+        let branch = look_up_plain(&mut c.a, to, call, difference(late), miss);
+        c.cold_at(miss, move |c| leave(c, Some(branch)));
+    } else {
+        let miss = c.cold(move |c| leave(c, None));
+        look_up_inline(&mut c.a, to, difference(late), miss);
+    }
     if call { c.a.blr(T[3]) } else { c.a.br(T[3]) }
 }
 
-/// Pushes the return address for the guest, and the pair (guest, host) for the host's predictor. Returns the label of the landing.
-fn push_return(c: &mut Ctx, insn: &Insn) -> Label {
+/// Pushes the return address for the guest, and the pair (guest, host) for the host's predictor, which the target puts there where it is its call's entry: that
+/// finds the pair in T1 and LINK. Returns the label of the landing.
+fn push_return(c: &mut Ctx, insn: &Insn, call_entry: bool) -> Label {
     let landing = c.a.label();
     c.a.guest_address(T[1], insn.next().0);
-    if c.options.switches.on(Opt::ShadowStack) {
+    if c.options.switches.on(Opt::ShadowStack) && !call_entry {
         // First, because a full shadow stack stops the guest here (`host::fault`), in front of the call. A pair whose call faults costs a prediction.
         c.a.adr(T[2], landing);
         c.a.stp_pre(T[1], T[2], SHADOW, -16);
@@ -237,12 +248,18 @@ fn call(c: &mut Ctx, insn: &Insn) {
                 // With it calls look where it is full.
                 c.poll(insn.addr());
             }
-            let landing = push_return(c, insn);
-            match c.region.blocks[c.block].target() {
+            let target = c.region.blocks[c.block].target();
+            let entry = match target {
+                Some(0) => c.call_entry(true),
+                Some(_) => None,
+                None => c.call_entry(false),
+            };
+            let landing = push_return(c, insn, entry.is_some());
+            match target {
                 Some(t) => {
                     let live = c.region.blocks[t].live_in;
                     c.canonical_carry(live);
-                    let label = c.block_label(t);
+                    let label = entry.unwrap_or(c.block_label(t));
                     c.a.bl(label);
                 }
                 None => {
@@ -263,7 +280,7 @@ fn call(c: &mut Ctx, insn: &Insn) {
                 to = T[0];
             }
             c.store_uppers();
-            let landing = push_return(c, insn);
+            let landing = push_return(c, insn, false);
             indirect(c, to, true);
             land(c, landing);
         }

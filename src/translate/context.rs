@@ -8,7 +8,7 @@ use super::late_flags::LateFlags;
 use super::narrow::Narrow;
 use super::near::Near;
 use super::uppers::{Places, Plan};
-use super::{Emitted, Entry, ExitKind, ExitSite, Look, Options, Origin};
+use super::{Emitted, Entry, ExitKind, ExitSite, Look, Options, Origin, Way};
 use crate::decode::{CF, Flags, Insn, NO_FLAGS, Region};
 use crate::emit::regs::*;
 use crate::emit::stubs::{CARRY_MARK, POLL_OFFSET, Stub};
@@ -127,6 +127,8 @@ pub struct Ctx<'a> {
     pub(super) memory: Option<Mem>,
     /// Flags that count as live everywhere: none, or all.
     always_live: Flags,
+    /// See [`Ctx::call_entry`].
+    call_entry: Option<Label>,
     labels: Vec<Label>,
     cold: Vec<Cold<'a>>,
     entries: Vec<(usize, Label)>,
@@ -143,6 +145,7 @@ impl<'a> Ctx<'a> {
         labels.extend(region.blocks.iter().map(|_| a.label()));
         let mut entries = std::mem::take(&mut room.entries);
         entries.clear();
+        let call_entry = [Opt::CallEntries, Opt::ShadowStack].into_iter().all(|o| options.switches.on(o)).then(|| a.label());
         let mut c = Ctx {
             region,
             options,
@@ -177,6 +180,7 @@ impl<'a> Ctx<'a> {
             resume: region.blocks[0].addr,
             memory: None,
             always_live: if options.switches.on(Opt::DeadFlags) { NO_FLAGS } else { crate::decode::STATUS },
+            call_entry,
             labels,
             cold: Vec::with_capacity(16),
             entries,
@@ -214,7 +218,9 @@ impl<'a> Ctx<'a> {
     /// Binds the block's label, and makes its entry from outside: the same place, or one that asks and loads before what the region wants.
     fn enter_block(&mut self, index: usize, label: Label) {
         self.narrow_behind = self.narrow_in.get(index).copied().unwrap_or_default();
-        if !self.uppers.has_entries() && !self.asks_for_narrow(index) {
+        let first = index == 0 && self.a.offset() == 0;
+        self.begin_call_entry(index);
+        if !self.has_own_entry(index) {
             self.entries.push((index, label));
             self.a.bind(label);
             self.zero_uppers = 0;
@@ -223,7 +229,7 @@ impl<'a> Ctx<'a> {
         let entry = self.a.label();
         self.entries.push((index, entry));
         let addr = self.region.blocks[index].addr;
-        if index == 0 && self.a.offset() == 0 {
+        if first {
             self.a.bind(entry);
             self.origin(addr);
             self.ask_for_narrow(index);
@@ -252,7 +258,7 @@ impl<'a> Ctx<'a> {
     }
 
     /// Does this code look for signals?
-    fn is_polled(&self) -> bool {
+    pub(super) fn is_polled(&self) -> bool {
         self.options.ordered || !self.options.switches.on(Opt::Unpolled)
     }
 
@@ -313,6 +319,11 @@ impl<'a> Ctx<'a> {
         self.out_of_the_way(ColdCode::Code(Box::new(code)))
     }
 
+    /// The same at a label that is there already.
+    pub fn cold_at(&mut self, label: Label, code: impl FnOnce(&mut Ctx<'a>) + 'a) {
+        self.put_aside(label, ColdCode::Code(Box::new(code)));
+    }
+
     /// The same for a [direct exit](Ctx::direct_exit).
     pub fn cold_exit(&mut self, to: Addr) -> Label {
         self.out_of_the_way(ColdCode::Exit(to, None))
@@ -338,22 +349,60 @@ impl<'a> Ctx<'a> {
     }
 
     fn unlinked_call(&mut self, target: Addr, patch: u32) {
+        let way = match self.call_entry {
+            Some(_) => {
+                // The guest has made its call: it stands where it goes.
+                self.origin(target);
+                self.a.stp_pre(T[1], LINK, SHADOW, -16);
+                let plain = self.a.offset();
+                self.a.nop();
+                Way::CallEntry { plain }
+            }
+            None => Way::Call,
+        };
         self.call_stub(Stub::Link);
-        self.exit_site(target, ExitKind::Direct { target, patch, call: true, branch: None });
+        self.exit_site(target, ExitKind::Direct { target, patch, way });
+    }
+
+    /// Where the region's first block is entered by calls that have left it to that to put their return addresses on the shadow stack: T1 and LINK. `inside`: it
+    /// must be a way inside the region, too.
+    pub(super) fn call_entry(&self, inside: bool) -> Option<Label> {
+        self.call_entry.filter(|_| !inside || !self.has_own_entry(0))
+    }
+
+    /// Emits that entry in front of the region's own, if this is it.
+    fn begin_call_entry(&mut self, index: usize) {
+        if let Some(label) = self.call_entry
+            && index == 0
+            && self.a.offset() == 0
+        {
+            self.a.bind(label);
+            self.origin(self.region.blocks[0].addr);
+            self.a.stp_pre(T[1], LINK, SHADOW, -16);
+        }
+    }
+
+    /// Has the block an entry from outside that is not the block itself?
+    fn has_own_entry(&self, index: usize) -> bool {
+        self.uppers.has_entries() || self.asks_for_narrow(index)
     }
 
     fn unpredicted_return(&mut self) {
         self.canonical_carry(crate::decode::STATUS);
         self.call_stub(Stub::Return);
         let at = self.at;
-        self.exit_site(at, ExitKind::Indirect);
+        self.exit_site(at, ExitKind::Indirect { branch: None });
     }
 
     fn out_of_the_way(&mut self, code: ColdCode<'a>) -> Label {
         let label = self.a.label();
+        self.put_aside(label, code);
+        label
+    }
+
+    fn put_aside(&mut self, label: Label, code: ColdCode<'a>) {
         let (steps, live) = (self.marked(), self.live);
         self.cold.push(Cold { label, insn: self.at, carry: self.carry, dirty: self.dirty, zero_uppers: self.zero_uppers, steps, live, code });
-        label
     }
 
     /// Calls a stub, which names this place by LINK.
@@ -384,7 +433,7 @@ impl<'a> Ctx<'a> {
         let patch = self.a.offset();
         self.a.nop();
         self.call_stub(Stub::Link);
-        self.exit_site(target, ExitKind::Direct { target, patch, call: false, branch: branch.filter(|_| patch == start) });
+        self.exit_site(target, ExitKind::Direct { target, patch, way: Way::Jump { branch: branch.filter(|_| patch == start) } });
     }
 
     /// Goes to a guest address from the end of block `index`: to its label, or out. `live`: flags that are live on the way out.
@@ -481,6 +530,16 @@ impl<'a> Ctx<'a> {
         arrivals
     }
 
+    /// The call's entry where another block than the first stands first.
+    fn late_call_entry(&mut self) {
+        let Some(label) = self.call_entry.filter(|l| !self.a.is_bound(*l)) else { return };
+        let entry = self.entries[0].1;
+        self.a.bind(label);
+        self.origin(self.region.blocks[0].addr);
+        self.a.stp_pre(T[1], LINK, SHADOW, -16);
+        self.a.b(entry);
+    }
+
     pub(super) fn finish(&mut self, room: &mut Room) -> Emitted {
         // Code put aside knows nothing of the last block's temporaries.
         self.held_sums = None;
@@ -508,6 +567,7 @@ impl<'a> Ctx<'a> {
             self.entries.sort_by_key(|e| e.0);
         }
         let arrivals = self.arrivals();
+        self.late_call_entry();
         let end = self.a.offset();
         self.origins.push(Origin { host: end, guest: Addr(0), carry: Carry::Inverted });
         let mut finished = self.a.finish();
@@ -520,6 +580,7 @@ impl<'a> Ctx<'a> {
                 guest: region.blocks[index].addr,
                 host: finished.offset_of(label),
                 arrival: finished.offset_of(arrival),
+                call: self.call_entry.filter(|_| index == 0).map(|l| finished.offset_of(l)),
                 live_in: region.blocks[index].live_in,
             })
             .collect();

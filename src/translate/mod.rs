@@ -138,8 +138,28 @@ pub struct Entry {
     pub host: u32,
     /// Offset for returns and indirect jumps, which may not ([`CARRY_MARK`](crate::emit::stubs::CARRY_MARK)).
     pub arrival: u32,
+    /// Offset for calls that have left it to this to put their return addresses on the shadow stack, if there is such a place; entered as `host` is.
+    pub call: Option<u32>,
     /// Flags that the code there may read.
     pub live_in: Flags,
+}
+
+/// What a [direct exit](ExitKind::Direct)'s word is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// A NOP that may become B.
+    Jump {
+        /// Offset of the one conditional branch that leads here, if nothing else is done on the way: it may go to the translation by itself.
+        branch: Option<u32>,
+    },
+    /// A BL, behind what has put the return addresses on the shadow stack.
+    Call,
+    /// A BL to an [`Entry::call`].
+    CallEntry {
+        /// Offset of a NOP behind it in the code that it calls until it is linked, which has put the return addresses on the shadow stack: it may become `b` to a
+        /// translation that has no such entry.
+        plain: u32,
+    },
 }
 
 /// One guest instruction's code: from `host` up to the next record.
@@ -171,13 +191,14 @@ pub enum ExitKind {
         target: Addr,
         /// Offset of the word to patch.
         patch: u32,
-        /// The word is a BL.
-        call: bool,
-        /// Offset of the one conditional branch that leads here, if nothing else is done on the way: it may go to the translation by itself.
-        branch: Option<u32>,
+        /// What it is.
+        way: Way,
     },
     /// To an address in a register.
-    Indirect,
+    Indirect {
+        /// Offset of the branch that comes here where the [plain table](crate::emit::tables::look_up_plain) does not have it.
+        branch: Option<u32>,
+    },
     /// An exception at `guest`.
     Exception,
     /// The code at this address can not be fetched.

@@ -30,8 +30,8 @@ fn masked_state_raises() {
     let undefined = |bytes: &[u8], xcr0: u64| {
         let region = decode_region(&CodeAt(Addr(BASE), bytes), Addr(BASE), Limits { insns: 1, segments: 1, short: false });
         let emitted = translate(&region, &Options { xcr0, ..Options::default() });
-        // The instruction is an exit and nothing else: it is left by its third word.
-        emitted.exits.first().is_some_and(|e| e.kind == super::ExitKind::Exception && e.host == 12)
+        // The instruction is an exit and nothing else: it is left by the third word behind its entry.
+        emitted.exits.first().is_some_and(|e| e.kind == super::ExitKind::Exception && e.host == emitted.entries[0].host + 12)
     };
     let (vaddps, xsave, xgetbv, andn): (&[u8], &[u8], &[u8], &[u8]) =
         (&[0xc5, 0xec, 0x58, 0xc1], &[0x0f, 0xae, 0x20], &[0x0f, 0x01, 0xd0], &[0xc4, 0xe2, 0x60, 0xf2, 0xc1]);

@@ -57,6 +57,8 @@ pub const CONFIGS: &[Config] = &[
     config("no-near-addresses", &[("XEMU_NO_OPT", "near-addresses")], true),
     config("no-quick-compares", &[("XEMU_NO_OPT", "quick-compares")], true),
     config("no-unpolled", &[("XEMU_NO_OPT", "unpolled")], true),
+    config("no-call-entries", &[("XEMU_NO_OPT", "call-entries")], true),
+    config("no-plain-table", &[("XEMU_NO_OPT", "plain-table")], true),
 ];
 
 impl Config {
