@@ -182,6 +182,14 @@ impl ThreadBlock {
             self.write(LOOKUP + place, guest, host);
         }
         self.plain |= plain;
+        if plain {
+            // Where it is already it may be with another host address: code that compares itself has several translations.
+            for place in plain_places(guest).map(|below| STATE - below) {
+                if self.key(place) == guest {
+                    self.write(place, guest, host);
+                }
+            }
+        }
     }
 
     /// Takes `guest` out of the tables.
@@ -251,12 +259,16 @@ impl ThreadBlock {
             }
         } else {
             // Translated code moves entries between the places of one target only. A plain table that nobody uses is not touched.
-            let places = if self.plain { 4 } else { 2 };
-            let mut named = std::mem::take(&mut self.named);
-            for place in named.drain(..).flat_map(|guest| all_places(guest).into_iter().take(places)) {
+            let named = std::mem::take(&mut self.named);
+            for &guest in &named {
+                let [first, second, jump, call] = all_places(guest);
+                self.write(first, 0, 0);
+                self.write(second, 0, 0);
                 // What was never written stays so: it takes memory.
-                if self.key(place) != 0 {
-                    self.write(place, 0, 0);
+                for place in [jump, call] {
+                    if self.plain && self.key(place) != 0 {
+                        self.write(place, 0, 0);
+                    }
                 }
             }
             self.named = named;
@@ -310,5 +322,38 @@ impl Drop for ThreadBlock {
         super::reserved::release(self.mapped, SIZE + PIECE);
         // SAFETY: the block's own mapping; nobody uses it any more.
         let _ = unsafe { sys::call(libc::SYS_munmap, [self.mapped, SIZE + PIECE, 0, 0, 0, 0]) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What translated code has entered into the plain table follows a new translation, and goes with all others.
+    #[test]
+    fn plain_places_follow() {
+        const GUEST: u64 = 0x5555_1234_5678;
+        let mut block = ThreadBlock::new(0).expect("memory");
+        let host = |block: &ThreadBlock, place: u64| (block.key(place), block.key(place + 8));
+        block.remember(GUEST, 1, true);
+        let [first, second, jump, call] = all_places(GUEST);
+        assert_eq!([first, second, jump, call].map(|at| host(&block, at)), [(GUEST, 1), (GUEST, 1), (0, 0), (0, 0)]);
+        // As the stub does where a jump has missed it.
+        block.write(jump, GUEST, 1);
+        block.remember(GUEST, 2, true);
+        assert_eq!([first, second, jump, call].map(|at| host(&block, at)), [(GUEST, 2), (GUEST, 2), (GUEST, 2), (0, 0)]);
+        block.write(call, GUEST, 2);
+        block.unlearn(GUEST);
+        assert!(all_places(GUEST).iter().all(|at| block.key(*at) == 0));
+        for many in [1, NAMED as u64 + 1] {
+            for guest in (0..many).map(|k| GUEST + 5 * k) {
+                block.remember(guest, 3, true);
+                all_places(guest)[2..].iter().for_each(|at| block.write(*at, guest, 3));
+            }
+            block.forget_all();
+            // 1 is no target of these, and in the places of address 0 so that nobody goes there.
+            assert!((0..many).flat_map(|k| all_places(GUEST + 5 * k)).all(|at| block.key(at) <= 1));
+            assert!(all_places(0).iter().all(|at| block.key(*at) == 1));
+        }
     }
 }
