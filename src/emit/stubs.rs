@@ -19,7 +19,7 @@ use std::ops::Range;
 pub enum Stub {
     /// From a direct exit that is not linked; LINK names it.
     Link,
-    /// From an indirect jump or call whose target (T0) is not at its place (T1) in the inline table; LINK names the exit.
+    /// From an indirect jump or call whose target (T0) is not at its place (T1) in the table that it looks at (`emit::tables`); LINK names the exit.
     Indirect,
     /// From a return that the shadow stack did not predict; target in T0, LINK names the exit.
     Return,

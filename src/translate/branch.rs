@@ -174,7 +174,7 @@ fn difference(late: bool) -> X {
     if late { CARRY_MARK } else { T[2] }
 }
 
-/// Jumps (or calls) to the guest address in `to` by the inline table.
+/// Jumps (or calls) to the guest address in `to` by the plain table, or by the inline one where code looks for signals itself.
 fn indirect(c: &mut Ctx, to: X, call: bool) {
     let late = c.options.switches.on(Opt::InlineLookup) && carry_is_late(c);
     if !late {

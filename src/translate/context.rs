@@ -219,7 +219,9 @@ impl<'a> Ctx<'a> {
     fn enter_block(&mut self, index: usize, label: Label) {
         self.narrow_behind = self.narrow_in.get(index).copied().unwrap_or_default();
         let first = index == 0 && self.a.offset() == 0;
-        self.begin_call_entry(index);
+        if first {
+            self.begin_call_entry();
+        }
         if !self.has_own_entry(index) {
             self.entries.push((index, label));
             self.a.bind(label);
@@ -352,8 +354,7 @@ impl<'a> Ctx<'a> {
         let way = match self.call_entry {
             Some(_) => {
                 // The guest has made its call: it stands where it goes.
-                self.origin(target);
-                self.a.stp_pre(T[1], LINK, SHADOW, -16);
+                self.push_pair(target);
                 let plain = self.a.offset();
                 self.a.nop();
                 Way::CallEntry { plain }
@@ -370,15 +371,17 @@ impl<'a> Ctx<'a> {
         self.call_entry.filter(|_| !inside || !self.has_own_entry(0))
     }
 
-    /// Emits that entry in front of the region's own, if this is it.
-    fn begin_call_entry(&mut self, index: usize) {
-        if let Some(label) = self.call_entry
-            && index == 0
-            && self.a.offset() == 0
-        {
+    /// Puts the return addresses of a call that has been made on the shadow stack; the guest stands at `at`.
+    fn push_pair(&mut self, at: Addr) {
+        self.origin(at);
+        self.a.stp_pre(T[1], LINK, SHADOW, -16);
+    }
+
+    /// Begins that entry: what follows is the region's own.
+    fn begin_call_entry(&mut self) {
+        if let Some(label) = self.call_entry {
             self.a.bind(label);
-            self.origin(self.region.blocks[0].addr);
-            self.a.stp_pre(T[1], LINK, SHADOW, -16);
+            self.push_pair(self.region.blocks[0].addr);
         }
     }
 
@@ -532,12 +535,11 @@ impl<'a> Ctx<'a> {
 
     /// The call's entry where another block than the first stands first.
     fn late_call_entry(&mut self) {
-        let Some(label) = self.call_entry.filter(|l| !self.a.is_bound(*l)) else { return };
-        let entry = self.entries[0].1;
-        self.a.bind(label);
-        self.origin(self.region.blocks[0].addr);
-        self.a.stp_pre(T[1], LINK, SHADOW, -16);
-        self.a.b(entry);
+        if self.call_entry.is_some_and(|l| !self.a.is_bound(l)) {
+            let entry = self.entries[0].1;
+            self.begin_call_entry();
+            self.a.b(entry);
+        }
     }
 
     pub(super) fn finish(&mut self, room: &mut Room) -> Emitted {
