@@ -122,7 +122,11 @@ impl Asm {
     }
     /// Has it been?
     pub fn is_bound(&self, label: Label) -> bool {
-        self.labels[label.0 as usize] != UNBOUND
+        self.bound_at(label).is_some()
+    }
+    /// Where it is bound.
+    pub fn bound_at(&self, label: Label) -> Option<u32> {
+        Some(self.labels[label.0 as usize]).filter(|at| *at != UNBOUND)
     }
     fn fixup(&mut self, label: Label, field: Field, word: u32) {
         let at = self.offset();

@@ -8,7 +8,7 @@ use super::memory::{Mem, Order, Width};
 use super::own_calls::{GUARDED, Guarded};
 use super::regs::*;
 use super::simd::{Fp, ops};
-use super::tables::{look_up_inline, look_up_second};
+use super::tables::{find_for_plain, look_up_inline, look_up_second};
 use crate::guest::CpuState;
 use std::mem::offset_of;
 use std::ops::Range;
@@ -19,8 +19,12 @@ use std::ops::Range;
 pub enum Stub {
     /// From a direct exit that is not linked; LINK names it.
     Link,
-    /// From an indirect jump or call whose target (T0) is not at its place (T1) in the table that it looks at (`emit::tables`); LINK names the exit.
+    /// From an indirect jump or call whose target (T0) is not at its place (T1) in the inline table (`emit::tables`); LINK names the exit.
     Indirect,
+    /// From an indirect jump whose target (T0) is not in the plain table; LINK names the exit.
+    Plain,
+    /// The same from a call.
+    PlainCall,
     /// From a return that the shadow stack did not predict; target in T0, LINK names the exit.
     Return,
     /// SYSCALL, for the engine; the address behind it is in RCX: see `emit::calls` for all that concerns it.
@@ -298,6 +302,8 @@ pub fn assemble(features: super::Features, direct_calls: bool, own_calls: bool) 
     for (stub, exit, argument) in [
         (Stub::Link, kind::LINK, false),
         (Stub::Indirect, kind::INDIRECT, true),
+        (Stub::Plain, kind::INDIRECT, true),
+        (Stub::PlainCall, kind::INDIRECT, true),
         (Stub::Return, kind::RETURN, true),
         (Stub::Exception, kind::EXCEPTION, true),
     ] {
@@ -310,6 +316,12 @@ pub fn assemble(features: super::Features, direct_calls: bool, own_calls: bool) 
                 a.br(T[3]);
                 a.bind(missed);
             }
+            Stub::Plain | Stub::PlainCall => {
+                let missed = a.label();
+                find_for_plain(a, stub == Stub::PlainCall, missed);
+                a.br(T[5]);
+                a.bind(missed);
+            }
             _ => {}
         }
         if argument {
@@ -320,7 +332,7 @@ pub fn assemble(features: super::Features, direct_calls: bool, own_calls: bool) 
         a.store(Width::X, LINK, field(offset_of!(CpuState, exit_arg)), Order::Plain);
         a.b(leave);
         let begin = offsets[stub as usize];
-        stretches.push((begin..a.offset(), if matches!(stub, Stub::Return | Stub::Indirect) { Stretch::Again(begin.into()) } else { Stretch::Looks }));
+        stretches.push((begin..a.offset(), if matches!(stub, Stub::Return | Stub::Indirect | Stub::Plain | Stub::PlainCall) { Stretch::Again(begin.into()) } else { Stretch::Looks }));
     }
     let (windows, guarded) = super::calls::assemble(a, &mut offsets, leave, direct_calls, own_calls, &mut stretches);
     offsets[Stub::Nan as usize] = a.offset();

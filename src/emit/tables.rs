@@ -11,17 +11,56 @@ const fn field(offset: usize) -> Mem {
     Mem::Off(STATE, offset as i64)
 }
 
-/// Bytes of the plain table, which ends where the state begins: an entry of 16 bytes for each value of 16 bits, the last one first, so that
+/// Bytes of the plain table, which ends where the state begins: an entry of 16 bytes for each value of 16 bits, the last one first, and the last ones' neighbours, so that
 /// one SUB with an extended register makes its address. It is used while memory has one observer: then code is stopped by changing it (`engine::halt`), and a
 /// table need not be empty for that; and it is one thread that has so large a table.
-pub const PLAIN_TABLE: u64 = 16 << 16;
+pub const PLAIN_TABLE: u64 = (16 << 16) + NEIGHBOUR;
 /// Jumps look there by their target's low 16 bits: handlers of an interpreter or cases of a switch lie near one another. Calls by those xor the next
 /// ones: functions of different libraries may lie at the same place of their pages.
 const PLAIN_FOLD: u32 = 16;
+/// From an entry down to that of the same target for who brings less than it may be asked for: jumps that have left PF and AF as they were, calls
+/// that have left all flags so and the shadow stack to where they go.
+///
+/// As far as LDP reaches, so that what lies near one another in memory does not lie at one another's neighbour, and not a multiple of what functions are aligned to.
+pub const NEIGHBOUR: u64 = 31 * 16;
 
-/// How far below the state the entries of a guest address lie in the plain table: for jumps and for calls.
-pub fn plain_places(guest: u64) -> [u64; 2] {
-    [guest, guest ^ guest >> PLAIN_FOLD].map(|at| 16 * (at & 0xffff) + 16)
+/// Who may come to an entry of a region without having computed flags that it might be asked for, by the [neighbours](NEIGHBOUR): low bits of its address in the
+/// second table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u64)]
+pub enum Late {
+    /// Nobody: it may read them, or hand them on.
+    Nobody = 0,
+    /// Jumps: neither PF nor AF are read.
+    Jumps = 1,
+    /// Calls: no flag is read before it returns to where it is called from. The word in front of it says how far from it its entry for calls lies.
+    Calls = 2,
+    /// Both: PF, AF and CF are not read. Its entry for calls is the instruction in front of it.
+    Both = 3,
+}
+
+impl Late {
+    /// Where it lies.
+    pub const BITS: u64 = 3;
+}
+
+/// An entry of the plain table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PlainEntry {
+    /// How far below the state it lies; [`NEIGHBOUR`] more for its neighbour.
+    pub below: u64,
+    /// What stands for the guest's address there, and in its neighbour.
+    pub key: u64,
+}
+
+/// The entries of a guest address: for jumps if there is one, and for calls.
+///
+/// What calls enter must not look as if jumps had. A call's key is the folded address, which has the address' low bits in bits 48 to 63 and so is no address.
+/// Only where these bits are zero it may be another one's: one of 65,536, for which jumps enter nothing.
+pub fn plain_entries(guest: u64) -> (Option<PlainEntry>, PlainEntry) {
+    let entry = |key: u64| PlainEntry { below: 16 * (key & 0xffff) + 16, key };
+    let may_be_folded = (guest ^ guest >> 16 ^ guest >> 32) & 0xffff == 0;
+    ((!may_be_folded).then(|| entry(guest)), entry(guest ^ guest.rotate_right(PLAIN_FOLD)))
 }
 
 /// Bits of the index of the inline table and of the one behind it: entries of 16 bytes (guest, host).
@@ -61,7 +100,9 @@ impl Midway {
     pub fn at(pc: u64, word: impl Fn(u64) -> u32) -> Option<Midway> {
         const LOAD_TABLE: u32 = 0xf940_0000 | (offset_of!(CpuState, lookup) as u32 / 8) << 10 | (STATE.0 as u32) << 5 | T[1].0 as u32;
         const LOAD_ENTRY: u32 = 0xa940_0000 | (T[3].0 as u32) << 10 | (T[1].0 as u32) << 5 | T[2].0 as u32;
-        const LOAD_PLAIN: u32 = LOAD_ENTRY | (-16i32 as u32 / 8 & 0x7f) << 15;
+        // Of either neighbour.
+        const LOAD_PLAIN: [u32; 2] = [load_plain(T[2], T[1], 0), load_plain(T[2], T[1], NEIGHBOUR)];
+        const LOAD_CALL: [u32; 2] = [load_plain(T[5], T[4], 0), load_plain(T[5], T[4], NEIGHBOUR)];
         const BRANCHES: [u32; 2] = [0xd61f_0000 | (T[3].0 as u32) << 5, 0xd63f_0000 | (T[3].0 as u32) << 5];
         const POP: u32 = 0xa8c1_0000 | (LINK.0 as u32) << 10 | (SHADOW.0 as u32) << 5 | T[1].0 as u32;
         const PUSH: u32 = 0xa9bf_0000 | (LINK.0 as u32) << 10 | (SHADOW.0 as u32) << 5 | T[1].0 as u32;
@@ -76,49 +117,61 @@ impl Midway {
         {
             return Some(Midway::Lookup(at));
         }
-        let is_place = |word: u32| word & !(31 << 16) == PLAIN_PLACE;
+        let is_place = |word: u32| word & !(31 << 16 | 31) == PLAIN_PLACE;
         if let Some(at) = (1..=4).map(|k| pc - 4 * k).find(|at| is_place(word(*at)))
-            && word(at + 4) == LOAD_PLAIN
             && BRANCHES.contains(&word(at + 16))
         {
-            // A call's index is in T2, and is made by the instruction before.
-            let call = word(at) >> 16 & 31 == T[2].0 as u32;
-            return Some(Midway::Lookup(at - if call { 4 } else { 0 }));
+            let load = word(at + 4);
+            if LOAD_PLAIN.contains(&load) {
+                return Some(Midway::Lookup(at));
+            }
+            // A call's key is in T2, and is made by the instruction before.
+            if LOAD_CALL.contains(&load) {
+                return Some(Midway::Lookup(at - 4));
+            }
         }
         begins(3, POP).filter(|at| word(at + 12) == RET).map(Midway::Return)
     }
 }
 
-/// SUB T1, STATE, W0, UXTH #4.
-const PLAIN_PLACE: u32 = 0xcb20_3000 | (STATE.0 as u32) << 5 | T[1].0 as u32;
+/// SUB X0, STATE, W0, UXTH #4.
+const PLAIN_PLACE: u32 = 0xcb20_3000 | (STATE.0 as u32) << 5;
 
-/// The host address in T3 of the target in `guest` by the plain table, or to `miss`. Returns where the branch to there lies, which a signal makes an unconditional
-/// one. `difference`: T2, and T1 stays 16 bytes behind the place; or [`CARRY_MARK`]. Flags stay.
-pub fn look_up_plain(a: &mut Asm, guest: X, call: bool, difference: X, miss: Label) -> u32 {
-    plain_index(a, guest, call);
-    a.ldp(T[2], T[3], T[1], -16);
+/// LDP `key`, T3, [`place`, #-16], or its neighbour's.
+const fn load_plain(key: X, place: X, late: u64) -> u32 {
+    0xa940_0000 | ((-16 - late as i32) as u32 / 8 & 0x7f) << 15 | (T[3].0 as u32) << 10 | (place.0 as u32) << 5 | key.0 as u32
+}
+
+/// The host address in T3 of the target in `guest` by the plain table, or by its neighbour ([`NEIGHBOUR`]), or to `miss`. Returns where the branch to there lies, which a signal
+/// makes an unconditional one. `difference`: T2, or [`CARRY_MARK`]. Flags stay.
+pub fn look_up_plain(a: &mut Asm, guest: X, late: u64, difference: X, miss: Label) -> u32 {
+    plain_place(a, T[1], guest);
+    a.word(load_plain(T[2], T[1], late));
     a.alu(Alu::Sub, Size::X, difference, T[2], guest);
     let branch = a.offset();
     a.cbnz(Size::X, difference, miss);
     branch
 }
 
-fn plain_index(a: &mut Asm, guest: X, call: bool) {
-    let index = if call {
-        a.alu_shift(Alu::Eor, Size::X, T[2], guest, guest, Shift::Lsr, PLAIN_FOLD);
-        T[2]
-    } else {
-        guest
-    };
-    a.word(PLAIN_PLACE | (index.0 as u32) << 16);
+/// The same for calls. `difference`: T5, and T1 stays; or [`CARRY_MARK`].
+pub fn look_up_call(a: &mut Asm, guest: X, late: u64, difference: X, miss: Label) -> u32 {
+    plain_key(a, guest);
+    plain_place(a, T[4], T[2]);
+    a.word(load_plain(T[5], T[4], late));
+    a.alu(Alu::Sub, Size::X, difference, T[5], T[2]);
+    let branch = a.offset();
+    a.cbnz(Size::X, difference, miss);
+    branch
 }
 
-/// T1 = the place of `guest` in the plain table, behind [`look_up_plain`]; or, if that has lost it, `anew`.
-pub fn missed_plain(a: &mut Asm, guest: X, call: bool, anew: bool) {
-    if anew {
-        plain_index(a, guest, call);
-    }
-    a.alu_imm(Alu::Sub, Size::X, T[1], T[1], 16);
+/// T2 = the key of `guest` for calls.
+pub(super) fn plain_key(a: &mut Asm, guest: X) {
+    a.alu_shift(Alu::Eor, Size::X, T[2], guest, guest, Shift::Ror, PLAIN_FOLD);
+}
+
+/// `d` = 16 bytes behind the entry of `key`.
+pub(super) fn plain_place(a: &mut Asm, d: X, key: X) {
+    a.word(PLAIN_PLACE | (key.0 as u32) << 16 | d.0 as u32);
 }
 
 /// T1 = the place of `guest` in the inline table. Flags stay. Uses T2.
@@ -140,6 +193,45 @@ pub fn look_up_inline(a: &mut Asm, guest: X, difference: X, miss: Label) {
 ///
 /// While the thread is to stop, `lookup` leads to empty tables, so nothing is found and nothing is written.
 pub(super) fn look_up_second(a: &mut Asm, missed: Label) {
+    find_second(a, missed);
+    a.alu_imm(Alu::And, Size::X, T[3], T[3], !Late::BITS);
+    a.stp(T[0], T[3], T[1], 0);
+}
+
+/// The same for the plain table: the host address in T5.
+pub(super) fn find_for_plain(a: &mut Asm, call: bool, missed: Label) {
+    find_second(a, missed);
+    let (done, known) = (a.label(), a.label());
+    a.alu_imm(Alu::And, Size::X, T[5], T[3], !Late::BITS);
+    if call {
+        plain_key(a, T[0]);
+        plain_place(a, T[1], T[2]);
+        a.stp(T[2], T[5], T[1], -16);
+        a.tbz(T[3], 1, done);
+        // Where is its entry for calls?
+        a.alu_imm(Alu::Sub, Size::X, T[4], T[5], 4);
+        a.tbnz(T[3], 0, known);
+        // LDRSW T3, [T4].
+        a.word(0xb980_0000 | (T[4].0 as u32) << 5 | T[3].0 as u32);
+        a.alu(Alu::Add, Size::X, T[4], T[5], T[3]);
+        a.bind(known);
+        a.stp(T[2], T[4], T[1], -16 - NEIGHBOUR as i32);
+    } else {
+        plain_place(a, T[1], T[0]);
+        // May it be entered? See `plain_entries`.
+        a.alu_shift(Alu::Eor, Size::X, T[4], T[0], T[0], Shift::Lsr, 16);
+        a.alu_shift(Alu::Eor, Size::X, T[4], T[4], T[0], Shift::Lsr, 32);
+        a.ubfx(Size::X, T[4], T[4], 0, 16);
+        a.cbz(Size::X, T[4], done);
+        a.stp(T[0], T[5], T[1], -16);
+        a.tbz(T[3], 0, done);
+        a.stp(T[0], T[5], T[1], -16 - NEIGHBOUR as i32);
+    }
+    a.bind(done);
+}
+
+/// The host address in T3 of target T0 from the second table, with [`Late::BITS`]; else to `missed`.
+fn find_second(a: &mut Asm, missed: Label) {
     a.load(Width::X, T[4], field(offset_of!(CpuState, lookup)), Order::Plain);
     a.alu_shift(Alu::Eor, Size::X, T[5], T[0], T[0], Shift::Lsr, SECOND_FOLDS[0]);
     a.alu_shift(Alu::Eor, Size::X, T[5], T[5], T[5], Shift::Lsr, SECOND_FOLDS[1]);
@@ -149,7 +241,6 @@ pub(super) fn look_up_second(a: &mut Asm, missed: Label) {
     a.ldp(T[5], T[3], T[4], 0);
     a.alu(Alu::Sub, Size::X, T[5], T[5], T[0]);
     a.cbnz(Size::X, T[5], missed);
-    a.stp(T[0], T[3], T[1], 0);
 }
 
 #[cfg(test)]
@@ -167,10 +258,13 @@ mod tests {
         look_up_inline(&mut a, T[0], CARRY_MARK, miss);
         a.blr(T[3]);
         let jump = a.offset();
-        look_up_plain(&mut a, gpr(9), false, T[2], miss);
+        look_up_plain(&mut a, gpr(9), NEIGHBOUR, T[2], miss);
         a.br(T[3]);
         let call = a.offset();
-        look_up_plain(&mut a, gpr(9), true, CARRY_MARK, miss);
+        look_up_call(&mut a, gpr(9), 0, CARRY_MARK, miss);
+        a.blr(T[3]);
+        let late = a.offset();
+        look_up_call(&mut a, gpr(9), NEIGHBOUR, T[5], miss);
         a.blr(T[3]);
         let push = a.offset();
         a.stp_pre(T[1], LINK, SHADOW, -16);
@@ -183,20 +277,22 @@ mod tests {
         // The way out of a lookup that missed begins in the same way.
         let out = a.offset();
         inline_place(&mut a, T[0]);
-        missed_plain(&mut a, T[0], true, true);
+        plain_key(&mut a, T[0]);
+        plain_place(&mut a, T[1], T[2]);
         (0..8).for_each(|_| a.nop());
         let poll = a.offset();
         a.load(Width::W, ZR, Mem::Off(STATE, POLL_OFFSET), Order::Plain);
         let code = a.finish().bytes;
         let word = |at: u64| u32::from_le_bytes(code[at as usize..at as usize + 4].try_into().expect("four bytes"));
         assert_eq!(word(poll as u64), POLL_WORD);
-        let [lookup, jump, call, push, pop] = [lookup, jump, call, push, pop].map(u64::from);
+        let [lookup, jump, call, late, push, pop] = [lookup, jump, call, late, push, pop].map(u64::from);
         for pc in (lookup..out as u64 + 48).step_by(4) {
             let want = match pc {
                 _ if pc > lookup && pc < jump => Some(Midway::Lookup(lookup)),
                 _ if pc > jump && pc < call => Some(Midway::Lookup(jump)),
                 // Of a call's place the first instruction has no need.
-                _ if pc > call + 4 && pc < push => Some(Midway::Lookup(call)),
+                _ if pc > call + 4 && pc < late => Some(Midway::Lookup(call)),
+                _ if pc > late + 4 && pc < push => Some(Midway::Lookup(late)),
                 _ if pc == push => Some(Midway::Push),
                 _ if pc > pop && pc < pop + 16 => Some(Midway::Return(pop)),
                 _ => None,
@@ -205,17 +301,49 @@ mod tests {
         }
     }
 
-    /// The emitted code finds its entry where [`plain_places`] says.
+    /// The emitted code finds its entry where [`plain_entries`] says.
     #[test]
     fn a_place_in_the_plain_table_is_what_code_computes() {
         let mut a = Asm::new(Default::default());
-        missed_plain(&mut a, gpr(3), false, true);
-        missed_plain(&mut a, gpr(3), true, true);
+        let miss = a.label();
+        look_up_plain(&mut a, gpr(3), 0, T[2], miss);
+        look_up_plain(&mut a, gpr(3), NEIGHBOUR, T[2], miss);
+        look_up_call(&mut a, gpr(3), NEIGHBOUR, T[5], miss);
+        a.bind(miss);
         let words: Vec<u32> = a.finish().bytes.chunks_exact(4).map(|w| u32::from_le_bytes(w.try_into().expect("four bytes"))).collect();
-        // sub x1, x28, w11, uxth #4; sub x1, x1, #16; eor x2, x11, x11, lsr #16; sub x1, x28, w2, uxth #4; sub x1, x1, #16
-        assert_eq!(words, [0xcb2b_3381, 0xd100_4021, 0xca4b_4162, 0xcb22_3381, 0xd100_4021]);
-        assert_eq!(plain_places(0x5555_1234_0003), [16 * 3 + 16, 16 * (0x1234 ^ 3) + 16]);
-        assert_eq!(plain_places(u64::MAX), [PLAIN_TABLE, 16]);
+        // sub x1, x28, w11, uxth #4; ldp x2, x3, [x1, #-16]; sub x2, x2, x11
+        assert_eq!(words[..3], [0xcb2b_3381, 0xa97f_0c22, 0xcb0b_0042]);
+        // ldp x2, x3, [x1, #-512]
+        assert_eq!(words[5], 0xa960_0c22);
+        // eor x2, x11, x11, ror #16; sub x4, x28, w2, uxth #4; ldp x5, x3, [x4, #-512]; sub x5, x5, x2
+        assert_eq!(words[8..12], [0xcacb_4162, 0xcb22_3384, 0xa960_0c85, 0xcb02_00a5]);
+        let at = |guest| plain_entries(guest);
+        assert_eq!(at(0x5555_1234_0003).0, Some(PlainEntry { below: 16 * 3 + 16, key: 0x5555_1234_0003 }));
+        assert_eq!(at(0x5555_1234_0003).1, PlainEntry { below: 16 * (0x1234 ^ 3) + 16, key: 0x3_5555_1234_0003 ^ 0x5555_1234 });
+        assert_eq!(at(0x5555_1234_ffff).0.map(|e| e.below + NEIGHBOUR), Some(PLAIN_TABLE));
+        assert_eq!(at(0).1.below, 16);
+    }
+
+    /// No key of a call is one of a jump's.
+    #[test]
+    fn calls_do_not_look_like_jumps() {
+        let mut alike = 0;
+        for low in [0, 1, 0x1230, 0xffff] {
+            for middle in 0..1 << 16 {
+                let callee = 0x7f55 << 32 | middle << 16 | low;
+                let key = plain_entries(callee).1.key;
+                assert!(key >> 48 != 0 || plain_entries(key).0.is_none(), "{callee:#x}");
+                alike += u64::from(key >> 48 == 0);
+            }
+        }
+        assert_eq!(alike, 1 << 16);
+    }
+
+    /// What the stub enters, and what it does not, is what [`plain_entries`] says: it computes the same of the target.
+    #[test]
+    fn few_jumps_are_never_entered() {
+        let refused = (0..1u64 << 20).filter(|k| plain_entries(0x5555_5000_0000 + 16 * k).0.is_none()).count();
+        assert_eq!(refused, 16);
     }
 
     #[test]

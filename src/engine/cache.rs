@@ -9,6 +9,7 @@ use super::heat::Heat;
 use super::links::Patched;
 use super::regions::Regions;
 use crate::decode::{Ahead, Flags, Region};
+use crate::emit::tables::Late;
 use crate::guest::{Addr, addr::PAGE_SIZE};
 use crate::host::arena::Arena;
 use crate::host::protection;
@@ -29,6 +30,8 @@ pub(super) struct Target {
     pub call: Option<u64>,
     /// Flags that the code may read.
     pub live_in: Flags,
+    /// See [`Entry::late`].
+    pub late: Late,
     /// May be linked to and remembered: it stays until it is invalidated. Else the engine is asked at each entry.
     pub lasting: bool,
     /// Region, by the host address of its start.
@@ -521,7 +524,7 @@ impl Cache {
 /// Where the code of a region at `host` is entered.
 fn target_of(host: u64, e: &Entry) -> Target {
     let at = |offset: u32| host + u64::from(offset);
-    Target { host: at(e.host), arrival: at(e.arrival), call: e.call.map(at), live_in: e.live_in, lasting: true, region: host }
+    Target { host: at(e.host), arrival: at(e.arrival), call: e.call.map(at), live_in: e.live_in, late: e.late, lasting: true, region: host }
 }
 
 /// The pages of byte ranges, each once.

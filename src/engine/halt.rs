@@ -69,9 +69,10 @@ impl Halts {
             for (at, word) in unlinked(arena, start, site).into_iter().flatten() {
                 self.put(arena, at, word);
             }
-            if let ExitKind::Indirect { branch: Some(branch) } = site.kind {
-                let at = start + u64::from(branch);
-                self.put(arena, at, always(arena.word(at)));
+            if let ExitKind::Indirect { branches } = site.kind {
+                for at in branches.into_iter().flatten().map(|branch| start + u64::from(branch)) {
+                    self.put(arena, at, always(arena.word(at)));
+                }
             }
         }
     }

@@ -25,7 +25,7 @@ pub use run::{Interrupter, Thread};
 
 use crate::decode::{Ahead, CodeSource};
 use crate::emit::{Features, stubs};
-use crate::guest::{Addr, addr::PAGE_SIZE};
+use crate::guest::{Addr, addr::PAGE_SIZE, state::STUB_COUNT};
 use crate::host::arena::Arena;
 use crate::host::{self, copy};
 use crate::interpret::Runs;
@@ -98,7 +98,7 @@ pub struct Engine {
     stop: Stop,
     empty_table: u64,
     enter: u64,
-    stubs: [u64; 16],
+    stubs: [u64; STUB_COUNT],
     /// FPCR of a guest after reset.
     fpcr: u64,
     /// [`Opt::InlineLookup`] is on.

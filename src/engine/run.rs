@@ -163,7 +163,7 @@ impl Thread {
     /// Enters a target into the inline table, if it may be there.
     fn remember(&mut self, guest: Addr, target: Target) {
         if target.lasting && !self.seat.forget.load(Ordering::SeqCst) && self.engine.inline_lookup {
-            self.block.remember(guest.0, target.arrival, self.engine.plain_table.load(Ordering::Relaxed));
+            self.block.remember(guest.0, target.arrival, target.late, target.call, self.engine.plain_table.load(Ordering::Relaxed));
         }
     }
 

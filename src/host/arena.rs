@@ -4,6 +4,7 @@ use super::sys::{self, Errno};
 use crate::emit::calls::WINDOWS;
 use crate::emit::own_calls::GUARDED;
 use crate::emit::stubs::{Stretch, Stubs};
+use crate::guest::state::STUB_COUNT;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -35,7 +36,7 @@ pub struct Arena {
     floor: u64,
     used: u64,
     enter: u64,
-    stubs: [u64; 16],
+    stubs: [u64; STUB_COUNT],
     /// Of the stubs' code, by host addresses.
     stretches: Vec<(Range<u64>, Stretch)>,
 }
@@ -63,7 +64,7 @@ impl Arena {
     /// Maps `size` bytes (at most 128 MiB, so that a branch reaches everywhere) and places the stubs.
     pub fn new(size: u64, stubs: &Stubs) -> Result<Arena, Errno> {
         let base = own_memory(size, libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC)?;
-        let mut addresses = [0; 16];
+        let mut addresses = [0; STUB_COUNT];
         for (i, o) in stubs.offsets.iter().enumerate() {
             addresses[i] = base + *o as u64;
         }
@@ -96,7 +97,7 @@ impl Arena {
     }
 
     /// Host addresses of the stubs, for `CpuState::stub`.
-    pub fn stub_addresses(&self) -> [u64; 16] {
+    pub fn stub_addresses(&self) -> [u64; STUB_COUNT] {
         self.stubs
     }
     /// Host address of the entry stub.

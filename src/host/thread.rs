@@ -8,7 +8,7 @@
 use super::arena::own_memory;
 use super::sys::{self, Errno};
 use crate::emit::stubs::{POLL_OFFSET, kind};
-use crate::emit::tables::{PLAIN_TABLE, SECOND_TABLE, TABLE_ALIGNMENT, places, plain_places};
+use crate::emit::tables::{Late, NEIGHBOUR, PLAIN_TABLE, PlainEntry, SECOND_TABLE, TABLE_ALIGNMENT, places, plain_entries};
 use crate::guest::CpuState;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,7 +19,7 @@ const SENTINEL: u64 = PIECE + SHADOW;
 const DETOUR: u64 = SENTINEL + PIECE - 64;
 const PLAIN: u64 = STATE - PLAIN_TABLE;
 const STATE: u64 = POLL - POLL_OFFSET as u64;
-const POLL: u64 = SENTINEL + 2 * PIECE + PLAIN_TABLE;
+const POLL: u64 = SENTINEL + PIECE + (PLAIN_TABLE + POLL_OFFSET as u64).next_multiple_of(PIECE);
 const LOOKUP: u64 = POLL + PIECE;
 const _: () = assert!(PLAIN >= SENTINEL + PIECE && STATE.is_multiple_of(align_of::<CpuState>() as u64) && POLL.is_multiple_of(PIECE));
 /// The tables behind the poll page.
@@ -119,11 +119,14 @@ fn fill_empty(table: u64) {
     }
 }
 
-/// Where the tables may have a target, from the block's start.
-fn all_places(guest: u64) -> [u64; 4] {
-    let [first, second] = places(guest);
-    let [jump, call] = plain_places(guest);
-    [LOOKUP + first, LOOKUP + second, STATE - jump, STATE - call]
+/// Where the tables may have a target, from the block's start, and by which key: the two tables behind the state, then the plain one, with each neighbour.
+fn all_places(guest: u64) -> [(u64, u64); 6] {
+    let [first, second] = places(guest).map(|at| (LOOKUP + at, guest));
+    let (jump, call) = plain_entries(guest);
+    // Twice the same where there is none for jumps.
+    let [jump, call] = [jump.unwrap_or(call), call].map(|e| (STATE - e.below, e.key));
+    let neighbour = |(place, key)| (place - NEIGHBOUR, key);
+    [first, second, jump, neighbour(jump), call, neighbour(call)]
 }
 
 /// Tables without entries, shared by all threads of the process.
@@ -171,31 +174,43 @@ impl ThreadBlock {
         self.state().lookup = table;
     }
 
-    /// Enters a pair into the tables. `plain`: code looks at the plain one, too, and enters it there when it has first missed it.
-    pub fn remember(&mut self, guest: u64, host: u64, plain: bool) {
+    /// Enters a pair into the tables. `plain`: code looks at the plain one, too, and enters it there when it has first missed it. Who may come there with less
+    /// than all flags, and where calls do, is said by `late` and `call`.
+    pub fn remember(&mut self, guest: u64, host: u64, late: Late, call: Option<u64>, plain: bool) {
         if self.named.len() < NAMED {
             self.named.push(guest);
         } else {
             self.nameless = true;
         }
-        for place in places(guest) {
-            self.write(LOOKUP + place, guest, host);
-        }
+        let [first, second] = places(guest);
+        self.write(LOOKUP + first, guest, host);
+        self.write(LOOKUP + second, guest, host | late as u64);
         self.plain |= plain;
         if plain {
-            // Where it is already it may be with another host address: code that compares itself has several translations.
-            for place in plain_places(guest).map(|below| STATE - below) {
-                if self.key(place) == guest {
-                    self.write(place, guest, host);
-                }
+            let (jump, call_entry) = plain_entries(guest);
+            if let Some(entry) = jump {
+                self.follow(entry, host, matches!(late, Late::Jumps | Late::Both).then_some(host));
+            }
+            self.follow(call_entry, host, call.filter(|_| matches!(late, Late::Calls | Late::Both)));
+        }
+    }
+
+    /// Where an entry of the plain table is already, it may be with another host address: code that compares itself has several translations.
+    fn follow(&mut self, entry: PlainEntry, host: u64, neighbour: Option<u64>) {
+        let place = STATE - entry.below;
+        for (place, host) in [(place, Some(host)), (place - NEIGHBOUR, neighbour)] {
+            if self.key(place) == entry.key {
+                // 1 is no target, in the places of address 0 neither.
+                let (key, host) = host.map_or((1, 0), |host| (entry.key, host));
+                self.write(place, key, host);
             }
         }
     }
 
     /// Takes `guest` out of the tables.
     pub fn unlearn(&mut self, guest: u64) {
-        for place in all_places(guest) {
-            if self.key(place) == guest {
+        for (place, key) in all_places(guest) {
+            if self.key(place) == key {
                 self.write(place, 0, 0);
             }
         }
@@ -205,7 +220,11 @@ impl ThreadBlock {
     /// Address 0 must not match in empty tables.
     fn fill_empty(&mut self) {
         fill_empty(self.base + LOOKUP);
-        self.write(STATE - plain_places(0)[0], 1, 0);
+        for (place, _) in &all_places(0)[2..] {
+            if self.key(*place) == 0 {
+                self.write(*place, 1, 0);
+            }
+        }
     }
 
     fn key(&self, place: u64) -> u64 {
@@ -228,7 +247,7 @@ impl ThreadBlock {
             let at = (self.base + LOOKUP + place) as *const u64;
             // SAFETY: as in `write`.
             let (key, host) = unsafe { (at.read(), at.add(1).read()) };
-            (key == guest).then_some(host)
+            (key == guest).then_some(host & !Late::BITS)
         };
         let [first, second] = places(guest);
         find(first).or_else(|| find(second))
@@ -261,11 +280,11 @@ impl ThreadBlock {
             // Translated code moves entries between the places of one target only. A plain table that nobody uses is not touched.
             let named = std::mem::take(&mut self.named);
             for &guest in &named {
-                let [first, second, jump, call] = all_places(guest);
-                self.write(first, 0, 0);
-                self.write(second, 0, 0);
+                let [first, second, plain @ ..] = all_places(guest);
+                self.write(first.0, 0, 0);
+                self.write(second.0, 0, 0);
                 // What was never written stays so: it takes memory.
-                for place in [jump, call] {
+                for (place, _) in plain {
                     if self.plain && self.key(place) != 0 {
                         self.write(place, 0, 0);
                     }
@@ -334,26 +353,33 @@ mod tests {
     fn plain_places_follow() {
         const GUEST: u64 = 0x5555_1234_5678;
         let mut block = ThreadBlock::new(0).expect("memory");
-        let host = |block: &ThreadBlock, place: u64| (block.key(place), block.key(place + 8));
-        block.remember(GUEST, 1, true);
-        let [first, second, jump, call] = all_places(GUEST);
-        assert_eq!([first, second, jump, call].map(|at| host(&block, at)), [(GUEST, 1), (GUEST, 1), (0, 0), (0, 0)]);
-        // As the stub does where a jump has missed it.
-        block.write(jump, GUEST, 1);
-        block.remember(GUEST, 2, true);
-        assert_eq!([first, second, jump, call].map(|at| host(&block, at)), [(GUEST, 2), (GUEST, 2), (GUEST, 2), (0, 0)]);
-        block.write(call, GUEST, 2);
+        let all = all_places(GUEST);
+        // Behind each key that is there its host address.
+        let hosts = |block: &ThreadBlock| all.map(|(place, key)| (block.key(place) == key).then(|| block.key(place + 8)));
+        block.remember(GUEST, 4, Late::Both, Some(8), true);
+        assert_eq!(hosts(&block), [Some(4), Some(7), None, None, None, None]);
+        assert_eq!(block.recall(GUEST), Some(4));
+        // As the stubs do where a jump and a call have missed it.
+        let enter = |block: &mut ThreadBlock, n: usize| block.write(all[n].0, all[n].1, 4);
+        (2..6).for_each(|n| enter(&mut block, n));
+        block.remember(GUEST, 12, Late::Both, Some(8), true);
+        assert_eq!(hosts(&block), [Some(12), Some(15), Some(12), Some(12), Some(12), Some(8)]);
+        block.remember(GUEST, 12, Late::Jumps, Some(8), true);
+        assert_eq!(hosts(&block), [Some(12), Some(13), Some(12), Some(12), Some(12), None]);
+        block.remember(GUEST, 12, Late::Calls, Some(8), true);
+        assert_eq!(hosts(&block), [Some(12), Some(14), Some(12), None, Some(12), None]);
+        enter(&mut block, 5);
         block.unlearn(GUEST);
-        assert!(all_places(GUEST).iter().all(|at| block.key(*at) == 0));
+        assert_eq!(hosts(&block), [None; 6]);
         for many in [1, NAMED as u64 + 1] {
             for guest in (0..many).map(|k| GUEST + 5 * k) {
-                block.remember(guest, 3, true);
-                all_places(guest)[2..].iter().for_each(|at| block.write(*at, guest, 3));
+                block.remember(guest, 4, Late::Both, Some(8), true);
+                all_places(guest)[2..].iter().for_each(|(at, key)| block.write(*at, *key, 4));
             }
             block.forget_all();
             // 1 is no target of these, and in the places of address 0 so that nobody goes there.
-            assert!((0..many).flat_map(|k| all_places(GUEST + 5 * k)).all(|at| block.key(at) <= 1));
-            assert!(all_places(0).iter().all(|at| block.key(*at) == 1));
+            assert!((0..many).flat_map(|k| all_places(GUEST + 5 * k)).all(|(at, _)| block.key(at) <= 1));
+            assert!(all_places(0).iter().all(|(at, _)| block.key(*at) == 1));
         }
     }
 }

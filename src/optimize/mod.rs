@@ -79,6 +79,8 @@ pub enum Opt {
     PlainTable,
     /// Direct calls leave it to where they go to put their return addresses on the shadow stack (`translate::branch`).
     CallEntries,
+    /// What indirect jumps and calls lead to is asked for the flags that it reads, by a table of its own (`translate::late_jumps`).
+    LateJumps,
 }
 
 /// Name and meaning of every optimisation.
@@ -116,6 +118,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::ColdCode, "cold-code", "code that has run fewer than three times is interpreted, not translated"),
     (Opt::Unpolled, "unpolled", "while memory has one observer loops do not look for signals; the host's signal handler stops the code that it finds"),
     (Opt::PlainTable, "plain-table", "where loops do not look for signals, indirect jumps find their target in a table by its address' low bits, beside the state"),
+    (Opt::LateJumps, "late-jumps", "where the table beside the state is used, indirect jumps and calls compute flags only for targets that may read them"),
     (Opt::CallEntries, "call-entries", "what is called puts the host's return address on the shadow stack, where the call has left it in the link register"),
 ];
 

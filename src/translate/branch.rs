@@ -1,12 +1,13 @@
 //! Jumps, calls, returns, and the instructions that leave translated code.
 
 use super::context::{Carry, Ctx, exception};
+use super::late_jumps::LateJump;
 use super::flags::{Test, condition};
 use super::{ExitKind, Row};
 use crate::decode::{AF, CF, Flow, Insn, Mnemonic, NO_FLAGS, OF, Op, PF, SF, STATUS};
 use crate::emit::regs::*;
 use crate::emit::stubs::{CARRY_MARK, Stub};
-use crate::emit::tables::{inline_place, look_up_inline, look_up_plain, missed_plain};
+use crate::emit::tables::{NEIGHBOUR, inline_place, look_up_call, look_up_inline, look_up_plain};
 use crate::emit::{Alu, Label, Size};
 use crate::guest::Addr;
 use crate::optimize::Opt;
@@ -153,7 +154,10 @@ fn jmp(c: &mut Ctx, insn: &Insn) {
         }
         Flow::JumpIndirect => {
             let to = c.read(insn, 0, T[0]);
-            indirect(c, to, false);
+            match c.late_jump.take() {
+                Some(flags) => jump_late(c, to, flags),
+                None => indirect(c, to, false),
+            }
         }
         _ => c.undefined(insn),
     }
@@ -170,45 +174,104 @@ fn carry_is_late(c: &mut Ctx) -> bool {
 }
 
 /// Where the difference of two addresses goes, which is zero where the jump is taken.
-fn difference(late: bool) -> X {
-    if late { CARRY_MARK } else { T[2] }
+fn difference(late: bool, else_to: X) -> X {
+    if late { CARRY_MARK } else { else_to }
+}
+
+/// Leaves for the guest address in `to`, which the tables do not have.
+fn leave(c: &mut Ctx, to: X, stub: Stub, branches: [Option<u32>; 2]) {
+    c.canonical_carry(STATUS);
+    c.a.mov(Size::X, T[0], to);
+    c.call_stub(stub);
+    let at = c.at;
+    c.exit_site(at, ExitKind::Indirect { branches });
 }
 
 /// Jumps (or calls) to the guest address in `to` by the plain table, or by the inline one where code looks for signals itself.
 fn indirect(c: &mut Ctx, to: X, call: bool) {
-    let late = c.options.switches.on(Opt::InlineLookup) && carry_is_late(c);
-    if !late {
-        c.canonical_carry(STATUS);
+    if !c.options.switches.on(Opt::InlineLookup) {
+        if !call {
+            // A call has done it before it pushed.
+            c.store_uppers();
+        }
+        return leave(c, to, Stub::Indirect, [None; 2]);
     }
+    let late = carry_is_late(c);
     if !call {
-        // A call has done it before it pushed.
         c.store_uppers();
     }
-    let at = c.at;
-    let plain = !c.is_polled() && c.options.switches.on(Opt::PlainTable);
-    let leave = move |c: &mut Ctx, branch: Option<u32>| {
-        match branch {
-            Some(_) => missed_plain(&mut c.a, to, call, late),
-            None if late => inline_place(&mut c.a, to),
-            None => {}
-        }
-        c.canonical_carry(STATUS);
-        c.a.mov(Size::X, T[0], to);
-        c.call_stub(Stub::Indirect);
-        c.exit_site(at, ExitKind::Indirect { branch });
-    };
-    if !c.options.switches.on(Opt::InlineLookup) {
-        return leave(c, None);
-    }
-    if plain {
-        let miss = c.a.label();
-        let branch = look_up_plain(&mut c.a, to, call, difference(late), miss);
-        c.cold_at(miss, move |c| leave(c, Some(branch)));
+    let miss = c.a.label();
+    if !c.is_polled() && c.options.switches.on(Opt::PlainTable) {
+        let branch = look_up(c, to, call, 0, late, miss);
+        c.cold_at(miss, move |c| leave(c, to, plain_stub(call), [None, Some(branch)]));
     } else {
-        let miss = c.cold(move |c| leave(c, None));
-        look_up_inline(&mut c.a, to, difference(late), miss);
+        look_up_inline(&mut c.a, to, difference(late, T[2]), miss);
+        c.cold_at(miss, move |c| {
+            if late {
+                inline_place(&mut c.a, to);
+            }
+            leave(c, to, Stub::Indirect, [None; 2]);
+        });
     }
     if call { c.a.blr(T[3]) } else { c.a.br(T[3]) }
+}
+
+fn plain_stub(call: bool) -> Stub {
+    if call { Stub::PlainCall } else { Stub::Plain }
+}
+
+/// A look at the plain table, or at the `neighbour` in it. `late`: the carry stays as it is, and [`CARRY_MARK`] says so.
+fn look_up(c: &mut Ctx, to: X, call: bool, neighbour: u64, late: bool, miss: Label) -> u32 {
+    match call {
+        true => look_up_call(&mut c.a, to, neighbour, difference(late, T[5]), miss),
+        false => look_up_plain(&mut c.a, to, neighbour, difference(late, T[2]), miss),
+    }
+}
+
+/// The same as [`indirect`] where PF and AF are left to targets that may read them: see `late_jumps`.
+fn jump_late(c: &mut Ctx, to: X, flags: LateJump) {
+    let late = carry_is_late(c);
+    c.store_uppers();
+    let miss = c.a.label();
+    let first = look_up(c, to, false, NEIGHBOUR, late, miss);
+    c.cold_at(miss, move |c| {
+        c.settle_late_jump(flags);
+        let miss = c.a.label();
+        let second = look_up(c, to, false, 0, late, miss);
+        c.a.br(T[3]);
+        c.a.bind(miss);
+        leave(c, to, Stub::Plain, [Some(first), Some(second)]);
+    });
+    c.a.br(T[3]);
+    c.mark_as((0, 0));
+}
+
+/// A call that leaves flags and the shadow stack to where it goes, if that is known not to read any.
+fn call_late(c: &mut Ctx, insn: &Insn, to: X) {
+    let (insn, flags) = (*insn, c.late_jump.take());
+    c.a.guest_address(T[1], insn.next().0);
+    c.push(T[1]);
+    let (miss, landing) = (c.a.label(), c.a.label());
+    let first = look_up(c, to, true, NEIGHBOUR, false, miss);
+    c.cold_at(miss, move |c| {
+        // In front of the call again: the shadow stack may be full.
+        c.a.alu_imm(Alu::Add, Size::X, gpr(4), gpr(4), 8);
+        if let Some(flags) = flags {
+            c.settle_late_jump(flags);
+        }
+        let late = carry_is_late(c);
+        let back = push_return(c, &insn, false);
+        let miss = c.a.label();
+        let second = look_up(c, to, true, 0, late, miss);
+        c.a.blr(T[3]);
+        c.a.bind(back);
+        c.a.b(landing);
+        c.a.bind(miss);
+        leave(c, to, Stub::PlainCall, [Some(first), Some(second)]);
+    });
+    c.a.blr(T[3]);
+    c.mark_as((0, 0));
+    land(c, landing);
 }
 
 /// Pushes the return address for the guest, and the pair (guest, host) for the host's predictor, which the target puts there where it is its call's entry: that
@@ -280,6 +343,9 @@ fn call(c: &mut Ctx, insn: &Insn) {
                 to = T[0];
             }
             c.store_uppers();
+            if c.calls_late() {
+                return call_late(c, insn, to);
+            }
             let landing = push_return(c, insn, false);
             indirect(c, to, true);
             land(c, landing);
@@ -311,8 +377,9 @@ fn ret(c: &mut Ctx, insn: &Insn) {
     c.a.ldp_post(T[1], LINK, SHADOW, 16);
     // Not late: the mark is the guest's address.
     const { assert!(CARRY_MARK.0 == T[1].0) };
-    c.a.alu(Alu::Sub, Size::X, difference(late), T[1], T[0]);
-    c.a.cbnz(Size::X, difference(late), miss);
+    let difference = difference(late, T[2]);
+    c.a.alu(Alu::Sub, Size::X, difference, T[1], T[0]);
+    c.a.cbnz(Size::X, difference, miss);
     c.a.ret(LINK);
 }
 

@@ -5,10 +5,11 @@ use super::group_kind::Sum;
 use super::groups::{Groups, Range};
 use super::held_sums::HeldSums;
 use super::late_flags::LateFlags;
+use super::late_jumps::LateJump;
 use super::narrow::Narrow;
 use super::near::Near;
 use super::uppers::{Places, Plan};
-use super::{Emitted, Entry, ExitKind, ExitSite, Look, Options, Origin, Way};
+use super::{Emitted, ExitKind, ExitSite, Look, Options, Origin, Way};
 use crate::decode::{CF, Flags, Insn, NO_FLAGS, Region};
 use crate::emit::regs::*;
 use crate::emit::stubs::{CARRY_MARK, POLL_OFFSET, Stub};
@@ -119,6 +120,8 @@ pub struct Ctx<'a> {
     pub(super) late_compare: bool,
     /// What one way out of the block's branch computes itself.
     pub(super) late_flags: Option<LateFlags>,
+    /// The instruction of the current block that leaves PF and AF to its jump, and how that has them.
+    pub(super) late_jump: Option<LateJump>,
     /// An instruction is translated once more, for its flags.
     pub(super) again: bool,
     /// Where the guest goes on if a NaN is seen now.
@@ -128,11 +131,13 @@ pub struct Ctx<'a> {
     /// Flags that count as live everywhere: none, or all.
     always_live: Flags,
     /// See [`Ctx::call_entry`].
-    call_entry: Option<Label>,
+    pub(super) call_entry: Option<Label>,
+    /// In front of the first block's arrival lies the way to that: see [`Ctx::lead_to_call_entry`].
+    pub(super) leads_to_call_entry: bool,
     labels: Vec<Label>,
     cold: Vec<Cold<'a>>,
-    entries: Vec<(usize, Label)>,
-    origins: Vec<Origin>,
+    pub(super) entries: Vec<(usize, Label)>,
+    pub(super) origins: Vec<Origin>,
     exits: Vec<ExitSite>,
     looks: Vec<Look>,
 }
@@ -176,11 +181,13 @@ impl<'a> Ctx<'a> {
             held_sums: None,
             late_compare: false,
             late_flags: None,
+            late_jump: None,
             again: false,
             resume: region.blocks[0].addr,
             memory: None,
             always_live: if options.switches.on(Opt::DeadFlags) { NO_FLAGS } else { crate::decode::STATUS },
             call_entry,
+            leads_to_call_entry: false,
             labels,
             cold: Vec::with_capacity(16),
             entries,
@@ -209,44 +216,11 @@ impl<'a> Ctx<'a> {
         self.enter_group(block.addr);
         self.enter_block(index, label);
         self.hold_sums(index);
+        self.plan_late_jump();
         if block.loop_head {
             self.poll(block.addr);
         }
         self.guard();
-    }
-
-    /// Binds the block's label, and makes its entry from outside: the same place, or one that asks and loads before what the region wants.
-    fn enter_block(&mut self, index: usize, label: Label) {
-        self.narrow_behind = self.narrow_in.get(index).copied().unwrap_or_default();
-        let first = index == 0 && self.a.offset() == 0;
-        if first {
-            self.begin_call_entry();
-        }
-        if !self.has_own_entry(index) {
-            self.entries.push((index, label));
-            self.a.bind(label);
-            self.zero_uppers = 0;
-            return;
-        }
-        let entry = self.a.label();
-        self.entries.push((index, entry));
-        let addr = self.region.blocks[index].addr;
-        if first {
-            self.a.bind(entry);
-            self.origin(addr);
-            self.ask_for_narrow(index);
-            self.load_uppers();
-        } else {
-            let code = ColdCode::Code(Box::new(move |c| {
-                c.ask_for_narrow(index);
-                c.load_uppers();
-                c.a.b(label);
-            }));
-            self.cold.push(Cold { label: entry, insn: addr, carry: Carry::Inverted, dirty: 0, zero_uppers: 0, steps: (0, 0), live: crate::decode::STATUS, code });
-        }
-        self.a.bind(label);
-        self.dirty = self.uppers.dirty_in.get(index).copied().unwrap_or(0);
-        self.zero_uppers = 0;
     }
 
     /// The guest stops here, at `at`, when a signal waits. Where code looks for itself it loads from the page beside the state, which is protected then.
@@ -365,36 +339,17 @@ impl<'a> Ctx<'a> {
         self.exit_site(target, ExitKind::Direct { target, patch, way });
     }
 
-    /// Where the region's first block is entered by calls that have left it to that to put their return addresses on the shadow stack: T1 and LINK. `inside`: it
-    /// must be a way inside the region, too.
-    pub(super) fn call_entry(&self, inside: bool) -> Option<Label> {
-        self.call_entry.filter(|_| !inside || !self.has_own_entry(0))
-    }
-
-    /// Puts the return addresses of a call that has been made on the shadow stack; the guest stands at `at`.
-    fn push_pair(&mut self, at: Addr) {
-        self.origin(at);
-        self.a.stp_pre(T[1], LINK, SHADOW, -16);
-    }
-
-    /// Begins that entry: what follows is the region's own.
-    fn begin_call_entry(&mut self) {
-        if let Some(label) = self.call_entry {
-            self.a.bind(label);
-            self.push_pair(self.region.blocks[0].addr);
-        }
-    }
-
-    /// Has the block an entry from outside that is not the block itself?
-    fn has_own_entry(&self, index: usize) -> bool {
-        self.uppers.has_entries() || self.asks_for_narrow(index)
-    }
-
     fn unpredicted_return(&mut self) {
         self.canonical_carry(crate::decode::STATUS);
         self.call_stub(Stub::Return);
         let at = self.at;
-        self.exit_site(at, ExitKind::Indirect { branch: None });
+        self.exit_site(at, ExitKind::Indirect { branches: [None; 2] });
+    }
+
+    /// The same for an entry from outside at `addr`, which nothing leads to.
+    pub(super) fn cold_entry(&mut self, label: Label, addr: Addr, code: impl FnOnce(&mut Ctx<'a>) + 'a) {
+        let live = crate::decode::STATUS;
+        self.cold.push(Cold { label, insn: addr, carry: Carry::Inverted, dirty: 0, zero_uppers: 0, steps: (0, 0), live, code: ColdCode::Code(Box::new(code)) });
     }
 
     fn out_of_the_way(&mut self, code: ColdCode<'a>) -> Label {
@@ -513,35 +468,6 @@ impl<'a> Ctx<'a> {
         self.a.store(Width::X, s, Mem::Off(STATE, offset as i64), Order::Plain);
     }
 
-    /// For each entry, where returns and indirect jumps arrive: where CF is read, code that settles the carry before.
-    fn arrivals(&mut self) -> Vec<Label> {
-        let entries = std::mem::take(&mut self.entries);
-        let arrival = |&(index, label): &(usize, Label)| {
-            let block = &self.region.blocks[index];
-            if !self.late_carry() || block.live_in & CF == 0 {
-                return label;
-            }
-            let arrival = self.a.label();
-            self.a.bind(arrival);
-            self.origins.push(Origin { host: self.a.offset(), guest: block.addr, carry: Carry::Inverted });
-            self.settle_carry();
-            self.a.b(label);
-            arrival
-        };
-        let arrivals = entries.iter().map(arrival).collect();
-        self.entries = entries;
-        arrivals
-    }
-
-    /// The call's entry where another block than the first stands first.
-    fn late_call_entry(&mut self) {
-        if self.call_entry.is_some_and(|l| !self.a.is_bound(l)) {
-            let entry = self.entries[0].1;
-            self.begin_call_entry();
-            self.a.b(entry);
-        }
-    }
-
     pub(super) fn finish(&mut self, room: &mut Room) -> Emitted {
         // Code put aside knows nothing of the last block's temporaries.
         self.held_sums = None;
@@ -573,19 +499,7 @@ impl<'a> Ctx<'a> {
         let end = self.a.offset();
         self.origins.push(Origin { host: end, guest: Addr(0), carry: Carry::Inverted });
         let mut finished = self.a.finish();
-        let region = self.region;
-        let entries = self
-            .entries
-            .iter()
-            .zip(arrivals)
-            .map(|(&(index, label), arrival)| Entry {
-                guest: region.blocks[index].addr,
-                host: finished.offset_of(label),
-                arrival: finished.offset_of(arrival),
-                call: self.call_entry.filter(|_| index == 0).map(|l| finished.offset_of(l)),
-                live_in: region.blocks[index].live_in,
-            })
-            .collect();
+        let entries = self.entries_of(&finished, &arrivals);
         let held = self.uppers.held;
         let relocations = std::mem::take(&mut finished.relocations);
         let (code, buffers) = finished.into_parts();

@@ -295,6 +295,15 @@ impl Ctx<'_> {
         let range = if !self.groups.active || self.groups.is_trivial() { (0, 0) } else { (self.groups.from, self.groups.steps.len() as u32) };
         self.mark_as(range);
     }
+    /// Outside groups: from here on a fault needs these steps.
+    pub(super) fn repair_by(&mut self, steps: &[Step]) {
+        let g = &mut self.groups;
+        let begin = g.steps.len() as u32;
+        g.steps.extend_from_slice(steps);
+        let end = g.steps.len() as u32;
+        (g.from, g.begun) = (end, end);
+        self.mark_as(if steps.is_empty() { (0, 0) } else { (begin, end) });
+    }
     /// What a fault needs now.
     pub(super) fn marked(&self) -> Range {
         self.groups.marks.last().map_or((0, 0), |m| m.steps)

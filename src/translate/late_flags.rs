@@ -14,7 +14,7 @@ use crate::optimize::Opt;
 
 /// How the flags are computed later.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum How {
+pub enum How {
     /// As the instruction would have: it changes nothing else.
     Again,
     /// Of a logic operation: from its result.
@@ -38,7 +38,7 @@ pub(super) struct LateFlags {
 }
 
 /// How this instruction's flags can be had later, if its branch follows at once.
-fn how(c: &Ctx, insn: &Insn) -> Option<How> {
+pub(super) fn how(c: &Ctx, insn: &Insn) -> Option<How> {
     use Mnemonic::*;
     if insn.lock() {
         return None;
@@ -126,10 +126,14 @@ impl Ctx<'_> {
     }
     fn settle_flags(&mut self, late: LateFlags) {
         let insn = &self.region.insns[late.insn];
-        let handler = super::table::handler(insn).expect("it was translated before");
         self.live = late.live;
+        self.flags_again(insn, late.how);
+    }
+    /// The live flags of an instruction that has been executed, and changes nothing else.
+    pub(super) fn flags_again(&mut self, insn: &Insn, how: How) {
+        let handler = super::table::handler(insn).expect("it was translated before");
         self.again = true;
-        match (late.how, insn.op(0)) {
+        match (how, insn.op(0)) {
             (How::Result, Op::Gpr { n, bytes, .. }) => compute(self, Kind::And, bytes.into(), ZR, gpr(n), Source::Reg(gpr(n))),
             (How::Undone, Op::Gpr { n, bytes, .. }) => sum_flags(self, insn, n, bytes.into()),
             _ => handler(self, insn),

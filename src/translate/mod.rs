@@ -25,6 +25,7 @@ mod branch;
 mod context;
 mod copies;
 mod crypto;
+mod entries;
 mod flags;
 #[cfg(test)]
 mod fuzz;
@@ -35,6 +36,7 @@ mod groups;
 mod guard;
 mod held_sums;
 mod late_flags;
+mod late_jumps;
 mod integer;
 #[cfg(test)]
 mod isa;
@@ -77,6 +79,7 @@ pub use repair::{Step, repair, saved};
 pub use uppers::Held;
 
 use crate::decode::{End, Flags, Flow, NO_FLAGS, Region};
+use crate::emit::tables::Late;
 use crate::emit::{Asm, Features, Order};
 use crate::guest::Addr;
 use crate::guest::cpuid::{XCR0_AVX, XCR0_SSE, XCR0_X87};
@@ -142,6 +145,8 @@ pub struct Entry {
     pub call: Option<u32>,
     /// Flags that the code there may read.
     pub live_in: Flags,
+    /// Who may come to `arrival` with less than all flags.
+    pub late: Late,
 }
 
 /// What a [direct exit](ExitKind::Direct)'s word is.
@@ -196,8 +201,9 @@ pub enum ExitKind {
     },
     /// To an address in a register.
     Indirect {
-        /// Offset of the branch that comes here where the [plain table](crate::emit::tables::look_up_plain) does not have it.
-        branch: Option<u32>,
+        /// Offsets of the branches that lead here where the [plain table](crate::emit::tables::look_up_plain) does not have it: of its
+        /// [neighbour's](crate::emit::tables::NEIGHBOUR) look, if there is one, and of the last one.
+        branches: [Option<u32>; 2],
     },
     /// An exception at `guest`.
     Exception,
@@ -279,6 +285,7 @@ fn block(c: &mut Ctx, index: usize) {
     for (k, insn) in region.insns[block.first..block.first + block.count].iter().enumerate() {
         c.index = block.first + k;
         c.begin_insn(insn);
+        c.leave_flags_to_jump();
         c.know_narrow(insn);
         if std::mem::take(&mut c.next_is_done) {
             continue;

@@ -4,6 +4,7 @@
 //! operations read from memory is read from there; general registers, flags and memory are exact already and stay as they are.
 
 use super::context::{Ctx, Room};
+use super::late_flags::How;
 use super::uppers::Plan;
 use super::{Emitted, Options, table};
 use crate::decode::{End, Insn, Region, STATUS};
@@ -36,6 +37,13 @@ pub enum Step {
         insn: Insn,
         /// The memory operand's value.
         mem: Option<(V, V)>,
+    },
+    /// Computes PF and AF of an instruction that left them to its block's end (see [`super::late_jumps`]).
+    Flags {
+        /// The instruction.
+        insn: Insn,
+        /// By what.
+        how: How,
     },
 }
 
@@ -90,6 +98,7 @@ pub fn repair(steps: &[Step], resume: Addr, options: &Options) -> Emitted {
                     c.a.ins(bytes.trailing_zeros(), d, 0, V(0), lanes[0].into());
                 }
             }
+            Step::Flags { insn, how } => c.settle_parity(insn, *how),
             Step::Run { insn, mem } => {
                 c.begin_insn(insn);
                 // Flags are the guest's, and stay.

@@ -59,6 +59,7 @@ pub const CONFIGS: &[Config] = &[
     config("no-unpolled", &[("XEMU_NO_OPT", "unpolled")], true),
     config("no-call-entries", &[("XEMU_NO_OPT", "call-entries")], true),
     config("no-plain-table", &[("XEMU_NO_OPT", "plain-table")], true),
+    config("no-late-jumps", &[("XEMU_NO_OPT", "late-jumps")], true),
 ];
 
 impl Config {

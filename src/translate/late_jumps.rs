@@ -1,0 +1,168 @@
+//! Flags that the target of an indirect jump or call does not read, though nobody knows it when the jump is translated.
+//!
+//! Who comes next may read any flag, so the last instruction that sets them computes all. What costs instructions is PF and AF; and a function that only
+//! hands the carry on has it brought in order at its entry, for nobody. But nearly every target overwrites flags before it reads them, which is known when
+//! *that* is translated. So the plain table has two entries for each target (`emit::tables::NEIGHBOUR`): jumps look at the one that only has targets that do
+//! without PF and AF, and only where it does not have theirs - or a signal is to stop them - they compute these, from registers that are still what
+//! they were, and look at the other one.
+//!
+//! Calls do the same. Their table has entries that put the return addresses on the shadow stack (`Entry::call`), and besides targets that do without PF, AF
+//! and CF those that return before anybody reads a flag: a function without stores that leaves RSP alone goes back to where it was called from, and
+//! calls look there only if that reads no flag.
+//!
+//! Where an instruction faults between the one that sets the flags and the jump, the state is made exact by a repair, as for groups.
+
+use super::context::Ctx;
+use super::late_flags::How;
+use super::repair::Step;
+use crate::decode::{AF, CF, End, Flags, Flow, Insn, Mnemonic, NO_FLAGS, Op, PF, Region, STATUS};
+use crate::emit::tables::Late;
+use crate::optimize::Opt;
+
+/// The instruction that leaves PF and AF to the jump at its block's end.
+#[derive(Clone, Copy)]
+pub(super) struct LateJump {
+    /// Index in the region.
+    insn: usize,
+    how: How,
+}
+
+/// How many instructions may lie in between.
+const REACH: usize = 12;
+
+/// Does it read and write nothing but its operands, the first of which it may write, and memory; and no flags? What PUSH and POP do to RSP counts as written.
+fn is_plain(insn: &Insn) -> bool {
+    use Mnemonic::*;
+    let registers = |i| matches!(insn.op(i), Op::Gpr { .. } | Op::Imm(_) | Op::Mem);
+    matches!(insn.mnemonic(), Mov | Movzx | Movsx | Movsxd | Lea | Nop | Endbr64 | Push | Pop) && (0..insn.op_count()).all(registers)
+}
+
+/// Does it write general register `n`? Of a [plain](is_plain) instruction.
+fn writes(insn: &Insn, n: u8) -> bool {
+    let stack = matches!(insn.mnemonic(), Mnemonic::Push | Mnemonic::Pop);
+    stack && n == 4 || insn.mnemonic() != Mnemonic::Push && matches!(insn.op(0), Op::Gpr { n: m, .. } if m == n)
+}
+
+/// Who may come to an entry with less than all flags, if those in `live_in` may be read behind it. `leads`: see [`Ctx::lead_to_call_entry`].
+pub(super) fn who(live_in: Flags, arrival: u32, call: Option<u32>, leads: bool) -> Late {
+    match live_in & (PF | AF | CF) {
+        NO_FLAGS if call.is_some_and(|call| call + 4 == arrival) => Late::Both,
+        NO_FLAGS | CF => Late::Jumps,
+        _ if leads => Late::Calls,
+        _ => Late::Nobody,
+    }
+}
+
+/// Is the region's first block a function that returns to where it was called from, and reads no flag of its caller's?
+fn hands_flags_back(region: &Region) -> bool {
+    use Mnemonic::*;
+    let block = &region.blocks[0];
+    if block.end != End::Flow(Flow::Return) || !region.guards.is_empty() {
+        return false;
+    }
+    let (last, insns) = region.insns[block.first..block.first + block.count].split_last().expect("it ends in a RET");
+    let mut open = STATUS;
+    let harmless = |insn: &Insn| {
+        let known = matches!(
+            insn.mnemonic(),
+            Mov | Movzx | Movsx | Movsxd | Lea | Nop | Endbr64 | Add | Sub | And | Or | Xor | Inc | Dec | Neg | Not | Shl | Sal | Shr | Sar | Rol | Ror | Imul | Cmp | Test | Bswap | Cdqe | Cwde
+        );
+        let reads = insn.flags.reads & open;
+        open &= !insn.flags.kills;
+        known && reads == NO_FLAGS && !insn.may_store() && !matches!(insn.op(0), Op::Gpr { n: 4, .. } | Op::Segment(_))
+    };
+    last.op_count() == 0 && insns.iter().all(harmless)
+}
+
+impl Ctx<'_> {
+    /// Does this code look at the plain table, and at its neighbours?
+    fn jumps_late(&self) -> bool {
+        [Opt::LateJumps, Opt::InlineLookup, Opt::PlainTable].into_iter().all(|o| self.options.switches.on(o)) && !self.is_polled() && !self.always_live()
+    }
+
+    /// May the indirect call at the end of the current block leave flags and the shadow stack to where it goes?
+    pub(super) fn calls_late(&self) -> bool {
+        let back = self.region.blocks[self.block].behind();
+        self.jumps_late() && self.call_entry.is_some() && back.is_some_and(|b| self.region.blocks[b].live_in == NO_FLAGS)
+    }
+
+    /// At a block's start: looks for the instruction whose PF and AF can be had at its end.
+    #[inline]
+    pub(super) fn plan_late_jump(&mut self) {
+        self.late_jump = None;
+        if matches!(self.region.blocks[self.block].end, End::Flow(Flow::JumpIndirect | Flow::CallIndirect)) && self.jumps_late() {
+            self.late_jump = self.find_late_jump();
+        }
+    }
+    #[inline(never)]
+    fn find_late_jump(&self) -> Option<LateJump> {
+        let block = &self.region.blocks[self.block];
+        if block.end == End::Flow(Flow::CallIndirect) && !self.calls_late() {
+            return None;
+        }
+        let last = block.first + block.count - 1;
+        let first = block.first.max(last.saturating_sub(REACH));
+        let setter = (first..last).rev().find(|&i| !is_plain(&self.region.insns[i]))?;
+        let insn = &self.region.insns[setter];
+        if insn.flags.kills & (PF | AF) != PF | AF || insn.live & (PF | AF) == NO_FLAGS {
+            return None;
+        }
+        let how = super::late_flags::how(self, insn)?;
+        // Of those whose flags come from their operands, only what needs no temporaries, one of which has the target.
+        let read = |i: u32| match insn.op(i) {
+            Op::Gpr { n, bytes: 4 | 8, .. } => Some(Some(n)),
+            Op::Imm(_) => Some(None),
+            _ => None,
+        };
+        let second = match how {
+            How::Result => None,
+            _ if insn.op_count() == 1 => None,
+            _ => read(1)?,
+        };
+        let stays = |n: u8| !self.region.insns[setter + 1..last].iter().any(|i| writes(i, n));
+        (read(0)?.is_none_or(stays) && second.is_none_or(stays)).then_some(LateJump { insn: setter, how })
+    }
+
+    /// Before each instruction: that one computes neither PF nor AF, and where what follows faults they are computed.
+    #[inline]
+    pub(super) fn leave_flags_to_jump(&mut self) {
+        let Some(late) = self.late_jump else { return };
+        if self.index == late.insn {
+            // A group's repair would have to do more.
+            if self.groups.active {
+                self.late_jump = None;
+            } else {
+                self.live &= !(PF | AF);
+            }
+        } else if self.index == late.insn + 1 {
+            let step = Step::Flags { insn: self.region.insns[late.insn], how: late.how };
+            self.repair_by(&[step]);
+        }
+    }
+
+    /// In the way of a jump that has to bring all flags.
+    pub(super) fn settle_late_jump(&mut self, late: LateJump) {
+        let insn = &self.region.insns[late.insn];
+        self.settle_parity(insn, late.how);
+    }
+
+    /// PF and AF alone, of an instruction whose other flags the host has.
+    pub(super) fn settle_parity(&mut self, insn: &Insn, how: How) {
+        let (live, carry) = (self.live, self.carry);
+        self.live = PF | AF;
+        self.flags_again(insn, how);
+        (self.live, self.carry) = (live, carry);
+    }
+
+    /// If calls may come to the region's entry for them with any flags, though its code would hand these on: puts in front of the arrival that follows how far away
+    /// that entry is.
+    pub(super) fn lead_to_call_entry(&mut self) -> bool {
+        let Some(entry) = self.call_entry.and_then(|l| self.a.bound_at(l)) else { return false };
+        self.leads_to_call_entry = self.region.blocks[0].live_in & (PF | AF | CF) != NO_FLAGS && self.jumps_late() && hands_flags_back(self.region);
+        if self.leads_to_call_entry {
+            let arrival = self.a.offset() + 4;
+            self.a.word(entry.wrapping_sub(arrival));
+        }
+        self.leads_to_call_entry
+    }
+}
