@@ -81,6 +81,8 @@ pub enum Opt {
     CallEntries,
     /// What indirect jumps and calls lead to is asked for the flags that it reads, by a table of its own (`translate::late_jumps`).
     LateJumps,
+    /// Rotations of vector lanes are SHL and SRI (`translate::rotates`).
+    Rotates,
 }
 
 /// Name and meaning of every optimisation.
@@ -118,6 +120,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::ColdCode, "cold-code", "code that has run fewer than three times is interpreted, not translated"),
     (Opt::Unpolled, "unpolled", "while memory has one observer loops do not look for signals; the host's signal handler stops the code that it finds"),
     (Opt::PlainTable, "plain-table", "where loops do not look for signals, indirect jumps find their target in a table by its address' low bits, beside the state"),
+    (Opt::Rotates, "rotates", "two VEX shifts and their OR are one rotation, where the shifts' own results are overwritten unread"),
     (Opt::LateJumps, "late-jumps", "where the table beside the state is used, indirect jumps and calls compute flags only for targets that may read them"),
     (Opt::CallEntries, "call-entries", "what is called puts the host's return address on the shadow stack, where the call has left it in the link register"),
 ];

@@ -8,6 +8,7 @@ use super::late_flags::LateFlags;
 use super::late_jumps::LateJump;
 use super::narrow::Narrow;
 use super::near::Near;
+use super::rotates::Rotates;
 use super::uppers::{Places, Plan};
 use super::{Emitted, ExitKind, ExitSite, Look, Options, Origin, Way};
 use crate::decode::{CF, Flags, Insn, NO_FLAGS, Region};
@@ -122,6 +123,8 @@ pub struct Ctx<'a> {
     pub(super) late_flags: Option<LateFlags>,
     /// The instruction of the current block that leaves PF and AF to its jump, and how that has them.
     pub(super) late_jump: Option<LateJump>,
+    /// Shifts left out, and the rotations that they are part of.
+    pub(super) rotates: Rotates,
     /// An instruction is translated once more, for its flags.
     pub(super) again: bool,
     /// Where the guest goes on if a NaN is seen now.
@@ -182,6 +185,7 @@ impl<'a> Ctx<'a> {
             late_compare: false,
             late_flags: None,
             late_jump: None,
+            rotates: Rotates::default(),
             again: false,
             resume: region.blocks[0].addr,
             memory: None,
@@ -217,6 +221,7 @@ impl<'a> Ctx<'a> {
         self.enter_block(index, label);
         self.hold_sums(index);
         self.plan_late_jump();
+        self.end_rotations();
         if block.loop_head {
             self.poll(block.addr);
         }

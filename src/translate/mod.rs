@@ -49,6 +49,7 @@ mod operand;
 mod pieces;
 mod repair;
 mod reread;
+mod rotates;
 mod shift;
 mod string;
 mod string_blocks;
@@ -286,6 +287,7 @@ fn block(c: &mut Ctx, index: usize) {
         c.index = block.first + k;
         c.begin_insn(insn);
         c.leave_flags_to_jump();
+        let in_rotation = c.in_rotation(insn);
         c.know_narrow(insn);
         if std::mem::take(&mut c.next_is_done) {
             continue;
@@ -293,7 +295,7 @@ fn block(c: &mut Ctx, index: usize) {
         if k + 2 == block.count {
             c.plan_late_flags(insn);
         }
-        if c.leaves_out_copy(insn) || c.in_group(insn) {
+        if in_rotation || c.leaves_out_copy(insn) || c.in_group(insn) {
             continue;
         }
         match table::handler(insn) {

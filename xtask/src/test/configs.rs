@@ -60,6 +60,7 @@ pub const CONFIGS: &[Config] = &[
     config("no-call-entries", &[("XEMU_NO_OPT", "call-entries")], true),
     config("no-plain-table", &[("XEMU_NO_OPT", "plain-table")], true),
     config("no-late-jumps", &[("XEMU_NO_OPT", "late-jumps")], true),
+    config("no-rotates", &[("XEMU_NO_OPT", "rotates")], true),
 ];
 
 impl Config {
