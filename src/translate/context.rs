@@ -121,6 +121,8 @@ pub struct Ctx<'a> {
     pub(super) late_compare: bool,
     /// What one way out of the block's branch computes itself.
     pub(super) late_flags: Option<LateFlags>,
+    /// Instructions of the current block may leave work to others: to a jump, to a rotation.
+    pub(super) leaves_work: bool,
     /// The instruction of the current block that leaves PF and AF to its jump, and how that has them.
     pub(super) late_jump: Option<LateJump>,
     /// Shifts left out, and the rotations that they are part of.
@@ -184,6 +186,7 @@ impl<'a> Ctx<'a> {
             held_sums: None,
             late_compare: false,
             late_flags: None,
+            leaves_work: false,
             late_jump: None,
             rotates: Rotates::default(),
             again: false,
@@ -220,8 +223,7 @@ impl<'a> Ctx<'a> {
         self.enter_group(block.addr);
         self.enter_block(index, label);
         self.hold_sums(index);
-        self.plan_late_jump();
-        self.end_rotations();
+        self.plan_left_work(index);
         if block.loop_head {
             self.poll(block.addr);
         }

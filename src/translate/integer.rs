@@ -76,6 +76,17 @@ impl Kind {
     }
 }
 
+/// The operation of one of these mnemonics.
+pub fn kind(mnemonic: Mnemonic) -> Kind {
+    match mnemonic {
+        Mnemonic::Add => Kind::Add,
+        Mnemonic::Sub => Kind::Sub,
+        Mnemonic::Or => Kind::Or,
+        Mnemonic::Xor => Kind::Xor,
+        _ => Kind::And,
+    }
+}
+
 /// The second operand of [`compute`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Source {

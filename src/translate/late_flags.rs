@@ -6,7 +6,7 @@
 //! instruction and its branch.
 
 use super::context::Ctx;
-use super::integer::{Kind, Source, compute, sum_flags};
+use super::integer::{Kind, Source, compute, kind, source, sum_flags};
 use crate::decode::{AF, End, Flags, Flow, Insn, Mnemonic, NO_FLAGS, Op, PF};
 use crate::emit::regs::*;
 use crate::emit::Label;
@@ -21,6 +21,8 @@ pub enum How {
     Result,
     /// Of a sum or a difference PF and AF, from its result and its second operand; the host has the others.
     Undone,
+    /// Of an operation on a copy of this register: from that.
+    Copied(u8),
 }
 
 /// What one way out of the current block's branch has to compute.
@@ -59,6 +61,7 @@ fn spared(insn: &Insn, how: How, branch: &Insn, other: Flags) -> u32 {
     match how {
         How::Undone => 2,
         How::Result => 1,
+        How::Copied(_) => 0,
         How::Again if insn.mnemonic() == Mnemonic::Cmp => 1 + 2 * u32::from(narrow),
         // Then CBZ does it.
         How::Again => 1 + u32::from(other == NO_FLAGS && matches!(branch.mnemonic(), Mnemonic::Je | Mnemonic::Jne)),
@@ -136,6 +139,10 @@ impl Ctx<'_> {
         match (how, insn.op(0)) {
             (How::Result, Op::Gpr { n, bytes, .. }) => compute(self, Kind::And, bytes.into(), ZR, gpr(n), Source::Reg(gpr(n))),
             (How::Undone, Op::Gpr { n, bytes, .. }) => sum_flags(self, insn, n, bytes.into()),
+            (How::Copied(from), Op::Gpr { bytes, .. }) => {
+                let second = source(self, insn, 1, T[1]);
+                compute(self, kind(insn.mnemonic()), bytes.into(), ZR, gpr(from), second);
+            }
             _ => handler(self, insn),
         }
         self.again = false;

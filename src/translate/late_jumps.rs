@@ -86,13 +86,26 @@ impl Ctx<'_> {
         self.jumps_late() && self.call_entry.is_some() && back.is_some_and(|b| self.region.blocks[b].live_in == NO_FLAGS)
     }
 
-    /// At a block's start: looks for the instruction whose PF and AF can be had at its end.
+    /// At the start of block `index`: may its instructions leave work to others? Looks for the one whose PF and AF can be had at its end.
     #[inline]
-    pub(super) fn plan_late_jump(&mut self) {
-        self.late_jump = None;
-        if matches!(self.region.blocks[self.block].end, End::Flow(Flow::JumpIndirect | Flow::CallIndirect)) && self.jumps_late() {
-            self.late_jump = self.find_late_jump();
+    pub(super) fn plan_left_work(&mut self, index: usize) {
+        let jumps = matches!(self.region.blocks[index].end, End::Flow(Flow::JumpIndirect | Flow::CallIndirect));
+        if jumps || self.leaves_work || self.region.unusual {
+            self.plan_left_work_of(jumps);
         }
+    }
+    #[inline(never)]
+    fn plan_left_work_of(&mut self, jumps: bool) {
+        self.end_rotations();
+        self.late_jump = if jumps && self.jumps_late() { self.find_late_jump() } else { None };
+        self.leaves_work = self.late_jump.is_some() || self.rotates();
+    }
+    /// Does what the current instruction leaves to others; true: it is done.
+    #[inline(never)]
+    pub(super) fn leaves_work_of(&mut self, insn: &Insn) -> bool {
+        let in_rotation = self.rotates() && self.in_rotation(insn);
+        self.leave_flags_to_jump();
+        in_rotation
     }
     #[inline(never)]
     fn find_late_jump(&self) -> Option<LateJump> {
@@ -107,6 +120,11 @@ impl Ctx<'_> {
         if insn.flags.kills & (PF | AF) != PF | AF || insn.live & (PF | AF) == NO_FLAGS {
             return None;
         }
+        let stays = |n: u8| !self.region.insns[setter + 1..last].iter().any(|i| writes(i, n));
+        // What was copied to be overwritten may stay when the result does not.
+        if let Some(how) = self.copied(setter, &stays) {
+            return Some(LateJump { insn: setter, how });
+        }
         let how = super::late_flags::how(self, insn)?;
         // Of those whose flags come from their operands, only what needs no temporaries, one of which has the target.
         let read = |i: u32| match insn.op(i) {
@@ -119,13 +137,27 @@ impl Ctx<'_> {
             _ if insn.op_count() == 1 => None,
             _ => read(1)?,
         };
-        let stays = |n: u8| !self.region.insns[setter + 1..last].iter().any(|i| writes(i, n));
         (read(0)?.is_none_or(stays) && second.is_none_or(stays)).then_some(LateJump { insn: setter, how })
     }
 
+    /// If the flags of an operation on a copy can be had from what was copied, which `stays`, and the result does not.
+    fn copied(&self, setter: usize, stays: &dyn Fn(u8) -> bool) -> Option<How> {
+        use Mnemonic::*;
+        let insn = &self.region.insns[setter];
+        let before = self.region.insns[self.region.blocks[self.block].first..setter].last()?;
+        let (Op::Gpr { n, bytes: bytes @ (4 | 8), .. }, Op::Gpr { n: to, bytes: copied, .. }, Op::Gpr { n: from, .. }) = (insn.op(0), before.op(0), before.op(1)) else { return None };
+        let second = match insn.op(1) {
+            Op::Gpr { n, .. } => Some(n),
+            Op::Imm(_) => None,
+            _ => return None,
+        };
+        let fits = matches!(insn.mnemonic(), Add | Sub | And | Or | Xor) && before.mnemonic() == Mov && to == n && bytes <= copied && !insn.lock();
+        let there = from != n && second != Some(n) && stays(from) && second.is_none_or(stays);
+        (fits && there && !stays(n)).then_some(How::Copied(from))
+    }
+
     /// Before each instruction: that one computes neither PF nor AF, and where what follows faults they are computed.
-    #[inline]
-    pub(super) fn leave_flags_to_jump(&mut self) {
+    fn leave_flags_to_jump(&mut self) {
         let Some(late) = self.late_jump else { return };
         if self.index == late.insn {
             // A group's repair would have to do more.

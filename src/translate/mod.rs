@@ -286,8 +286,7 @@ fn block(c: &mut Ctx, index: usize) {
     for (k, insn) in region.insns[block.first..block.first + block.count].iter().enumerate() {
         c.index = block.first + k;
         c.begin_insn(insn);
-        c.leave_flags_to_jump();
-        let in_rotation = c.in_rotation(insn);
+        let is_done = c.leaves_work && c.leaves_work_of(insn);
         c.know_narrow(insn);
         if std::mem::take(&mut c.next_is_done) {
             continue;
@@ -295,7 +294,7 @@ fn block(c: &mut Ctx, index: usize) {
         if k + 2 == block.count {
             c.plan_late_flags(insn);
         }
-        if in_rotation || c.leaves_out_copy(insn) || c.in_group(insn) {
+        if is_done || c.leaves_out_copy(insn) || c.in_group(insn) {
             continue;
         }
         match table::handler(insn) {

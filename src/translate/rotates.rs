@@ -87,16 +87,13 @@ fn writes(insn: &Insn, r: u8) -> bool {
 }
 
 impl Ctx<'_> {
-    /// If the current instruction is part of a rotation, does what is to be done for it instead.
-    #[inline]
-    pub(super) fn in_rotation(&mut self, insn: &Insn) -> bool {
-        self.region.unusual && self.in_rotation_of(insn)
+    /// May the region have rotations?
+    pub(super) fn rotates(&self) -> bool {
+        self.region.unusual && !self.groups.wanted && self.options.switches.on(Opt::Rotates)
     }
-    #[inline(never)]
-    fn in_rotation_of(&mut self, insn: &Insn) -> bool {
-        if self.groups.wanted || !self.options.switches.on(Opt::Rotates) {
-            return false;
-        }
+
+    /// If the current instruction is part of a rotation, does what is to be done for it instead.
+    pub(super) fn in_rotation(&mut self, insn: &Insn) -> bool {
         let (at, left_out) = (self.index, self.rotates.left_out.len());
         self.rotates.left_out.retain(|shift| shift.until >= at);
         if self.rotates.left_out.len() != left_out {
