@@ -200,8 +200,8 @@ impl ThreadBlock {
         let place = STATE - entry.below;
         for (place, host) in [(place, Some(host)), (place - NEIGHBOUR, neighbour)] {
             if self.key(place) == entry.key {
-                // 1 is no target, in the places of address 0 neither.
-                let (key, host) = host.map_or((1, 0), |host| (entry.key, host));
+                // The complement has another place: nobody looks for it here.
+                let (key, host) = host.map_or((!entry.key, 0), |host| (entry.key, host));
                 self.write(place, key, host);
             }
         }
