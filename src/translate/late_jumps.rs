@@ -15,7 +15,7 @@
 use super::context::Ctx;
 use super::late_flags::How;
 use super::repair::Step;
-use crate::decode::{AF, CF, End, Flags, Flow, Insn, Mnemonic, NO_FLAGS, Op, PF, Region, STATUS};
+use crate::decode::{AF, CF, End, Flags, Flow, Insn, Mnemonic, NO_FLAGS, Op, PF, Region};
 use crate::emit::tables::Late;
 use crate::optimize::Opt;
 
@@ -61,15 +61,13 @@ fn hands_flags_back(region: &Region) -> bool {
         return false;
     }
     let (last, insns) = region.insns[block.first..block.first + block.count].split_last().expect("it ends in a RET");
-    let mut open = STATUS;
+    // None of these reads a flag.
     let harmless = |insn: &Insn| {
         let known = matches!(
             insn.mnemonic(),
             Mov | Movzx | Movsx | Movsxd | Lea | Nop | Endbr64 | Add | Sub | And | Or | Xor | Inc | Dec | Neg | Not | Shl | Sal | Shr | Sar | Rol | Ror | Imul | Cmp | Test | Bswap | Cdqe | Cwde
         );
-        let reads = insn.flags.reads & open;
-        open &= !insn.flags.kills;
-        known && reads == NO_FLAGS && !insn.may_store() && !matches!(insn.op(0), Op::Gpr { n: 4, .. } | Op::Segment(_))
+        known && !insn.may_store() && !matches!(insn.op(0), Op::Gpr { n: 4, .. } | Op::Segment(_))
     };
     last.op_count() == 0 && insns.iter().all(harmless)
 }
