@@ -339,7 +339,7 @@ mod tests {
         assert_eq!(alike, 1 << 16);
     }
 
-    /// What the stub enters, and what it does not, is what [`plain_entries`] says: it computes the same of the target.
+    /// One of 65,536.
     #[test]
     fn few_jumps_are_never_entered() {
         let refused = (0..1u64 << 20).filter(|k| plain_entries(0x5555_5000_0000 + 16 * k).0.is_none()).count();

@@ -353,7 +353,7 @@ impl<'a> Ctx<'a> {
         self.exit_site(at, ExitKind::Indirect { branches: [None; 2] });
     }
 
-    /// The same for an entry from outside at `addr`, which nothing leads to.
+    /// Code out of the way for an entry from outside at `addr`: no code here leads to it, so it begins with what any entry finds.
     pub(super) fn cold_entry(&mut self, label: Label, addr: Addr, code: impl FnOnce(&mut Ctx<'a>) + 'a) {
         let live = crate::decode::STATUS;
         self.cold.push(Cold { label, insn: addr, carry: Carry::Inverted, dirty: 0, zero_uppers: 0, steps: (0, 0), live, code: ColdCode::Code(Box::new(code)) });

@@ -61,6 +61,7 @@ fn spared(insn: &Insn, how: How, branch: &Insn, other: Flags) -> u32 {
     match how {
         How::Undone => 2,
         How::Result => 1,
+        // Only jumps have it.
         How::Copied(_) => 0,
         How::Again if insn.mnemonic() == Mnemonic::Cmp => 1 + 2 * u32::from(narrow),
         // Then CBZ does it.
