@@ -201,6 +201,12 @@ impl Asm {
         self.ops.offset().0 as u32
     }
 
+    /// The word at an offset.
+    pub fn word_at(&self, at: u32) -> u32 {
+        let at = at as usize;
+        self.ops.0[at..].first_chunk().map_or(0, |word| u32::from_le_bytes(*word))
+    }
+
     /// Appends a raw instruction word.
     #[inline]
     pub fn word(&mut self, w: u32) {

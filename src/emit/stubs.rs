@@ -53,10 +53,12 @@ pub enum Stub {
     Call,
     /// Carries out a system call that is not the host's alone: `emit::own_calls`.
     OwnCall,
+    /// Where a function that returns by LINK returns to when a signal has found it: the guest's return address lies below RSP.
+    LeafReturn,
 }
 
 /// How many there are.
-pub const COUNT: usize = Stub::OwnCall as usize + 1;
+pub const COUNT: usize = Stub::LeafReturn as usize + 1;
 const _: () = assert!(COUNT <= crate::guest::state::STUB_COUNT);
 
 /// Why translated code left, in `CpuState::exit_kind`.
@@ -334,6 +336,14 @@ pub fn assemble(features: super::Features, direct_calls: bool, own_calls: bool) 
         let begin = offsets[stub as usize];
         stretches.push((begin..a.offset(), if matches!(stub, Stub::Return | Stub::Indirect | Stub::Plain | Stub::PlainCall) { Stretch::Again(begin.into()) } else { Stretch::Looks }));
     }
+    let leaf = a.offset();
+    offsets[Stub::LeafReturn as usize] = leaf;
+    let settled = a.label();
+    a.load(Width::X, T[0], Mem::Off(gpr(4), -8), Order::Plain);
+    a.cbnz(Size::X, CARRY_MARK, settled);
+    a.invert_carry(S1);
+    a.bind(settled);
+    go_to(a, leave, leaf, &mut stretches);
     let (windows, guarded) = super::calls::assemble(a, &mut offsets, leave, direct_calls, own_calls, &mut stretches);
     offsets[Stub::Nan as usize] = a.offset();
     a.mov_imm(S0, kind::NAN as u64);

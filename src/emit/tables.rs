@@ -35,7 +35,7 @@ pub enum Late {
     Jumps = 1,
     /// Calls: no flag is read before it returns to where it is called from. The word in front of it says how far from it its entry for calls lies.
     Calls = 2,
-    /// Both: PF, AF and CF are not read. Its entry for calls is the instruction in front of it.
+    /// Both: PF, AF and CF are not read. Its entry for calls is the instruction in front of it, or that says where it is.
     Both = 3,
 }
 
@@ -208,11 +208,14 @@ pub(super) fn find_for_plain(a: &mut Asm, call: bool, missed: Label) {
         plain_place(a, T[1], T[2]);
         a.stp(T[2], T[5], T[1], -16);
         a.tbz(T[3], 1, done);
-        // Where is its entry for calls?
+        // Where is its entry for calls? In front of it stands STP (1010 in the four highest bits), or how far away it is (0000 or 1111).
+        let away = a.label();
         a.alu_imm(Alu::Sub, Size::X, T[4], T[5], 4);
-        a.tbnz(T[3], 0, known);
         // LDRSW T3, [T4].
         a.word(0xb980_0000 | (T[4].0 as u32) << 5 | T[3].0 as u32);
+        a.tbz(T[3], 31, away);
+        a.tbz(T[3], 30, known);
+        a.bind(away);
         a.alu(Alu::Add, Size::X, T[4], T[5], T[3]);
         a.bind(known);
         a.stp(T[2], T[4], T[1], -16 - NEIGHBOUR as i32);

@@ -41,6 +41,8 @@ pub(super) struct Target {
 pub(super) struct Placed {
     /// Bytes of its code.
     pub len: u64,
+    /// Bytes at its start that return by LINK (`translate::leaf`).
+    pub leaf: u64,
     /// Entry points. The first is the region's own.
     entries: Vec<Entry>,
     /// Guest bytes that it was made from.
@@ -75,7 +77,9 @@ impl Placed {
     /// What is kept of a translation, and its code, which has been copied.
     fn new(sources: Vec<(Addr, u64)>, e: Emitted) -> (Placed, Vec<u8>) {
         let len = e.code.len() as u64;
-        let placed = Placed { len, entries: e.entries, sources, origins: e.origins, exits: e.exits, looks: e.looks, held: e.held, steps: e.steps, marks: e.marks, incoming: Vec::new() };
+        // Else its entry for calls is the word in front of the other one, or lies behind.
+        let leaf = e.entries.first().filter(|e| e.call.is_some_and(|call| call + 4 < e.host)).map_or(0, |e| u64::from(e.host) - 4);
+        let placed = Placed { len, leaf, entries: e.entries, sources, origins: e.origins, exits: e.exits, looks: e.looks, held: e.held, steps: e.steps, marks: e.marks, incoming: Vec::new() };
         (placed, e.code)
     }
 }

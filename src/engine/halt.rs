@@ -4,7 +4,7 @@
 //! where it is instead: the signal handler that brings something knows where the thread stands, and changes the code of that region - nobody else executes it -
 //! so that it leaves at the next place where the guest's state is exact: loops stop at their [looks](crate::translate::Look), by the very instruction that looks
 //! elsewhere, and links to other regions are taken back. Indirect jumps leave without a look at the plain table, the other tables are empty (`host::thread::Brake`), and the shadow stack is put aside, so
-//! that nothing leads out of the region but exits; the pair of a call that has just come in is put aside with it. From a helper or a stub it returns to a region, which is changed, or it begins the stub again, which finds that it must
+//! that nothing leads out of the region but exits; the pair of a call that has just come in is put aside with it, and a function that returns by LINK (`translate::leaf`) returns to a stub that leaves. From a helper or a stub it returns to a region, which is changed, or it begins the stub again, which finds that it must
 //! leave; where neither is known all regions are changed. When it has left, everything becomes again what
 //! it was ([`Cache::resume`]).
 //!
@@ -14,7 +14,7 @@ use super::cache::{Cache, Placed};
 use super::links::unlinked;
 use super::{Engine, Thread};
 use crate::emit::always;
-use crate::emit::stubs::{POLL_WORD, Stretch};
+use crate::emit::stubs::{POLL_WORD, Stretch, Stub};
 use crate::emit::tables::Midway;
 use crate::host::arena::Arena;
 use crate::host::signals::Interrupted;
@@ -93,7 +93,7 @@ impl Cache {
             _ if regions.holding(pc).is_some() => (pc, true, false),
             Some(Stretch::Looks) => return,
             Some(Stretch::Again(begin)) => return *at.pc() = begin,
-            Some(Stretch::Returns) => (at.link() - 4, true, false),
+            Some(Stretch::Returns) => (*at.link() - 4, true, false),
             Some(Stretch::Helper) => (call.wrapping_sub(4), true, true),
             None if !arena.holds(pc) && call == 0 => return,
             // In a helper.
@@ -112,7 +112,11 @@ impl Cache {
             let saved = brake.exchange_shadow(detour);
             before = if in_register { before } else { saved };
         }
-        if in_register {
+        if in_register && pc - start < placed.leaf {
+            // It comes to no exit.
+            *at.link() = arena.stub_addresses()[Stub::LeafReturn as usize];
+            *at.shadow() = detour;
+        } else if in_register {
             match Midway::at(pc, |at| arena.word(at)) {
                 Some(Midway::Lookup(begin)) => *at.pc() = begin,
                 Some(Midway::Return(pop)) => {
@@ -121,7 +125,7 @@ impl Cache {
                 }
                 // Where this is to return to must not be known, either.
                 Some(Midway::Push) => {
-                    before = brake.push(before, [at.returns_to(), at.link()]);
+                    before = brake.push(before, [at.returns_to(), *at.link()]);
                     *at.pc() += 4;
                 }
                 None => {}

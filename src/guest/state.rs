@@ -73,7 +73,7 @@ impl X87 {
 pub const MXCSR_INIT: u32 = 0x1f80;
 
 /// Number of entries in [`CpuState::stub`].
-pub const STUB_COUNT: usize = 18;
+pub const STUB_COUNT: usize = 19;
 
 /// Comparisons of code with its bytes between two of the engine's looks at whether they are worth it.
 pub const GUARDS: u64 = 256;

@@ -42,8 +42,8 @@ impl<'a> Interrupted<'a> {
         &mut self.0.uc_mcontext.regs[27]
     }
     /// x30.
-    pub fn link(&self) -> u64 {
-        self.0.uc_mcontext.regs[30]
+    pub fn link(&mut self) -> &mut u64 {
+        &mut self.0.uc_mcontext.regs[30]
     }
     /// x1: where a call has left the guest's return address.
     pub fn returns_to(&self) -> u64 {
@@ -65,8 +65,8 @@ impl<'a> Interrupted<'a> {
         &mut self.0.uc_flags
     }
     /// Not used for anything.
-    pub fn link(&self) -> u64 {
-        self.0.uc_flags
+    pub fn link(&mut self) -> &mut u64 {
+        &mut self.0.uc_flags
     }
     /// Not used for anything.
     pub fn returns_to(&self) -> u64 {

@@ -83,6 +83,8 @@ pub enum Opt {
     LateJumps,
     /// Rotations of vector lanes are SHL and SRI (`translate::rotates`).
     Rotates,
+    /// Functions without stores return by the link register, when they are called (`translate::leaf`).
+    LeafCalls,
 }
 
 /// Name and meaning of every optimisation.
@@ -122,6 +124,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::PlainTable, "plain-table", "where loops do not look for signals, indirect jumps find their target in a table by its address' low bits, beside the state"),
     (Opt::Rotates, "rotates", "two VEX shifts and their OR are one rotation, where the shifts' own results are overwritten unread"),
     (Opt::LateJumps, "late-jumps", "where the table beside the state is used, indirect jumps and calls compute flags only for targets that may read them"),
+    (Opt::LeafCalls, "leaf-calls", "short functions that store nothing return by the link register, not by way of the shadow stack"),
     (Opt::CallEntries, "call-entries", "what is called puts the host's return address on the shadow stack, where the call has left it in the link register"),
 ];
 

@@ -2,6 +2,7 @@
 
 use super::context::{Carry, Ctx, exception};
 use super::late_jumps::LateJump;
+use super::leaf::Leaf;
 use super::flags::{Test, condition};
 use super::{ExitKind, Row};
 use crate::decode::{AF, CF, Flow, Insn, Mnemonic, NO_FLAGS, OF, Op, PF, SF, STATUS};
@@ -355,6 +356,9 @@ fn call(c: &mut Ctx, insn: &Insn) {
 }
 
 fn ret(c: &mut Ctx, insn: &Insn) {
+    if c.leaf == Leaf::Now {
+        return c.return_by_link();
+    }
     let extra = match insn.op_count() {
         0 => 0,
         _ => match insn.op(0) {

@@ -5,6 +5,7 @@ use super::group_kind::Sum;
 use super::groups::{Groups, Range};
 use super::held_sums::HeldSums;
 use super::late_flags::LateFlags;
+use super::leaf::Leaf;
 use super::late_jumps::LateJump;
 use super::narrow::Narrow;
 use super::near::Near;
@@ -137,6 +138,8 @@ pub struct Ctx<'a> {
     always_live: Flags,
     /// See [`Ctx::call_entry`].
     pub(super) call_entry: Option<Label>,
+    /// See [`Ctx::leaf_call`].
+    pub(super) leaf: Leaf,
     /// In front of the first block's arrival lies the way to that: see [`Ctx::lead_to_call_entry`].
     pub(super) leads_to_call_entry: bool,
     labels: Vec<Label>,
@@ -194,6 +197,7 @@ impl<'a> Ctx<'a> {
             memory: None,
             always_live: if options.switches.on(Opt::DeadFlags) { NO_FLAGS } else { crate::decode::STATUS },
             call_entry,
+            leaf: Leaf::No,
             leads_to_call_entry: false,
             labels,
             cold: Vec::with_capacity(16),
@@ -374,6 +378,11 @@ impl<'a> Ctx<'a> {
     pub fn call_stub(&mut self, stub: Stub) {
         self.a.load(Width::X, LINK, Mem::Off(STATE, (offset_of!(CpuState, stub) + 8 * stub as usize) as i64), Order::Plain);
         self.a.blr(LINK);
+    }
+
+    /// How much code waits to be put out of the way.
+    pub(super) fn cold_count(&self) -> usize {
+        self.cold.len()
     }
 
     /// Records an exit whose stub call was just emitted.

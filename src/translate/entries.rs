@@ -2,6 +2,7 @@
 
 use super::Origin;
 use super::context::{Carry, Ctx};
+use super::leaf::Leaf;
 use super::{Entry, late_jumps};
 use crate::decode::CF;
 use crate::emit::regs::*;
@@ -12,14 +13,17 @@ impl Ctx<'_> {
     /// Binds the block's label, and makes its entry from outside: the same place, or one that asks and loads before what the region wants.
     pub(super) fn enter_block(&mut self, index: usize, label: Label) {
         self.narrow_behind = self.narrow_in.get(index).copied().unwrap_or_default();
-        let first = index == 0 && self.a.offset() == 0;
+        self.zero_uppers = 0;
+        if self.leaf == Leaf::Now {
+            return;
+        }
+        let first = index == 0 && (self.a.offset() == 0 || self.leaf == Leaf::Done);
         if first {
             self.begin_call_entry();
         }
         if !self.has_own_entry(index) {
             self.entries.push((index, label));
             self.a.bind(label);
-            self.zero_uppers = 0;
             return;
         }
         let entry = self.a.label();
@@ -39,7 +43,6 @@ impl Ctx<'_> {
         }
         self.a.bind(label);
         self.dirty = self.uppers.dirty_in.get(index).copied().unwrap_or(0);
-        self.zero_uppers = 0;
     }
 
     /// Where the region's first block is entered by calls that have left it to that to put their return addresses on the shadow stack: T1 and LINK. `inside`: it
@@ -56,7 +59,7 @@ impl Ctx<'_> {
 
     /// Begins that entry: what follows is the region's own.
     fn begin_call_entry(&mut self) {
-        if let Some(label) = self.call_entry {
+        if let Some(label) = self.call_entry.filter(|_| self.leaf != Leaf::Done) {
             self.a.bind(label);
             self.push_pair(self.region.blocks[0].addr);
         }
@@ -74,7 +77,7 @@ impl Ctx<'_> {
         let arrival = |&(index, label): &(usize, Label)| {
             let block = &self.region.blocks[index];
             let settles = self.late_carry() && block.live_in & CF != 0;
-            let leads = index == 0 && self.lead_to_call_entry();
+            let leads = index == 0 && self.lead_to_call_entry(settles);
             if !settles && !leads {
                 return label;
             }

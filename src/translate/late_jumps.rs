@@ -14,6 +14,7 @@
 
 use super::context::Ctx;
 use super::late_flags::How;
+use super::leaf::Leaf;
 use super::repair::Step;
 use crate::decode::{AF, CF, End, Flags, Flow, Insn, Mnemonic, NO_FLAGS, Op, PF, Region};
 use crate::emit::tables::Late;
@@ -46,7 +47,7 @@ fn writes(insn: &Insn, n: u8) -> bool {
 /// Who may come to an entry with less than all flags, if those in `live_in` may be read behind it. `leads`: see [`Ctx::lead_to_call_entry`].
 pub(super) fn who(live_in: Flags, arrival: u32, call: Option<u32>, leads: bool) -> Late {
     match live_in & (PF | AF | CF) {
-        NO_FLAGS if call.is_some_and(|call| call + 4 == arrival) => Late::Both,
+        NO_FLAGS if leads || call.is_some_and(|call| call + 4 == arrival) => Late::Both,
         NO_FLAGS | CF => Late::Jumps,
         _ if leads => Late::Calls,
         _ => Late::Nobody,
@@ -185,10 +186,16 @@ impl Ctx<'_> {
     }
 
     /// If calls may come to the region's entry for them with any flags, though its code would hand these on: puts in front of the arrival that follows how far away
-    /// that entry is.
-    pub(super) fn lead_to_call_entry(&mut self) -> bool {
+    /// that entry is. `settles`: the arrival is not the entry itself.
+    pub(super) fn lead_to_call_entry(&mut self, settles: bool) -> bool {
         let Some(entry) = self.call_entry.and_then(|l| self.a.bound_at(l)) else { return false };
-        self.leads_to_call_entry = self.region.blocks[0].live_in & (PF | AF | CF) != NO_FLAGS && self.jumps_late() && hands_flags_back(self.region);
+        let reads_none = self.region.blocks[0].live_in & (PF | AF | CF) == NO_FLAGS;
+        if self.leaf == Leaf::Done && !settles {
+            // It does already, in front of the entry itself.
+            self.leads_to_call_entry = self.jumps_late() && (reads_none || hands_flags_back(self.region));
+            return false;
+        }
+        self.leads_to_call_entry = !reads_none && self.jumps_late() && hands_flags_back(self.region);
         if self.leads_to_call_entry {
             let arrival = self.a.offset() + 4;
             self.a.word(entry.wrapping_sub(arrival));

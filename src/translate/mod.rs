@@ -37,6 +37,7 @@ mod guard;
 mod held_sums;
 mod late_flags;
 mod late_jumps;
+mod leaf;
 mod integer;
 #[cfg(test)]
 mod isa;
@@ -270,6 +271,7 @@ pub fn translate_in(region: &Region, options: &Options, room: &mut Room) -> Emit
     let whole = 0..region.blocks.len();
     let ordered = if options.switches.on(Opt::PieceOrder) { pieces::order(region) } else { None };
     let pieces = ordered.as_deref().unwrap_or(std::slice::from_ref(&whole));
+    c.leaf_call();
     for (i, piece) in pieces.iter().enumerate() {
         for index in piece.clone() {
             c.next_block = if index + 1 < piece.end { Some(index + 1) } else { pieces.get(i + 1).map(|p| p.start) };
@@ -279,6 +281,8 @@ pub fn translate_in(region: &Region, options: &Options, room: &mut Room) -> Emit
     c.finish(room)
 }
 
+/// Inlined into the one loop that nearly all blocks come from (cc1: 10 M instructions less).
+#[inline(always)]
 fn block(c: &mut Ctx, index: usize) {
     let region = c.region;
     let block = &region.blocks[index];

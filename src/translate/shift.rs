@@ -155,7 +155,7 @@ fn constant(c: &mut Ctx, insn: &Insn, kind: Kind, count: u32) {
     }
     put(c, insn, &t, result);
     if flags && rotate {
-        rotate_flags(c, kind, bits, result);
+        rotate_flags_directly(c, kind, bits, result);
     } else if flags {
         finish_flags(c, bytes, result, T[2], T[3]);
     }
@@ -211,6 +211,24 @@ fn rotate_flags(c: &mut Ctx, kind: Kind, bits: u32, result: X) {
         c.a.alu(Alu::Eor, Size::W, T[3], T[3], T[2]);
     }
     write_cf_of(c, Some(T[2]), Some(T[3]));
+}
+
+/// The same, with the carry as CF itself: it costs nothing.
+fn rotate_flags_directly(c: &mut Ctx, kind: Kind, bits: u32, result: X) {
+    let (cf, rest) = if kind == Kind::Rol {
+        (result, bits - 1)
+    } else {
+        c.a.ubfx(Size::X, T[2], result, bits - 1, 1);
+        (T[2], bits - 2)
+    };
+    c.a.read_nzcv(S1);
+    c.a.bfi(Size::X, S1, cf, 29, 1);
+    if c.needs(OF) {
+        c.a.alu_shift(Alu::Eor, Size::X, T[3], cf, result, Shift::Lsr, rest);
+        c.a.bfi(Size::X, S1, T[3], 28, 1);
+    }
+    c.a.write_nzcv(S1);
+    c.carry = Carry::Direct;
 }
 
 fn variable(c: &mut Ctx, insn: &Insn, kind: Kind) {

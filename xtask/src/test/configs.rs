@@ -61,6 +61,7 @@ pub const CONFIGS: &[Config] = &[
     config("no-plain-table", &[("XEMU_NO_OPT", "plain-table")], true),
     config("no-late-jumps", &[("XEMU_NO_OPT", "late-jumps")], true),
     config("no-rotates", &[("XEMU_NO_OPT", "rotates")], true),
+    config("no-leaf-calls", &[("XEMU_NO_OPT", "leaf-calls")], true),
 ];
 
 impl Config {
