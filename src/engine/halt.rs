@@ -112,7 +112,7 @@ impl Cache {
             let saved = brake.exchange_shadow(detour);
             before = if in_register { before } else { saved };
         }
-        if in_register && pc - start < placed.leaf {
+        if in_register && pc.wrapping_sub(start) < placed.leaf {
             // It comes to no exit.
             *at.link() = arena.stub_addresses()[Stub::LeafReturn as usize];
             *at.shadow() = detour;
