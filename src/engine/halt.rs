@@ -4,7 +4,8 @@
 //! where it is instead: the signal handler that brings something knows where the thread stands, and changes the code of that region - nobody else executes it -
 //! so that it leaves at the next place where the guest's state is exact: loops stop at their [looks](crate::translate::Look), by the very instruction that looks
 //! elsewhere, and links to other regions are taken back. Indirect jumps leave without a look at the plain table, the other tables are empty (`host::thread::Brake`), and the shadow stack is put aside, so
-//! that nothing leads out of the region but exits; the pair of a call that has just come in is put aside with it, and a function that returns by LINK (`translate::leaf`) returns to a stub that leaves. From a helper or a stub it returns to a region, which is changed, or it begins the stub again, which finds that it must
+//! that nothing leads out of the region but exits; the pair of a call that has just come in is put aside with it, and a function that returns by LINK
+//! (`translate::leaf`) returns to a stub that leaves. From a helper or a stub it returns to a region, which is changed, or it begins the stub again, which finds that it must
 //! leave; where neither is known all regions are changed. When it has left, everything becomes again what
 //! it was ([`Cache::resume`]).
 //!

@@ -39,7 +39,8 @@ impl Side {
                 Some(box64) => {
                     let native = rootfs::ensure("arm64")?;
                     side.emulator = started(&native, "arm64", &box64);
-                    side.environment = vec![("BOX64_NOBANNER", "1".into()), ("BOX64_LOG", "0".into()), ("BOX64_LD_LIBRARY_PATH", libraries(&rootfs::ensure("bench")?, "amd64").into())];
+                    // Runs are cold: it would keep translations in HOME from one to the next.
+                    side.environment = vec![("BOX64_DYNACACHE", "0".into()), ("BOX64_NOBANNER", "1".into()), ("BOX64_LOG", "0".into()), ("BOX64_LD_LIBRARY_PATH", libraries(&rootfs::ensure("bench")?, "amd64").into())];
                 }
                 None => return Ok(None),
             },
