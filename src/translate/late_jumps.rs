@@ -14,7 +14,7 @@
 
 use super::context::Ctx;
 use super::late_flags::How;
-use super::leaf::Leaf;
+use super::leaf::{self, Leaf};
 use super::repair::Step;
 use crate::decode::{AF, CF, End, Flags, Flow, Insn, Mnemonic, NO_FLAGS, Op, PF, Region};
 use crate::emit::tables::Late;
@@ -56,21 +56,7 @@ pub(super) fn who(live_in: Flags, arrival: u32, call: Option<u32>, leads: bool) 
 
 /// Is the region's first block a function that returns to where it was called from, and reads no flag of its caller's?
 fn hands_flags_back(region: &Region) -> bool {
-    use Mnemonic::*;
-    let block = &region.blocks[0];
-    if block.end != End::Flow(Flow::Return) || !region.guards.is_empty() {
-        return false;
-    }
-    let (last, insns) = region.insns[block.first..block.first + block.count].split_last().expect("it ends in a RET");
-    // None of these reads a flag.
-    let harmless = |insn: &Insn| {
-        let known = matches!(
-            insn.mnemonic(),
-            Mov | Movzx | Movsx | Movsxd | Lea | Nop | Endbr64 | Add | Sub | And | Or | Xor | Inc | Dec | Neg | Not | Shl | Sal | Shr | Sar | Rol | Ror | Imul | Cmp | Test | Bswap | Cdqe | Cwde
-        );
-        known && !insn.may_store() && !matches!(insn.op(0), Op::Gpr { n: 4, .. } | Op::Segment(_))
-    };
-    last.op_count() == 0 && insns.iter().all(harmless)
+    leaf::body(region).is_some_and(|insns| insns.iter().all(|i| i.flags.reads == NO_FLAGS))
 }
 
 impl Ctx<'_> {

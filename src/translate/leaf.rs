@@ -41,25 +41,28 @@ fn is_simple(insn: &Insn) -> bool {
     known && !insn.may_store() && (0..insn.op_count()).all(|k| !matches!(insn.op(k), Op::Gpr { n: 4, .. } | Op::Segment(_)))
 }
 
-/// Is the region such a function?
-fn is_leaf(region: &Region) -> bool {
-    let [block] = &region.blocks[..] else { return false };
-    let insns = &region.insns[block.first..block.first + block.count];
-    block.end == End::Flow(Flow::Return) && block.count <= MOST && region.guards.is_empty() && insns[block.count - 1].op_count() == 0 && insns[..block.count - 1].iter().all(is_simple)
+/// What stands in front of RET in the region's first block, if that is such a function; of any length.
+pub(super) fn body(region: &Region) -> Option<&[Insn]> {
+    let block = &region.blocks[0];
+    if block.end != End::Flow(Flow::Return) || !region.guards.is_empty() {
+        return None;
+    }
+    let (last, insns) = region.insns[block.first..block.first + block.count].split_last()?;
+    (last.op_count() == 0 && insns.iter().all(is_simple)).then_some(insns)
 }
 
 impl Ctx<'_> {
     /// Translates the region for calls, if it is such a function. In front of its other entry stands how far away this one is ([`Ctx::lead_to_call_entry`]).
     #[inline]
     pub(super) fn leaf_call(&mut self) {
-        let returns = self.region.blocks.len() == 1 && self.region.blocks[0].end == End::Flow(Flow::Return);
-        if returns && let Some(label) = self.call_entry {
+        let alone = self.region.blocks.len() == 1 && self.region.blocks[0].end == End::Flow(Flow::Return);
+        if alone && let Some(label) = self.call_entry {
             self.leaf_call_of(label);
         }
     }
     #[inline(never)]
     fn leaf_call_of(&mut self, label: crate::emit::Label) {
-        if !self.options.switches.on(Opt::LeafCalls) || self.options.strict_align || !is_leaf(self.region) {
+        if !self.options.switches.on(Opt::LeafCalls) || self.options.strict_align || body(self.region).is_none_or(|insns| insns.len() >= MOST) {
             return;
         }
         let cold = self.cold_count();
