@@ -156,11 +156,11 @@ impl Insn {
         match self.raw.op_kind(i) {
             OpKind::Register => register(self.raw.op_register(i)),
             OpKind::Memory => Op::Mem,
-            kind => self.other_op(i, kind),
+            kind => self.other_op(kind),
         }
     }
     #[inline(never)]
-    fn other_op(&self, i: u32, kind: OpKind) -> Op {
+    fn other_op(&self, kind: OpKind) -> Op {
         match kind {
             OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64 => Op::Near(Addr(self.raw.near_branch_target())),
             OpKind::FarBranch16 | OpKind::FarBranch32 => Op::Other,
@@ -168,9 +168,11 @@ impl Insn {
             OpKind::Immediate8_2nd => Op::Imm(self.raw.immediate8_2nd() as u64),
             OpKind::Immediate16 => Op::Imm(self.raw.immediate16() as u64),
             OpKind::Immediate32 => Op::Imm(self.raw.immediate32() as u64),
-            OpKind::Immediate64 | OpKind::Immediate8to16 | OpKind::Immediate8to32 | OpKind::Immediate8to64 | OpKind::Immediate32to64 => {
-                Op::Imm(self.raw.immediate(i))
-            }
+            OpKind::Immediate8to16 => Op::Imm(self.raw.immediate8to16() as u64),
+            OpKind::Immediate8to32 => Op::Imm(self.raw.immediate8to32() as u64),
+            OpKind::Immediate8to64 => Op::Imm(self.raw.immediate8to64() as u64),
+            OpKind::Immediate32to64 => Op::Imm(self.raw.immediate32to64() as u64),
+            OpKind::Immediate64 => Op::Imm(self.raw.immediate64()),
             // String instructions' implied operands.
             _ => Op::Mem,
         }

@@ -6,6 +6,7 @@ mod access;
 mod blocks;
 pub mod brief;
 mod effects;
+mod glance;
 mod insn;
 mod loops;
 mod quick;

@@ -2,7 +2,6 @@
 //! that iced builds at its first use. Whatever is not here (x87, most of VEX, rare instructions) is iced's. What comes
 //! out is the same in every bit: a test compares all encodings that are accepted here. VEX forms are `quick_vex`'s.
 
-use super::effects::{FlagEffects, known_effects};
 use super::quick_rows::{FORMS, GROUPS};
 use super::quick_vex;
 use iced_x86::{Code, CodeSize, Instruction, OpKind, Register};
@@ -350,60 +349,6 @@ fn rest(i: &mut Instruction, mut c: Cursor, op: u8, before: u8, ip: u64) -> Deco
     Decoded::Plain
 }
 
-/// Length and effects of an instruction of which no more is asked, at a third of what [`decode`] costs; none: it is to be decoded. What is accepted goes on
-/// to the next instruction.
-pub(super) fn glance(bytes: &[u8; WINDOW]) -> Option<(usize, FlagEffects)> {
-    let (mut op, mut at, mut wide) = (bytes[0], 1, 0);
-    if BEFORE[usize::from(op)] {
-        return None;
-    }
-    if op & 0xf0 == 0x40 {
-        (wide, op, at) = (op >> 3 & 1, bytes[1], 2);
-    }
-    let mut row = usize::from(op);
-    if op == 0x0f {
-        row = 256 | usize::from(bytes[at]);
-        at += 1;
-    }
-    let mut form = &FORMS[row];
-    if form.modrm != ModRm::Absent {
-        let modrm = bytes[at];
-        at += 1;
-        match form.modrm {
-            ModRm::Group => form = &GROUPS[usize::from(form.group & 31) << 3 | usize::from(modrm >> 3 & 7)],
-            ModRm::Any | ModRm::Memory | ModRm::Register => {}
-            _ => return None,
-        }
-        let in_memory = modrm < 0xc0;
-        if form.modrm == ModRm::Memory && !in_memory || form.modrm == ModRm::Register && in_memory {
-            return None;
-        }
-        if in_memory {
-            let mut base = modrm & 7;
-            if base == 4 {
-                base = bytes[at] & 7;
-                at += 1;
-            }
-            at += match modrm >> 6 {
-                0 if base == 5 => 4,
-                0 => 0,
-                1 => 1,
-                _ => 4,
-            };
-        }
-    }
-    at += match form.constant {
-        Constant::None | Constant::Unit => 0,
-        Constant::Byte | Constant::SignedByte | Constant::StackByte => 1,
-        Constant::Long | Constant::StackLong => 4,
-        Constant::Full => 4 << wide,
-        _ => return None,
-    };
-    let code = form.codes[usize::from(wide)];
-    let (effects, special) = known_effects(code.mnemonic());
-    (code != Code::INVALID && !special).then_some((at, effects))
-}
-
 /// What all have at their end.
 #[inline(always)]
 pub(super) fn end(i: &mut Instruction, len: usize, ip: u64, relative: u32) {
@@ -511,20 +456,25 @@ fn constant(i: &mut Instruction, c: &mut Cursor, constant: Constant, wide: bool,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::decode_one;
+    use crate::decode::glance::glance;
+    use crate::guest::Addr;
     use iced_x86::{Decoder, DecoderOptions};
+
+    const AT: u64 = 0x1_2345_6789;
 
     /// What iced makes of it.
     fn compare(bytes: &[u8; WINDOW], accepted: &mut u32) -> bool {
         let mut quick = Instruction::default();
-        if decode(bytes, 0x1_2345_6789, &mut quick) == Decoded::Unknown {
-            assert_eq!(glance(bytes), None, "{bytes:02x?}");
+        if decode(bytes, AT, &mut quick) == Decoded::Unknown {
+            assert_eq!(glance(bytes, AT), None, "{bytes:02x?}");
             return false;
         }
-        let iced = Decoder::with_ip(64, bytes, 0x1_2345_6789, DecoderOptions::AMD).decode();
+        let iced = Decoder::with_ip(64, bytes, AT, DecoderOptions::AMD).decode();
         assert!(quick.eq_all_bits(&iced), "{bytes:02x?}:\n{quick:?}\n{iced:?}");
-        if let Some((len, effects)) = glance(bytes) {
-            assert_eq!((len, effects), (iced.len(), crate::decode::effects::flag_effects(&iced)), "{bytes:02x?}");
-            assert_eq!(iced.flow_control(), iced_x86::FlowControl::Next, "{bytes:02x?}");
+        if let Some(found) = glance(bytes, AT) {
+            let flow = decode_one(bytes, Addr(AT)).expect("a whole instruction").flow();
+            assert_eq!(found, (iced.len(), crate::decode::effects::flag_effects(&iced), flow), "{bytes:02x?}");
         }
         *accepted += 1;
         true

@@ -1,6 +1,7 @@
 //! Regions: the unit of translation. From an entry, straight on over conditional branches and calls, back to loop heads;
 //! forward branch targets are left to be translated when they run.
 
+use super::glance::glance;
 use super::insn::{Flow, Insn};
 use super::quick::{self, Decoded};
 use super::{FlagEffects, Flags, STATUS, is_arithmetic};
@@ -178,6 +179,8 @@ pub struct Region {
     /// Indices of the instructions after which control may go elsewhere, and of those that they go to ([`OUTSIDE`] where the region has them not).
     pub(super) turns: Vec<u32>,
     pub(super) targets: Vec<u32>,
+    /// Where further pieces begin, while it is made.
+    pending: Vec<Addr>,
 }
 
 impl Region {
@@ -185,8 +188,8 @@ impl Region {
     pub fn empty(at: Addr, end: End) -> Region {
         Region { blocks: vec![Block::new(0, 0, at, end)], ..Region::default() }
     }
-    /// An empty one in the room of one that is not needed any more.
-    fn reused(mut self, limits: &Limits) -> Region {
+    /// Makes an empty one of one that is not needed any more.
+    fn reuse(&mut self, limits: &Limits) {
         self.insns.clear();
         self.blocks.clear();
         self.ahead.clear();
@@ -197,7 +200,9 @@ impl Region {
         self.insns.reserve(limits.insns);
         self.places.resize(PLACES, 0);
         self.span = (Addr(u64::MAX), Addr(0));
-        Region { sources: Vec::with_capacity(8), unusual: false, arithmetic: false, ..self }
+        self.sources.clear();
+        self.sources.reserve(8);
+        (self.unusual, self.arithmetic) = (false, false);
     }
     /// Index of the block that starts at `addr`.
     pub fn block_at(&self, addr: Addr) -> Option<usize> {
@@ -262,7 +267,14 @@ impl<'a> Reader<'a> {
     #[inline(always)]
     fn decode(&mut self, at: Addr, insn: &mut Insn) -> bool {
         let Some(rest) = self.bytes.get((at.0 - self.start.0) as usize..) else { return false };
-        let Some(window) = rest.first_chunk() else { return self.decode_last(rest, at, insn) };
+        match rest.first_chunk() {
+            Some(window) => self.decode_window(window, at, insn),
+            None => self.decode_last(rest, at, insn),
+        }
+    }
+    /// The same of one whose bytes, and those behind it, are `window`.
+    #[inline(always)]
+    fn decode_window(&mut self, window: &[u8; quick::WINDOW], at: Addr, insn: &mut Insn) -> bool {
         match quick::decode(window, at.0, &mut insn.raw) {
             Decoded::Plain => {
                 return self.annotated(insn);
@@ -273,7 +285,7 @@ impl<'a> Reader<'a> {
             }
             Decoded::Unknown => {}
         }
-        if !self.ask_iced(rest, at, &mut insn.raw) {
+        if !self.ask_iced(at, &mut insn.raw) {
             return false;
         }
         self.annotated(insn)
@@ -300,7 +312,7 @@ impl<'a> Reader<'a> {
         window[..rest.len()].copy_from_slice(rest);
         let decoded = quick::decode(&window, at.0, &mut insn.raw);
         let known = decoded != Decoded::Unknown;
-        if known && insn.raw.len() > rest.len() || !known && !self.ask_iced(rest, at, &mut insn.raw) {
+        if known && insn.raw.len() > rest.len() || !known && !self.ask_iced(at, &mut insn.raw) {
             return false;
         }
         self.unusual |= decoded == Decoded::Vex;
@@ -309,16 +321,17 @@ impl<'a> Reader<'a> {
 
     #[cold]
     #[inline(never)]
-    fn ask_iced(&mut self, rest: &[u8], at: Addr, raw: &mut Instruction) -> bool {
+    fn ask_iced(&mut self, at: Addr, raw: &mut Instruction) -> bool {
         self.unusual = true;
+        let position = (at.0 - self.start.0) as usize;
         let d = self.iced.get_or_insert_with(|| Decoder::with_ip(64, self.bytes, self.start.0, OPTIONS));
-        if rest.is_empty() || d.set_position(self.bytes.len() - rest.len()).is_err() {
+        if position >= self.bytes.len() || d.set_position(position).is_err() {
             return false;
         }
         d.set_ip(at.0);
         d.decode_out(raw);
         // With 15 bytes at hand "no more bytes" means a too long instruction, which is #UD.
-        d.last_error() != DecoderError::NoMoreBytes || rest.len() >= 15
+        d.last_error() != DecoderError::NoMoreBytes || self.bytes.len() - position >= 15
     }
 }
 
@@ -341,10 +354,10 @@ pub fn effects_each(source: &dyn CodeSource, bytes: &[u8], addr: Addr, mut each:
     let mut at = addr;
     loop {
         let window = bytes.get((at.0 - addr.0) as usize..).and_then(|rest| rest.first_chunk());
-        let (flags, flow, slot) = match window.and_then(quick::glance) {
-            Some((len, flags)) => {
+        let (flags, flow, slot) = match window.and_then(|window| glance(window, at.0)) {
+            Some((len, flags, flow)) => {
                 at = at.plus(len as u64);
-                (flags, Flow::Next, None)
+                (flags, flow, None)
             }
             None => {
                 let mut insn = Insn::empty();
@@ -392,10 +405,11 @@ fn sweep(source: &dyn CodeSource, start: Addr, limits: Limits, region: &mut Regi
         if have == 0 {
             return Stop::NoFetch(at);
         }
-        let whole = if have == buf.len() { at.plus((buf.len() - quick::WINDOW) as u64) } else { Addr(u64::MAX) };
         let mut reader = Reader::new(&buf[..have], at);
         let stop = loop {
-            if at > whole {
+            let offset = (at.0 - window.0) as usize;
+            let bytes = if offset + quick::WINDOW <= have { buf[offset..].first_chunk() } else { None };
+            if bytes.is_none() && have == buf.len() {
                 break None;
             }
             if region.insns.len() >= limits.insns || joins && source.is_translated(at) || at >= others && at != start && region.reaches(start, at) {
@@ -404,7 +418,11 @@ fn sweep(source: &dyn CodeSource, start: Addr, limits: Limits, region: &mut Regi
             let n = region.insns.len();
             region.insns.push(empty);
             let insn = &mut region.insns[n];
-            if !reader.decode(at, insn) {
+            let decoded = match bytes {
+                Some(bytes) => reader.decode_window(bytes, at, insn),
+                None => decode_outside(&mut reader, at, insn),
+            };
+            if !decoded {
                 region.insns.pop();
                 break (at == window).then(|| Stop::NoFetch(at.plus(have as u64)));
             }
@@ -447,20 +465,22 @@ const MOST: usize = 128;
 
 /// Builds the region that starts at `entry`.
 pub fn decode_region(source: &dyn CodeSource, entry: Addr, limits: Limits) -> Region {
-    decode_region_in(source, entry, limits, Region::default())
+    let mut region = Region::default();
+    decode_region_in(source, entry, limits, &mut region);
+    region
 }
 
 /// The same in the room of a region that is not needed any more.
-pub fn decode_region_in(source: &dyn CodeSource, entry: Addr, limits: Limits, room: Region) -> Region {
+pub fn decode_region_in(source: &dyn CodeSource, entry: Addr, limits: Limits, region: &mut Region) {
     let limits = Limits { insns: limits.insns.min(MOST), ..limits };
-    let mut region = room.reused(&limits);
-    let mut pending = Vec::new();
+    region.reuse(&limits);
+    let mut pending = std::mem::take(&mut region.pending);
     let mut next = Some(entry);
     while let Some(start) = next {
         let full = region.segments.len() >= limits.segments || region.insns.len() >= limits.insns && !region.insns.is_empty();
         if !full && region.insn_at(start).is_none() {
             let (first, turns) = (region.insns.len(), region.turns.len());
-            let stop = sweep(source, start, limits, &mut region);
+            let stop = sweep(source, start, limits, region);
             let end = region.insns.len();
             let last = region.insns[first..].last().map_or(start, |i| i.addr());
             region.span = (region.span.0.min(start), region.span.1.max(last));
@@ -495,6 +515,6 @@ pub fn decode_region_in(source: &dyn CodeSource, entry: Addr, limits: Limits, ro
         }
         next = pending.pop();
     }
-    super::blocks::split(&mut region);
-    region
+    region.pending = pending;
+    super::blocks::split(region);
 }

@@ -20,13 +20,15 @@ const INT3: u8 = 0xcc;
 pub(super) struct Breakpoints(BTreeSet<u64>);
 
 impl Breakpoints {
+    /// Is one set?
+    pub fn are_any(&self) -> bool {
+        !self.0.is_empty()
+    }
     /// What the decoder reads in the place of `code`, which is at `at`.
-    #[inline]
+    #[cold]
     pub fn show(&self, at: Addr, code: &mut [u8]) {
-        if !self.0.is_empty() {
-            for there in self.0.range(at.0..at.0.saturating_add(code.len() as u64)) {
-                code[(there - at.0) as usize] = INT3;
-            }
+        for there in self.0.range(at.0..at.0.saturating_add(code.len() as u64)) {
+            code[(there - at.0) as usize] = INT3;
         }
     }
 }

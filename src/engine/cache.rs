@@ -6,7 +6,7 @@ use super::guards::Guards;
 use super::breakpoints::Breakpoints;
 use super::halt::Halts;
 use super::heat::Heat;
-use super::links::Patched;
+use super::links::{Incoming, Patches};
 use super::regions::Regions;
 use crate::decode::{Ahead, Flags, Region};
 use crate::emit::tables::Late;
@@ -54,7 +54,7 @@ pub(super) struct Placed {
     steps: Vec<Step>,
     marks: Vec<Mark>,
     /// Words elsewhere that were patched to branch here.
-    pub incoming: Vec<Patched>,
+    pub incoming: Incoming,
 }
 
 /// For so many bytes of the arena one translation for one use is kept at most: what is known of each takes some 400 bytes beside it.
@@ -75,11 +75,12 @@ impl Placed {
         Placed { len, ..Placed::new(Vec::new(), Emitted::default()).0 }
     }
     /// What is kept of a translation, and its code, which has been copied.
+    #[inline(always)]
     fn new(sources: Vec<(Addr, u64)>, e: Emitted) -> (Placed, Vec<u8>) {
         let len = e.code.len() as u64;
         // Else its entry for calls is the word in front of the other one, or lies behind.
         let leaf = e.entries.first().filter(|e| e.call.is_some_and(|call| call + 4 < e.host)).map_or(0, |e| u64::from(e.host) - 4);
-        let placed = Placed { len, leaf, entries: e.entries, sources, origins: e.origins, exits: e.exits, looks: e.looks, held: e.held, steps: e.steps, marks: e.marks, incoming: Vec::new() };
+        let placed = Placed { len, leaf, entries: e.entries, sources, origins: e.origins, exits: e.exits, looks: e.looks, held: e.held, steps: e.steps, marks: e.marks, incoming: Incoming::default() };
         (placed, e.code)
     }
 }
@@ -130,6 +131,7 @@ pub(super) struct Cache {
     options: Options,
     targets: FxHashMap<u64, Target>,
     pub regions: Regions,
+    pub patches: Patches,
     /// Starts of the regions made from a page, each once.
     by_page: FxHashMap<u64, Vec<u64>>,
     /// Counts what took translations away: while it stays the same, everything that was found is still there.
@@ -138,12 +140,14 @@ pub(super) struct Cache {
     protected: FxHashMap<u64, Vec<u64>>,
     /// Guest pages of shared memory that code was translated from.
     shared: FxHashSet<u64>,
+    /// An area that code could be executed from when there had been so many changes of mappings (`Engine::mappings`).
+    pub executable: (u64, (u64, u64)),
     /// What was looked at behind exits, until anything is taken away: it belongs to the sources of regions that are in use.
     ahead: AheadTable,
     asleep: Asleep,
     room: Room,
     /// A region that is not needed any more, for its room.
-    spare: Region,
+    spare: Option<Box<Region>>,
     /// Translations that compare themselves, by entry; see `guards`.
     pub guards: Guards,
     /// The regions of them that are in use.
@@ -168,14 +172,16 @@ impl Cache {
             // A small program has about that many entries: the table does not grow while it starts.
             targets: FxHashMap::with_capacity_and_hasher(3000, Default::default()),
             regions: Regions::default(),
+            patches: Patches::default(),
             by_page: FxHashMap::default(),
             generation: 0,
             protected: FxHashMap::default(),
             shared: FxHashSet::default(),
+            executable: (0, (0, 0)),
             ahead: AheadTable::default(),
             asleep: Asleep::default(),
             room: Room::default(),
-            spare: Region::default(),
+            spare: None,
             guards: Guards::default(),
             guarded: FxHashSet::default(),
             guarded_by_page: FxHashMap::default(),
@@ -237,8 +243,8 @@ impl Cache {
     }
 
     /// Room for a region.
-    pub fn spare(&mut self) -> Region {
-        std::mem::take(&mut self.spare)
+    pub fn spare(&mut self) -> Box<Region> {
+        self.spare.take().unwrap_or_default()
     }
 
     /// Translates a region with the options of now.
@@ -247,6 +253,7 @@ impl Cache {
     }
 
     /// Copies code to its place; `None` if the arena is full.
+    #[inline(always)]
     fn place(&mut self, emitted: Emitted, sources: Vec<(Addr, u64)>) -> Option<(u64, Placed)> {
         let host = self.arena.place(&emitted.code)?;
         let (placed, code) = Placed::new(sources, emitted);
@@ -256,27 +263,28 @@ impl Cache {
     }
 
     /// Places a translation; `None` if the arena is full. `pages`, those of its sources, are [protected](Cache::protect) since before they were read.
-    pub fn insert(&mut self, mut region: Region, emitted: Emitted, pages: &[Addr]) -> Option<Target> {
+    pub fn insert(&mut self, mut region: Box<Region>, emitted: Emitted, pages: &[Addr]) -> Option<Target> {
         let (host, placed) = self.place(emitted, std::mem::take(&mut region.sources))?;
         self.ahead.put(&region.ahead);
-        self.spare = region;
+        self.spare = Some(region);
         Some(self.enlist(host, placed, pages))
     }
 
     /// Makes a region findable.
+    #[inline(always)]
     fn enlist(&mut self, host: u64, placed: Placed, pages: &[Addr]) -> Target {
         for page in pages {
             self.by_page.entry(page.0).or_default().push(host);
         }
         self.make_room_for(placed.entries.len());
         let target = |e: &Entry| target_of(host, e);
-        for e in &placed.entries {
+        let (&first, others) = placed.entries.split_first().expect("a region has its own entry");
+        // It was asked for because there was none.
+        self.targets.insert(first.guest.0, target(&first));
+        for e in others {
             // The first translation of an address stays: others may be linked to it.
             self.targets.entry(e.guest.0).or_insert(target(e));
         }
-        let first = placed.entries[0];
-        // The region's own entry was asked for because there was none.
-        self.targets.insert(first.guest.0, target(&first));
         self.regions.insert(host, placed);
         target(&first)
     }
@@ -484,7 +492,7 @@ impl Cache {
                 self.targets.remove(&e.guest.0);
             }
         }
-        for p in placed.incoming.drain(..) {
+        while let Some(p) = self.patches.take(&mut placed.incoming) {
             // A region that linked here may itself be gone: its words are not used any more, and not yet reused.
             self.arena.patch(p.at, p.original);
         }
@@ -509,6 +517,7 @@ impl Cache {
         self.once = 0;
         self.targets.clear();
         self.regions.clear();
+        self.patches.clear();
         self.by_page.clear();
         self.shared.clear();
         self.asleep.clear();
@@ -533,20 +542,19 @@ fn target_of(host: u64, e: &Entry) -> Target {
 
 /// The pages of byte ranges, each once.
 pub(super) fn pages_of(sources: &[(Addr, u64)]) -> Vec<Addr> {
-    let mut pages: Vec<Addr> = Vec::with_capacity(4);
+    let mut pages: Vec<Addr> = Vec::with_capacity(8);
+    let mut before = None;
     for &(start, len) in sources {
         let mut page = start.page();
         // Most lie on the page of the one before.
-        if pages.last() == Some(&page) {
+        if before == Some(page) {
             page = page.plus(PAGE_SIZE);
-            if page >= start.plus(len) {
-                continue;
-            }
         }
         while page < start.plus(len) {
             if !pages.contains(&page) {
                 pages.push(page);
             }
+            before = Some(page);
             page = page.plus(PAGE_SIZE);
         }
     }

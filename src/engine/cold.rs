@@ -12,8 +12,12 @@ use std::sync::atomic::Ordering;
 impl Thread {
     /// Is the code at `rip` better interpreted than translated?
     pub(super) fn is_cold(&self, rip: Addr) -> bool {
+        self.interprets(rip) && (self.engine.runs.are_endless() || self.engine.cache().lookup(rip).is_none())
+    }
+    /// The same of code that is not translated.
+    pub(super) fn interprets(&self, rip: Addr) -> bool {
         let runs = &self.engine.runs;
-        self.cold.is_some() && runs.are_few(rip) && !runs.are_paused() && (runs.are_endless() || self.engine.cache().lookup(rip).is_none())
+        self.cold.is_some() && runs.are_few(rip) && !runs.are_paused()
     }
 
     /// Interprets from RIP on.

@@ -71,6 +71,10 @@ impl Heat {
     pub fn any(&self, pages: &[Addr]) -> bool {
         self.hot != 0 && pages.iter().any(|p| self.is_hot(*p))
     }
+    /// Is any page hot?
+    pub fn is_any(&self) -> bool {
+        self.hot != 0
+    }
     pub fn is_hot(&self, page: Addr) -> bool {
         self.hot != 0 && self.pages.get(&page.0).is_some_and(|p| p.left != 0)
     }

@@ -14,6 +14,49 @@ pub(super) struct Patched {
     pub original: u32,
 }
 
+/// Which words were patched to branch to one region: the last of them in [`Patches`], counted from one; 0: none.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Incoming(u32);
+
+/// The lists of all regions, in one vector: one of its own for each region would be a block of memory for each, and most have one or two.
+#[derive(Default)]
+pub(super) struct Patches {
+    /// Each with the one before it in its list.
+    all: Vec<(Patched, Incoming)>,
+    /// Those that are in no list.
+    free: Incoming,
+}
+
+impl Patches {
+    /// Adds to a list.
+    pub fn put(&mut self, list: &mut Incoming, patched: Patched) {
+        let n = match self.free.0.checked_sub(1) {
+            Some(i) => {
+                self.free = self.all[i as usize].1;
+                self.all[i as usize] = (patched, *list);
+                i + 1
+            }
+            None => {
+                self.all.push((patched, *list));
+                self.all.len() as u32
+            }
+        };
+        *list = Incoming(n);
+    }
+    /// Takes the last one of a list.
+    pub fn take(&mut self, list: &mut Incoming) -> Option<Patched> {
+        let place = self.all.get_mut(list.0.checked_sub(1)? as usize)?;
+        let patched = place.0;
+        (*list, place.1, self.free) = (place.1, self.free, *list);
+        Some(patched)
+    }
+    /// Forgets all lists; whoever has one forgets it too.
+    pub fn clear(&mut self) {
+        self.all.clear();
+        self.free = Incoming::default();
+    }
+}
+
 /// The words of an exit that linking it changes, as they are while it is not linked.
 pub(super) fn unlinked(arena: &Arena, start: u64, site: &ExitSite) -> [Option<(u64, u32)>; 2] {
     const NOP: u32 = 0xd503_201f;
@@ -70,7 +113,7 @@ impl Cache {
         }
         self.arena.patch(at, word);
         if let Some(region) = self.regions.get_mut(target.region) {
-            region.incoming.push(Patched { at, original });
+            self.patches.put(&mut region.incoming, Patched { at, original });
         }
     }
 
@@ -89,9 +132,31 @@ impl Cache {
 
     /// Nothing branches to `target` any more. Threads may be running.
     pub fn disconnect(&mut self, target: Target) {
-        let incoming = self.regions.get_mut(target.region).map(|r| std::mem::take(&mut r.incoming));
-        for p in incoming.into_iter().flatten() {
+        let Some(region) = self.regions.get_mut(target.region) else { return };
+        while let Some(p) = self.patches.take(&mut region.incoming) {
             self.arena.patch(p.at, p.original);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each list gives back what was put into it, and what it has given back is used again.
+    #[test]
+    fn lists_of_patched_words() {
+        let mut all = Patches::default();
+        let mut lists = [Incoming::default(); 3];
+        for round in 0..3 {
+            for at in 0..9u64 {
+                all.put(&mut lists[at as usize % 3], Patched { at, original: at as u32 + round });
+            }
+            for (k, list) in lists.iter_mut().enumerate() {
+                let found: Vec<_> = std::iter::from_fn(|| all.take(list)).map(|p| (p.at, p.original)).collect();
+                assert_eq!(found, [6, 3, 0].map(|at| (at + k as u64, at as u32 + k as u32 + round)));
+            }
+        }
+        assert_eq!(all.all.len(), 9);
     }
 }

@@ -317,6 +317,11 @@ impl<'a> GuestCode<'a> {
         self.constant.set((area.start, area.end));
         true
     }
+    /// [`CodeSource::read_code`] where it is not known that all of it can be read.
+    #[inline(never)]
+    fn read_by_pages(&self, at: Addr, buf: &mut [u8]) -> usize {
+        read_pages(at, buf, |pc| self.is_executable(pc) && !self.hides(pc))
+    }
     fn is_executable(&self, pc: Addr) -> bool {
         let (start, end) = self.executable.get();
         if start <= pc.0 && pc.0 < end {
@@ -329,9 +334,12 @@ impl<'a> GuestCode<'a> {
 }
 
 impl CodeSource for GuestCode<'_> {
+    #[inline]
     fn read_code(&self, at: Addr, buf: &mut [u8]) -> usize {
-        let have = read_pages(at, buf, |pc| self.is_executable(pc) && !self.hides(pc));
-        if !self.bare {
+        let (start, end) = self.executable.get();
+        let known = start <= at.0 && at.0.saturating_add(buf.len() as u64) <= end && !(self.looks && self.cache.heat.is_any());
+        let have = if known && copy::read_bytes(at, buf).is_ok() { buf.len() } else { self.read_by_pages(at, buf) };
+        if !self.bare && self.cache.breakpoints.are_any() {
             self.cache.breakpoints.show(at, &mut buf[..have]);
         }
         have

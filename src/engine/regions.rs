@@ -39,11 +39,16 @@ impl Regions {
     }
 
     /// Adds the region whose code starts at `host`.
+    #[inline(always)]
     pub fn insert(&mut self, host: u64, placed: Placed) {
         if self.list.last().is_none_or(|last| last.0 < host) {
             self.list.push((host, Some(placed)));
             return self.list_granules();
         }
+        self.insert_between(host, placed);
+    }
+    #[cold]
+    fn insert_between(&mut self, host: u64, placed: Placed) {
         if let Some(i) = self.at(host) {
             self.list[i].1 = Some(placed);
             return;

@@ -366,16 +366,28 @@ impl Thread {
 
     /// Translates what a direct exit leads to, and makes it branch there.
     fn link(&mut self, left: &Left) {
-        if self.is_cold(left.site.guest) {
+        let (engine, guest) = (self.engine, left.site.guest);
+        let mut cache = engine.cache();
+        let target = match cache.lookup(guest).filter(|_| !engine.runs.are_endless()) {
+            Some(known) => known,
+            None => {
+                drop(cache);
+                if self.interprets(guest) {
+                    return;
+                }
+                let Some(made) = engine.target(guest) else { return };
+                cache = engine.cache();
+                made
+            }
+        };
+        if !target.lasting {
             return;
         }
-        let Some(target) = self.engine.target(left.site.guest).filter(|t| t.lasting) else { return };
-        self.linked = Some((left.site.guest, target.host));
-        let mut cache = self.engine.cache();
+        self.linked = Some((guest, target.host));
         // Neither may have gone meanwhile; another region that took the exit's place is right too if it has the same exit there.
         let left = match cache.generation() == left.generation {
             true => *left,
-            false if cache.lookup(left.site.guest) != Some(target) => return,
+            false if cache.lookup(guest) != Some(target) => return,
             false => match cache.exit(left.at) {
                 Some(again) if again.site == left.site => again,
                 _ => return,

@@ -7,10 +7,17 @@ use super::{Engine, GuestCode};
 use crate::decode::{CodeSource, Limits, decode_region, decode_region_in};
 use crate::guest::Addr;
 use crate::optimize;
+use std::cell::Cell;
+use std::sync::atomic::Ordering;
 
 impl Engine {
     /// The translation of `rip`, made now if there is none; `None` if its bytes can not be fetched.
     pub(super) fn target(&'static self, rip: Addr) -> Option<Target> {
+        let known = self.cache().lookup(rip);
+        known.or_else(|| self.new_target(rip))
+    }
+    #[inline(never)]
+    fn new_target(&'static self, rip: Addr) -> Option<Target> {
         let pages = self.pages;
         let ways = |page: Addr| {
             let info = pages.page(page)?;
@@ -36,13 +43,19 @@ impl Engine {
             }
             // Bytes count that were read after their pages were protected: a thread may be writing there now.
             let (region, from) = loop {
-                let room = cache.spare();
-                let source = GuestCode { untried: (self.interprets && !self.runs.are_paused()).then_some(&self.runs), ..GuestCode::recalling(pages, &cache) };
-                let mut region = decode_region_in(&source, rip, self.limits, room);
+                let mut region = cache.spare();
+                // Looked at before: whoever changes mappings counts them behind the change, too.
+                let mappings = self.mappings.load(Ordering::SeqCst);
+                let known = if cache.executable.0 == mappings { cache.executable.1 } else { (0, 0) };
+                let untried = (self.interprets && !self.runs.are_paused()).then_some(&self.runs);
+                let source = GuestCode { untried, executable: Cell::new(known), ..GuestCode::recalling(pages, &cache) };
+                decode_region_in(&source, rip, self.limits, &mut region);
                 if region.insns.is_empty() {
                     return None;
                 }
                 optimize::liveness(&mut region, &source.ahead());
+                let executable = source.executable.get();
+                cache.executable = (mappings, executable);
                 let from = pages_of(&region.sources);
                 if cache.heat.any(&from) {
                     drop(cache);
@@ -54,7 +67,7 @@ impl Engine {
             };
             self.runs.was_translated();
             let emitted = cache.translate(&region);
-            let copy = self.observer.map(|observe| (observe, region.clone(), emitted.clone()));
+            let copy = self.observer.map(|observe| (observe, (*region).clone(), emitted.clone()));
             if let Some(target) = cache.insert(region, emitted, &from) {
                 drop(cache);
                 if let Some((observe, region, emitted)) = copy {

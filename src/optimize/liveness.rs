@@ -29,8 +29,11 @@ fn live_at(source: &dyn CodeSource, at: Addr, noted: &mut Noted) -> Flags {
     let live = look(source, at, noted.sources);
     let looked = &noted.sources[first..];
     let mut sources = [(at, 0); 3];
-    if let Some(places) = sources.get_mut(..looked.len()) {
-        places.copy_from_slice(looked);
+    if looked.len() <= sources.len() {
+        // By itself: a call of memcpy costs more.
+        for (place, source) in sources.iter_mut().zip(looked) {
+            *place = *source;
+        }
         noted.ahead.push((at, Ahead { live, sources }));
     }
     live
@@ -72,39 +75,29 @@ fn look(source: &dyn CodeSource, at: Addr, sources: &mut Vec<(Addr, u64)>) -> Fl
 }
 
 /// No successor inside the region.
-const OUTSIDE: usize = usize::MAX;
+const OUTSIDE: u8 = u8::MAX;
 
-/// Where a block leads.
-#[derive(Clone, Copy)]
-struct Ways {
-    /// Successors inside the region.
-    inside: [usize; 2],
-    /// What is live on each of them that leaves the region.
-    outside: [Flags; 2],
-}
-
-fn ways(region: &Region, block: &Block, source: &dyn CodeSource, noted: &mut Noted) -> Ways {
-    let mut ways = Ways { inside: [OUTSIDE; 2], outside: [NO_FLAGS; 2] };
+/// Where a block leads: the blocks of the region on both ways, and what is live on those that leave the region; everything where it is not known who is next.
+#[inline(always)]
+fn ways(region: &Region, block: &Block, source: &dyn CodeSource, noted: &mut Noted) -> ([u8; 2], [Flags; 2]) {
+    let (mut inside, mut outside) = ([OUTSIDE; 2], [NO_FLAGS; 2]);
     // Where to by address, and by block if the region has it. A call goes to its target with the flags as they are; its continuation is entered by a return.
-    let (first, second) = match block.end {
-        End::Fall(to) => ((to, block.behind()), None),
-        End::Flow(Flow::Jump(to) | Flow::Call(to)) => ((to, block.target()), None),
-        End::Flow(Flow::Conditional(to)) => ((to, block.target()), Some(block.behind())),
-        End::Flow(_) | End::NoFetch(_) => {
-            ways.outside[0] = STATUS;
-            return ways;
-        }
+    let (to, first) = match block.end {
+        End::Fall(to) => (to, block.behind()),
+        End::Flow(Flow::Jump(to) | Flow::Call(to) | Flow::Conditional(to)) => (to, block.target()),
+        End::Flow(_) | End::NoFetch(_) => return (inside, [STATUS, NO_FLAGS]),
     };
     match first {
-        (_, Some(t)) => ways.inside[0] = t,
-        (to, None) => ways.outside[0] = live_at(source, to, noted),
+        Some(t) => inside[0] = t as u8,
+        None => outside[0] = live_at(source, to, noted),
     }
-    match second {
-        None => {}
-        Some(Some(t)) => ways.inside[1] = t,
-        Some(None) => ways.outside[1] = live_at(source, region.insns[block.first + block.count - 1].next(), noted),
+    if let End::Flow(Flow::Conditional(_)) = block.end {
+        match block.behind() {
+            Some(t) => inside[1] = t as u8,
+            None => outside[1] = live_at(source, region.insns[block.first + block.count - 1].next(), noted),
+        }
     }
-    ways
+    (inside, outside)
 }
 
 /// Sets `Insn::live` and `Block::live_in`.
@@ -112,22 +105,25 @@ pub fn liveness(region: &mut Region, source: &dyn CodeSource) {
     let (mut sources, mut ahead) = (std::mem::take(&mut region.sources), std::mem::take(&mut region.ahead));
     ahead.reserve_exact(region.blocks.len());
     let mut noted = Noted { sources: &mut sources, ahead: &mut ahead };
-    let all: Vec<Ways> = region.blocks.iter().map(|block| ways(region, block, source, &mut noted)).collect();
-    (region.sources, region.ahead) = (sources, ahead);
-    for b in &mut region.blocks {
-        b.live_in = NO_FLAGS;
-    }
-    let guarded = !region.guards.is_empty();
+    // A region has fewer blocks.
+    let mut inside = [[OUTSIDE; 2]; OUTSIDE as usize + 1];
     // Without a way back one pass from the end to the start sees every successor before its predecessors.
-    let loops = all.iter().enumerate().any(|(b, w)| w.inside.iter().any(|t| *t <= b));
+    let mut loops = false;
+    for b in 0..region.blocks.len() {
+        let (within, without) = ways(region, &region.blocks[b], source, &mut noted);
+        inside[b] = within;
+        loops |= usize::from(within[0]) <= b || usize::from(within[1]) <= b;
+        (region.blocks[b].ways, region.blocks[b].live_in) = (without, NO_FLAGS);
+    }
+    (region.sources, region.ahead) = (sources, ahead);
+    let guarded = !region.guards.is_empty();
     loop {
         let mut changed = false;
-        for (b, ways) in all.iter().enumerate().rev() {
-            let block = region.blocks[b];
-            let way = |i: usize| if ways.inside[i] == OUTSIDE { ways.outside[i] } else { region.blocks[ways.inside[i]].live_in };
+        for b in (0..region.blocks.len()).rev() {
+            let (block, within) = (&region.blocks[b], inside[b]);
+            let way = |i: usize| if within[i] == OUTSIDE { block.ways[i] } else { region.blocks[usize::from(within[i])].live_in };
             // Behind a guard there may be other code than this, which reads anything.
             let ways = if guarded { [STATUS; 2] } else { [way(0), way(1)] };
-            region.blocks[b].ways = ways;
             let mut live = ways[0] | ways[1];
             for insn in region.insns[block.first..block.first + block.count].iter_mut().rev() {
                 insn.live = live;
@@ -138,7 +134,8 @@ pub fn liveness(region: &mut Region, source: &dyn CodeSource) {
                 live = STATUS;
             }
             changed |= live != block.live_in;
-            region.blocks[b].live_in = live;
+            let block = &mut region.blocks[b];
+            (block.ways, block.live_in) = (ways, live);
         }
         if !changed || !loops {
             break;

@@ -151,6 +151,8 @@ pub struct Ctx<'a> {
 }
 
 impl<'a> Ctx<'a> {
+    /// Inlined into the one place that makes it: it is large, and to move it costs a tenth of what it is to make it.
+    #[inline(always)]
     pub(super) fn new(region: &'a Region, options: &'a Options, room: &mut Room) -> Self {
         let mut a = Asm::reusing(options.features, std::mem::take(&mut room.buffers));
         let mut labels = std::mem::take(&mut room.labels);
@@ -159,7 +161,7 @@ impl<'a> Ctx<'a> {
         let mut entries = std::mem::take(&mut room.entries);
         entries.clear();
         let call_entry = [Opt::CallEntries, Opt::ShadowStack].into_iter().all(|o| options.switches.on(o)).then(|| a.label());
-        let mut c = Ctx {
+        Ctx {
             region,
             options,
             a,
@@ -202,14 +204,16 @@ impl<'a> Ctx<'a> {
             labels,
             cold: Vec::with_capacity(16),
             entries,
-            origins: Vec::with_capacity(region.insns.len() + 8),
+            origins: Vec::with_capacity(region.insns.len() + 2 * region.blocks.len() + 4),
             exits: Vec::with_capacity(2 * region.blocks.len()),
             looks: Vec::new(),
-        };
-        c.plan_uppers();
-        c.plan_groups();
-        c.plan_narrow();
-        c
+        }
+    }
+    /// Looks at the whole region for what its translation needs to know beforehand.
+    pub(super) fn plan(&mut self) {
+        self.plan_uppers();
+        self.plan_groups();
+        self.plan_narrow();
     }
 
     /// The label of block `index` for jumps inside the region: carry canonical if CF is live there, upper halves where they belong.

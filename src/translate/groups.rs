@@ -440,10 +440,15 @@ impl Ctx<'_> {
     }
 
     /// Everything exact and at home.
+    #[inline(always)]
     pub(super) fn end_group(&mut self) {
-        if !std::mem::take(&mut self.groups.active) {
-            return;
+        if self.groups.active {
+            self.close_group();
         }
+    }
+    #[inline(never)]
+    fn close_group(&mut self) {
+        self.groups.active = false;
         if self.groups.is_trivial() {
             return self.mark_as((0, 0));
         }

@@ -268,6 +268,7 @@ pub fn translate(region: &Region, options: &Options) -> Emitted {
 /// Translates a region in room that an earlier translation left.
 pub fn translate_in(region: &Region, options: &Options, room: &mut Room) -> Emitted {
     let mut c = Ctx::new(region, options, room);
+    c.plan();
     let whole = 0..region.blocks.len();
     let ordered = if options.switches.on(Opt::PieceOrder) { pieces::order(region) } else { None };
     let pieces = ordered.as_deref().unwrap_or(std::slice::from_ref(&whole));
@@ -287,12 +288,14 @@ fn block(c: &mut Ctx, index: usize) {
     let region = c.region;
     let block = &region.blocks[index];
     c.begin_block(index);
+    let no_avx = c.options.xcr0 & XCR0_AVX == 0;
     for (k, insn) in region.insns[block.first..block.first + block.count].iter().enumerate() {
         c.index = block.first + k;
         c.begin_insn(insn);
         let is_done = c.leaves_work && c.leaves_work_of(insn);
         c.know_narrow(insn);
-        if std::mem::take(&mut c.next_is_done) {
+        if c.next_is_done {
+            c.next_is_done = false;
             continue;
         }
         if k + 2 == block.count {
@@ -302,7 +305,7 @@ fn block(c: &mut Ctx, index: usize) {
             continue;
         }
         match table::handler(insn) {
-            Some(_) if c.options.xcr0 & XCR0_AVX == 0 && insn.needs_avx() => c.undefined(insn),
+            Some(_) if no_avx && insn.needs_avx() => c.undefined(insn),
             Some(handler) => handler(c, insn),
             None if insn.is_too_long() => c.raise(exception::GENERAL_PROTECTION),
             None => c.undefined(insn),

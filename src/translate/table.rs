@@ -79,11 +79,13 @@ const BY_CODE_RANGE: (u16, u16) = {
 /// The function that translates `insn`; `None`: not offered, the guest gets #UD.
 pub fn handler(insn: &Insn) -> Option<Handler> {
     let code = insn.code();
-    let listed = BY_CODE_RANGE.0 <= code as u16 && code as u16 <= BY_CODE_RANGE.1;
-    match BY_CODE.iter().find(|row| listed && row.0 == code) {
-        Some(row) => Some(row.1),
-        None => TABLE[insn.mnemonic() as usize],
+    if BY_CODE_RANGE.0 <= code as u16
+        && code as u16 <= BY_CODE_RANGE.1
+        && let Some(row) = BY_CODE.iter().find(|row| row.0 == code)
+    {
+        return Some(row.1);
     }
+    TABLE[insn.mnemonic() as usize & (COUNT - 1)]
 }
 
 /// As [`handler`], for the mnemonic alone.
