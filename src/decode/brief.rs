@@ -100,11 +100,18 @@ static BYTES: [u8; 32] = {
 /// Decodes the instruction at `ip`, if it is one of those that are here, for a processor in state `s`.
 #[inline(always)]
 pub fn brief(bytes: &[u8; WINDOW], ip: u64, s: &CpuState) -> Option<Brief> {
-    let first = bytes[0];
-    let (mut op, mut at, mut said, mut segment) = (first, 1, 0, Register::None);
-    if BEFORE[usize::from(first)] {
-        Before { op, at, said, segment } = behind(bytes, first)?;
+    let op = bytes[0];
+    // Most begin with REX or the opcode; of what stands before those there is no form.
+    match rest(bytes, ip, s, Before { op, at: 1, said: 0, segment: Register::None }) {
+        None if BEFORE[usize::from(op)] => behind(bytes, ip, s, op),
+        found => found,
     }
+}
+
+/// From REX or the opcode on.
+#[inline(always)]
+fn rest(bytes: &[u8; WINDOW], ip: u64, s: &CpuState, before: Before) -> Option<Brief> {
+    let Before { op, at, said, segment } = before;
     let mut c = Cursor { bytes, at };
     let Head { form, rex, wide, numbers, modrm, in_memory } = head(&mut c, op, said)?;
     if said & LOCK != 0 || said & ADDRESS_SIZE != 0 && in_memory || form.modrm >= ModRm::Bare && (form.modrm != ModRm::Bare || rex != 0 || said & ADDRESS_SIZE != 0) {
@@ -130,10 +137,10 @@ pub fn brief(bytes: &[u8; WINDOW], ip: u64, s: &CpuState) -> Option<Brief> {
     Some(Brief { code, address: Addr(address), constant, next, form, numbers, size: (usize::from(rex != 0) + wide) as u8, in_memory, has_segment })
 }
 
-/// Prefixes, which few have.
+/// [`brief`] of one with prefixes, which few have.
 #[inline(never)]
-fn behind(bytes: &[u8; WINDOW], op: u8) -> Option<Before> {
-    prefixes(bytes, op)
+fn behind(bytes: &[u8; WINDOW], ip: u64, s: &CpuState, op: u8) -> Option<Brief> {
+    rest(bytes, ip, s, prefixes(bytes, op)?)
 }
 
 /// The address, and whether it is relative to the next instruction.

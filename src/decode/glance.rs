@@ -2,7 +2,7 @@
 
 use super::effects::{FlagEffects, known_effects};
 use super::insn::Flow;
-use super::quick::{BEFORE, Constant, Cursor, ModRm, WINDOW};
+use super::quick::{Constant, Cursor, ModRm, WINDOW};
 use super::quick_rows::{FORMS, GROUPS};
 use crate::guest::Addr;
 use iced_x86::Code;
@@ -12,9 +12,7 @@ use iced_x86::Code;
 #[inline(always)]
 pub(super) fn glance(bytes: &[u8; WINDOW], ip: u64) -> Option<(usize, FlagEffects, Flow)> {
     let (mut op, mut at, mut wide) = (bytes[0], 1, 0);
-    if BEFORE[usize::from(op)] {
-        return None;
-    }
+    // Of what stands before REX and opcodes there is no form.
     if op & 0xf0 == 0x40 {
         (wide, op, at) = (op >> 3 & 1, bytes[1], 2);
     }

@@ -100,7 +100,7 @@ pub struct Insn {
 impl Insn {
     /// One that nothing was decoded into yet.
     pub(super) fn empty() -> Insn {
-        Insn { raw: Instruction::default(), flags: FlagEffects::default(), live: super::STATUS, begins: 0, block: 0, mnemonic: Mnemonic::INVALID, flow: Flow::Next }
+        Insn { raw: super::quick::empty(), flags: FlagEffects::default(), live: super::STATUS, begins: 0, block: 0, mnemonic: Mnemonic::INVALID, flow: Flow::Next }
     }
     /// Works out what follows from `raw`, which was just decoded, of an empty one; true: there is more, see [`Insn::annotate_special`].
     #[inline]
@@ -234,6 +234,14 @@ impl Insn {
             addr32,
             segment,
         }
+    }
+
+    /// Base and displacement of the explicit memory operand, if it is no more than a 64-bit general register and a constant; without a segment whose base counts.
+    #[inline]
+    pub fn simple_memory(&self) -> Option<(u8, i64)> {
+        let base = (self.raw.memory_base() as u8).wrapping_sub(Register::RAX as u8);
+        let simple = base < 16 && self.raw.memory_index() == Register::None && !matches!(self.raw.segment_prefix(), Register::FS | Register::GS);
+        simple.then_some((base, self.raw.memory_displacement64() as i64))
     }
 
     /// The vector register that indexes the memory operand, and whether it is a YMM register.

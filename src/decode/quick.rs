@@ -278,12 +278,22 @@ pub(super) enum Decoded {
     Vex,
 }
 
-/// Decodes the instruction at `ip` into `i`, which is an empty one.
+/// One that nothing was decoded into yet.
+pub(super) fn empty() -> Instruction {
+    let mut i = Instruction::default();
+    i.set_code_size(CodeSize::Code64);
+    i
+}
+
+/// Decodes the instruction at `ip` into `i`, which is an [empty] one.
 #[inline(always)]
 pub(super) fn decode(bytes: &[u8; WINDOW], ip: u64, i: &mut Instruction) -> Decoded {
     let op = bytes[0];
-    // Most begin with REX or the opcode.
-    if BEFORE[usize::from(op)] { behind_prefixes(bytes, ip, op, i) } else { rest(i, Cursor { bytes, at: 1 }, op, 0, ip) }
+    // Most begin with REX or the opcode; of what stands before those there is no form.
+    match rest(i, Cursor { bytes, at: 1 }, op, 0, ip) {
+        Decoded::Unknown if BEFORE[usize::from(op)] => behind_prefixes(bytes, ip, op, i),
+        decoded => decoded,
+    }
 }
 
 /// The same of one that begins otherwise.
@@ -355,7 +365,6 @@ pub(super) fn end(i: &mut Instruction, len: usize, ip: u64, relative: u32) {
     let next = ip.wrapping_add(len as u64);
     i.set_len(len);
     i.set_next_ip(next);
-    i.set_code_size(CodeSize::Code64);
     if relative != 0 {
         i.set_memory_displacement64(next.wrapping_add(i.memory_displacement64()));
     }
@@ -465,7 +474,7 @@ mod tests {
 
     /// What iced makes of it.
     fn compare(bytes: &[u8; WINDOW], accepted: &mut u32) -> bool {
-        let mut quick = Instruction::default();
+        let mut quick = empty();
         if decode(bytes, AT, &mut quick) == Decoded::Unknown {
             assert_eq!(glance(bytes, AT), None, "{bytes:02x?}");
             return false;

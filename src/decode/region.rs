@@ -389,38 +389,41 @@ pub(super) enum Stop {
     NoFetch(Addr),
 }
 
+/// Bytes that are read at once.
+const WINDOWS: usize = 256;
+
 /// Decodes a straight piece from `start` on; returns how it ended.
 #[inline(never)]
 fn sweep(source: &dyn CodeSource, start: Addr, limits: Limits, region: &mut Region) -> Stop {
-    let mut buf = [0u8; 256];
+    // Behind what is read there is room for a window from any of its bytes on.
+    let mut buf = [0u8; WINDOWS + quick::WINDOW];
     let mut at = start;
     // From where on it may run into another piece.
     let others = region.segments.iter().filter(|s| s.last >= start).map(|s| s.from).min().unwrap_or(Addr(u64::MAX));
     let mut joins = false;
     let empty = Insn::empty();
     loop {
-        // A window of code bytes from here on, and up to where an instruction in it is whole.
+        // A window of code bytes from here on.
         let window = at;
-        let have = source.read_code(at, &mut buf);
+        let have = source.read_code(at, &mut buf[..WINDOWS]);
         if have == 0 {
             return Stop::NoFetch(at);
         }
         let mut reader = Reader::new(&buf[..have], at);
         let stop = loop {
-            let offset = (at.0 - window.0) as usize;
-            let bytes = if offset + quick::WINDOW <= have { buf[offset..].first_chunk() } else { None };
-            if bytes.is_none() && have == buf.len() {
-                break None;
-            }
-            if region.insns.len() >= limits.insns || joins && source.is_translated(at) || at >= others && at != start && region.reaches(start, at) {
+            let n = region.insns.len();
+            if n >= limits.insns || joins && source.is_translated(at) || at >= others && at != start && region.reaches(start, at) {
                 break Some(Stop::At(at));
             }
-            let n = region.insns.len();
             region.insns.push(empty);
             let insn = &mut region.insns[n];
-            let decoded = match bytes {
-                Some(bytes) => reader.decode_window(bytes, at, insn),
-                None => decode_outside(&mut reader, at, insn),
+            // Less than 256: an instruction is no longer than a window.
+            let offset = (at.0 - window.0) as u8;
+            let decoded = if usize::from(offset) + quick::WINDOW <= have {
+                let bytes = buf[offset.into()..].first_chunk().expect("there is room for it");
+                reader.decode_window(bytes, at, insn)
+            } else {
+                have < WINDOWS && decode_outside(&mut reader, at, insn)
             };
             if !decoded {
                 region.insns.pop();
@@ -439,8 +442,8 @@ fn sweep(source: &dyn CodeSource, start: Addr, limits: Limits, region: &mut Regi
             region.turns.push(n as u32);
             if let Some((slot, to)) = insn.fixed_target(source) {
                 region.sources.push((slot, 8));
-                region.insns[n].go_to(to);
-                flow = region.insns[n].flow();
+                insn.go_to(to);
+                flow = insn.flow();
             }
             if !matches!(flow, Flow::Conditional(_) | Flow::Call(_) | Flow::CallIndirect | Flow::Syscall) {
                 break Some(Stop::Flow);

@@ -98,12 +98,19 @@ impl Asm {
         }
     }
 
+    #[inline]
     fn access(&mut self, a: Access, t: u8, mem: Mem) {
-        let rt = t as u32;
         match mem {
             Mem::Off(n, off) if off >= 0 && off & ((1 << a.log2) - 1) == 0 && off >> a.log2 < 4096 => {
-                self.word(0x3900_0000 | a.bits | ((off >> a.log2) as u32) << 10 | (n.0 as u32) << 5 | rt)
+                self.word(0x3900_0000 | a.bits | ((off >> a.log2) as u32) << 10 | (n.0 as u32) << 5 | t as u32)
             }
+            _ => self.access_otherwise(a, t, mem),
+        }
+    }
+    #[inline(never)]
+    fn access_otherwise(&mut self, a: Access, t: u8, mem: Mem) {
+        let rt = t as u32;
+        match mem {
             Mem::Off(n, off) if (-256..256).contains(&off) => {
                 self.word(0x3800_0000 | a.bits | (off as u32 & 0x1ff) << 12 | (n.0 as u32) << 5 | rt)
             }

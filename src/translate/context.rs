@@ -221,6 +221,7 @@ impl<'a> Ctx<'a> {
         self.labels[index]
     }
 
+    #[inline(always)]
     pub(super) fn begin_block(&mut self, index: usize) {
         let region = self.region;
         let block = &region.blocks[index];
@@ -239,6 +240,7 @@ impl<'a> Ctx<'a> {
     }
 
     /// The guest stops here, at `at`, when a signal waits. Where code looks for itself it loads from the page beside the state, which is protected then.
+    #[inline(never)]
     pub fn poll(&mut self, at: Addr) {
         self.origin(at);
         if self.is_polled() {

@@ -4,6 +4,7 @@
 //! `r`, writes `s`, can fault or leaves translated code, so nobody sees that `r` is late. The same goes for a NOT in front of AND, OR and XOR.
 
 use super::context::Ctx;
+use super::table;
 use crate::decode::{Insn, Mnemonic, Op};
 use crate::emit::regs::*;
 use crate::optimize::Opt;
@@ -27,7 +28,8 @@ const READER: u8 = 2;
 /// Of these, those that may be a copy.
 const COPY: u8 = 4;
 
-static ROLES: [u8; 2048] = {
+/// Of each mnemonic, for [`table::MARKS`].
+pub(super) const ROLES: [u8; 2048] = {
     use Mnemonic::*;
     const READERS: &[Mnemonic] = &[
         Add, Sub, And, Or, Xor, Inc, Dec, Neg, Not, Shl, Sal, Shr, Sar, Rol, Ror, Imul, Bswap, Paddb, Paddw, Paddd, Paddq, Psubb, Psubw, Psubd, Psubq,
@@ -116,11 +118,11 @@ fn reads_first(insn: &Insn, r: u8, bytes: u8) -> bool {
 }
 
 impl Ctx<'_> {
-    /// If the current instruction is a copy that another one can do without, notes that and emits nothing.
+    /// If the current instruction, of these [marks](table::MARKS), is a copy that another one can do without, notes that and emits nothing.
     #[inline]
-    pub(super) fn leaves_out_copy(&mut self, insn: &Insn) -> bool {
+    pub(super) fn leaves_out_copy(&mut self, insn: &Insn, marks: u8) -> bool {
         // Most moves are loads, stores or constants.
-        ROLES[insn.mnemonic() as usize & 2047] & COPY != 0 && insn.has_two_registers() && self.leaves_out_register_copy(insn)
+        marks & COPY != 0 && insn.has_two_registers() && self.leaves_out_register_copy(insn)
     }
     #[inline(never)]
     fn leaves_out_register_copy(&mut self, insn: &Insn) -> bool {
@@ -156,9 +158,9 @@ impl Ctx<'_> {
         let block = &self.region.blocks[self.block];
         let end = (block.first + block.count).min(self.index + 1 + REACH);
         for (i, next) in (self.index + 1..).zip(&self.region.insns[self.index + 1..end]) {
-            let role = ROLES[next.mnemonic() as usize & 2047];
+            let role = table::marks(next);
             // A group that ends may leave.
-            if role == 0 || self.groups.wanted && !super::group_kind::is_beside(next) {
+            if role & BETWEEN == 0 || self.groups.wanted && !super::group_kind::is_beside(next) {
                 return None;
             }
             if names(next, r)? {
@@ -206,7 +208,7 @@ mod tests {
     fn nothing_is_used_unnamed() {
         let mut looked_at = 0;
         encodings(|bytes| {
-            let Some(insn) = decode_one(bytes, Addr(BASE)).filter(|i| ROLES[i.mnemonic() as usize & 2047] != 0) else { return };
+            let Some(insn) = decode_one(bytes, Addr(BASE)).filter(|i| table::marks(i) & (BETWEEN | READER | COPY) != 0) else { return };
             // No register: only whether it is one of those that are looked at.
             if names(&insn, 255).is_none() {
                 return;

@@ -11,6 +11,7 @@ use crate::guest::Addr;
 
 impl Ctx<'_> {
     /// Binds the block's label, and makes its entry from outside: the same place, or one that asks and loads before what the region wants.
+    #[inline]
     pub(super) fn enter_block(&mut self, index: usize, label: Label) {
         self.narrow_behind = self.narrow_in.get(index).copied().unwrap_or_default();
         self.zero_uppers = 0;
@@ -21,11 +22,14 @@ impl Ctx<'_> {
         if first {
             self.begin_call_entry();
         }
-        if !self.has_own_entry(index) {
-            self.entries.push((index, label));
-            self.a.bind(label);
-            return;
+        if self.has_own_entry(index) {
+            return self.enter_by_itself(index, label, first);
         }
+        self.entries.push((index, label));
+        self.a.bind(label);
+    }
+    #[inline(never)]
+    fn enter_by_itself(&mut self, index: usize, label: Label, first: bool) {
         let entry = self.a.label();
         self.entries.push((index, entry));
         let addr = self.region.blocks[index].addr;
@@ -58,6 +62,7 @@ impl Ctx<'_> {
     }
 
     /// Begins that entry: what follows is the region's own.
+    #[inline(never)]
     fn begin_call_entry(&mut self) {
         if let Some(label) = self.call_entry.filter(|_| self.leaf != Leaf::Done) {
             self.a.bind(label);

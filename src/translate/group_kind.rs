@@ -149,13 +149,10 @@ fn stays(insn: &Insn, kind: Kind, zero_from: u8) -> bool {
 }
 
 impl Ctx<'_> {
-    /// Translates an instruction inside a group if it can be; if not, and it may meet the group's registers, ends the group.
-    #[inline]
-    pub(super) fn in_group(&mut self, insn: &Insn) -> bool {
-        self.groups.wanted && self.in_wanted_group(insn)
-    }
+    /// Where groups are [wanted](super::groups::Groups::wanted): translates an instruction inside a group if it can be; if not, and it may meet the group's
+    /// registers, ends the group.
     #[inline(never)]
-    fn in_wanted_group(&mut self, insn: &Insn) -> bool {
+    pub(super) fn in_group(&mut self, insn: &Insn) -> bool {
         if !self.groups.active {
             // Most instructions have nothing to do with groups.
             let vector = (0..insn.op_count()).any(|i| matches!(insn.op(i), Op::Xmm(_) | Op::Ymm(_)));

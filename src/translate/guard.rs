@@ -14,11 +14,15 @@ use std::mem::offset_of;
 impl Ctx<'_> {
     /// At the start of the current block; leaves in front of its first instruction if bytes changed, or if it is time to ask whether they still do.
     /// Flags stay.
+    #[inline]
     pub(super) fn guard(&mut self) {
-        let region = self.region;
-        if region.guards.is_empty() {
-            return;
+        if !self.region.guards.is_empty() {
+            self.compare_with_source();
         }
+    }
+    #[inline(never)]
+    fn compare_with_source(&mut self) {
+        let region = self.region;
         let at = region.blocks[self.block].addr;
         self.origin(at);
         let counted = self.cold(move |c| {

@@ -92,16 +92,21 @@ fn held(insns: &[Insn], first: usize, sum: Sum) -> Option<Held> {
 
 impl Ctx<'_> {
     /// At a block's start, behind its label: adds up what a loop of this block alone holds.
+    #[inline]
     pub(super) fn hold_sums(&mut self, index: usize) {
         self.held_sums = None;
+        if self.groups.wanted && self.region.blocks[index].target() == Some(index) {
+            self.hold_sums_of_loop(index);
+        }
+    }
+    #[inline(never)]
+    fn hold_sums_of_loop(&mut self, index: usize) {
         let region = self.region;
         let block = &region.blocks[index];
         // LOOP and its kin count RCX down, which may be the base or the index.
         let counts = |insn: &Insn| matches!(insn.mnemonic(), Mnemonic::Loop | Mnemonic::Loope | Mnemonic::Loopne);
-        let alone = block.target() == Some(index)
-            && matches!(block.end, End::Flow(Flow::Conditional(_)))
-            && !counts(&region.insns[block.first + block.count - 1]);
-        if !alone || !self.groups.wanted || self.options.ordered || !self.options.switches.on(Opt::HeldSums) || !region.guards.is_empty() {
+        let alone = matches!(block.end, End::Flow(Flow::Conditional(_))) && !counts(&region.insns[block.first + block.count - 1]);
+        if !alone || self.options.ordered || !self.options.switches.on(Opt::HeldSums) || !region.guards.is_empty() {
             return;
         }
         let insns = &region.insns[block.first..block.first + block.count - 1];

@@ -108,7 +108,12 @@ impl Ctx<'_> {
         self.late_flags.as_ref().map_or(branch.live, |late| late.other)
     }
     /// If the branch's way to `inside`, a block of the region, or out of it, computes flags first: the label of code that does.
+    #[inline]
     pub(super) fn detour(&mut self, inside: Option<usize>, to: crate::guest::Addr) -> Option<Label> {
+        if self.late_flags.is_some() { self.late_detour(inside, to) } else { None }
+    }
+    #[inline(never)]
+    fn late_detour(&mut self, inside: Option<usize>, to: crate::guest::Addr) -> Option<Label> {
         let late = self.late_flags.take_if(|late| late.taken)?;
         Some(self.cold(move |c| {
             c.settle_flags(late);

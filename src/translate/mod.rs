@@ -289,11 +289,15 @@ fn block(c: &mut Ctx, index: usize) {
     let block = &region.blocks[index];
     c.begin_block(index);
     let no_avx = c.options.xcr0 & XCR0_AVX == 0;
+    // Where neither is, nothing asks each instruction for it.
+    let (leaves_work, has_groups) = (c.leaves_work, c.groups.wanted);
     for (k, insn) in region.insns[block.first..block.first + block.count].iter().enumerate() {
         c.index = block.first + k;
         c.begin_insn(insn);
-        let is_done = c.leaves_work && c.leaves_work_of(insn);
-        c.know_narrow(insn);
+        let is_done = leaves_work && c.leaves_work_of(insn);
+        if has_groups {
+            c.know_narrow(insn);
+        }
         if c.next_is_done {
             c.next_is_done = false;
             continue;
@@ -301,10 +305,11 @@ fn block(c: &mut Ctx, index: usize) {
         if k + 2 == block.count {
             c.plan_late_flags(insn);
         }
-        if is_done || c.leaves_out_copy(insn) || c.in_group(insn) {
+        let marks = table::marks(insn);
+        if is_done || c.leaves_out_copy(insn, marks) || has_groups && c.in_group(insn) {
             continue;
         }
-        match table::handler(insn) {
+        match table::marked_handler(insn, marks) {
             Some(_) if no_avx && insn.needs_avx() => c.undefined(insn),
             Some(handler) => handler(c, insn),
             None if insn.is_too_long() => c.raise(exception::GENERAL_PROTECTION),
@@ -329,7 +334,7 @@ fn block(c: &mut Ctx, index: usize) {
 /// A family's row: mnemonic and function.
 pub type Row = (crate::decode::Mnemonic, fn(&mut Ctx, &crate::decode::Insn));
 /// The same for one encoding form, where mnemonics are ambiguous.
-pub type CodeRow = (crate::decode::Code, fn(&mut Ctx, &crate::decode::Insn));
+pub type CodeRow = (crate::decode::Mnemonic, crate::decode::Code, fn(&mut Ctx, &crate::decode::Insn));
 
 impl Ctx<'_> {
     /// How the memory accesses of the current instruction are ordered.

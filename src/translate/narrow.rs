@@ -401,7 +401,7 @@ impl Ctx<'_> {
     }
     /// Learns what is narrow in front of an instruction, and behind it.
     pub(super) fn know_narrow(&mut self, insn: &Insn) {
-        if self.groups.wanted && self.options.switches.on(Opt::Narrow) {
+        if self.options.switches.on(Opt::Narrow) {
             self.narrow = self.narrow_behind;
             self.narrow_behind = self.narrow.behind(insn);
         }

@@ -19,7 +19,16 @@ impl Ctx<'_> {
     }
 
     /// The address of the memory operand. May hold T7 (inside groups T6) until the instruction ends; touches no other temporary.
+    #[inline]
     pub fn mem(&mut self, insn: &Insn) -> Mem {
+        // Most are a register and a displacement, of which only that register is asked for below, too.
+        match insn.simple_memory() {
+            Some((base, disp)) if self.memory.is_none() && self.held_sums.is_none() => Mem::Off(gpr(base), disp),
+            _ => self.mem_of_any_kind(insn),
+        }
+    }
+    #[inline(never)]
+    fn mem_of_any_kind(&mut self, insn: &Insn) -> Mem {
         if let Some(instead) = self.memory {
             return instead;
         }

@@ -40,7 +40,7 @@ pub const ROWS: &[Row] = {
 };
 
 /// Forms whose mnemonic is also an SSE2 instruction's.
-pub const CODE_ROWS: &[CodeRow] = &[(Code::Movsd_m32_m32, movs), (Code::Cmpsd_m32_m32, cmps)];
+pub const CODE_ROWS: &[CodeRow] = &[(Mnemonic::Movsd, Code::Movsd_m32_m32, movs), (Mnemonic::Cmpsd, Code::Cmpsd_m32_m32, cmps)];
 
 pub(super) const RCX: X = gpr(1);
 pub(super) const RSI: X = gpr(6);

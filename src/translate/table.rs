@@ -65,25 +65,36 @@ static TABLE: [Option<Handler>; COUNT] = {
     table
 };
 
-/// Lowest and highest number of the codes in [`BY_CODE`]: few others lie between.
-const BY_CODE_RANGE: (u16, u16) = {
-    let (mut low, mut high, mut r) = (u16::MAX, 0, 0);
+/// What is known of each mnemonic: see the `copies`, and [`BY_FORM`].
+pub static MARKS: [u8; COUNT] = {
+    let mut table = super::copies::ROLES;
+    let mut r = 0;
     while r < BY_CODE.len() {
-        let code = BY_CODE[r].0 as u16;
-        (low, high) = (if code < low { code } else { low }, if code > high { code } else { high });
+        table[BY_CODE[r].0 as usize] |= BY_FORM;
         r += 1;
     }
-    (low, high)
+    table
 };
+/// One of its forms is in [`BY_CODE`].
+const BY_FORM: u8 = 0x80;
+
+/// [`MARKS`] of an instruction.
+#[inline]
+pub fn marks(insn: &Insn) -> u8 {
+    MARKS[insn.mnemonic() as usize & (COUNT - 1)]
+}
 
 /// The function that translates `insn`; `None`: not offered, the guest gets #UD.
 pub fn handler(insn: &Insn) -> Option<Handler> {
-    let code = insn.code();
-    if BY_CODE_RANGE.0 <= code as u16
-        && code as u16 <= BY_CODE_RANGE.1
-        && let Some(row) = BY_CODE.iter().find(|row| row.0 == code)
+    marked_handler(insn, marks(insn))
+}
+/// The same by the instruction's [`MARKS`].
+#[inline]
+pub fn marked_handler(insn: &Insn, marks: u8) -> Option<Handler> {
+    if marks & BY_FORM != 0
+        && let Some(row) = BY_CODE.iter().find(|row| row.1 == insn.code())
     {
-        return Some(row.1);
+        return Some(row.2);
     }
     TABLE[insn.mnemonic() as usize & (COUNT - 1)]
 }
