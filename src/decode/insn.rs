@@ -202,6 +202,20 @@ impl Insn {
         (0..self.raw.op_count()).any(|i| self.raw.op_kind(i) == OpKind::Memory)
     }
 
+    /// Number and bytes of operand `i`, if it is a general register of 32 or 64 bits.
+    #[inline(always)]
+    pub fn wide_register(&self, i: u32) -> Option<(u8, u8)> {
+        const FIRST: u8 = Register::EAX as u8;
+        const { assert!(Register::R15D as u8 == FIRST + 15 && Register::RAX as u8 == FIRST + 16 && Register::R15 as u8 == FIRST + 31) };
+        let n = (self.raw.op_register(i) as u8).wrapping_sub(FIRST);
+        (self.raw.op_kind(i) == OpKind::Register && n < 32).then_some((n & 15, if n < 16 { 4 } else { 8 }))
+    }
+    /// Is operand `i` the explicit memory operand?
+    #[inline(always)]
+    pub fn is_memory(&self, i: u32) -> bool {
+        self.raw.op_kind(i) == OpKind::Memory
+    }
+
     /// Are its first two operands registers?
     pub fn has_two_registers(&self) -> bool {
         self.raw.op0_kind() == OpKind::Register && self.raw.op1_kind() == OpKind::Register

@@ -347,33 +347,44 @@ fn decode_outside(reader: &mut Reader, at: Addr, insn: &mut Insn) -> bool {
     reader.decode(at, insn)
 }
 
-/// What the instructions of `bytes` at `addr` do to the flags, where they go and where the next one begins, as long as `each` wants more and bytes last. Of one
+/// Bytes that a look ahead reads at once: few go further.
+const GLANCES: usize = 64;
+
+/// What the instructions from `addr` on do to the flags, where they go and where the next one begins, as long as `each` wants more and bytes last. Of one
 /// with a [fixed target](Insn::fixed_target) also where that is read.
-pub fn effects_each(source: &dyn CodeSource, bytes: &[u8], addr: Addr, mut each: impl FnMut(FlagEffects, Flow, Addr, Option<Addr>) -> bool) {
-    let mut reader = Reader::new(bytes, addr);
+pub fn effects_each(source: &dyn CodeSource, addr: Addr, mut each: impl FnMut(FlagEffects, Flow, Addr, Option<Addr>) -> bool) {
     let mut at = addr;
     loop {
-        let window = bytes.get((at.0 - addr.0) as usize..).and_then(|rest| rest.first_chunk());
-        let (flags, flow, slot) = match window.and_then(|window| glance(window, at.0)) {
-            Some((len, flags, flow)) => {
-                at = at.plus(len as u64);
-                (flags, flow, None)
+        let (from, mut buf) = (at, [0; GLANCES]);
+        let have = source.read_code(at, &mut buf);
+        let mut reader = Reader::new(&buf[..have], at);
+        loop {
+            let offset = (at.0 - from.0) as usize;
+            let window = if offset + quick::WINDOW <= have { buf[offset..].first_chunk() } else { None };
+            if window.is_none() && have == GLANCES {
+                break;
             }
-            None => {
-                let mut insn = Insn::empty();
-                if !decode_outside(&mut reader, at, &mut insn) {
-                    return;
+            let (flags, flow, slot) = match window.and_then(|window| glance(window, at.0)) {
+                Some((len, flags, flow)) => {
+                    at = at.plus(len as u64);
+                    (flags, flow, None)
                 }
-                at = insn.next();
-                let slot = insn.fixed_target(source).map(|(slot, to)| {
-                    insn.go_to(to);
-                    slot
-                });
-                (insn.flags, insn.flow(), slot)
+                None => {
+                    let mut insn = Insn::empty();
+                    if !decode_outside(&mut reader, at, &mut insn) {
+                        return;
+                    }
+                    at = insn.next();
+                    let slot = insn.fixed_target(source).map(|(slot, to)| {
+                        insn.go_to(to);
+                        slot
+                    });
+                    (insn.flags, insn.flow(), slot)
+                }
+            };
+            if !each(flags, flow, at, slot) {
+                return;
             }
-        };
-        if !each(flags, flow, at, slot) {
-            return;
         }
     }
 }

@@ -7,6 +7,14 @@ use dynasmrt::{AssemblyOffset, DynasmApi};
 #[derive(Default)]
 pub(super) struct Code(pub Vec<u8>);
 
+impl Code {
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, word: u32) {
+        self.0.extend_from_slice(&word.to_le_bytes());
+    }
+}
+
 impl Extend<u8> for Code {
     fn extend<T: IntoIterator<Item = u8>>(&mut self, bytes: T) {
         self.0.extend(bytes);
@@ -30,6 +38,10 @@ impl DynasmApi for Code {
     }
     #[inline]
     fn push_u32(&mut self, word: u32) {
+        // The last thing that functions do: the frequent way needs no frame.
+        if self.0.capacity() - self.0.len() < 4 {
+            return self.grow(word);
+        }
         self.0.extend_from_slice(&word.to_le_bytes());
     }
 }

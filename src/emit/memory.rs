@@ -144,7 +144,14 @@ impl Asm {
 
     /// Loads into a general register.
     pub fn load(&mut self, width: Width, d: X, mem: Mem, order: Order) {
-        let order = self.left_of(order);
+        if self.left_of(order) != Order::Plain {
+            return self.load_in_order(width, d, mem, order);
+        }
+        let size = width.log2();
+        self.access(Access { bits: size << 30 | width.load_opc() << 22, log2: size }, d.0, mem);
+    }
+    #[inline(never)]
+    fn load_in_order(&mut self, width: Width, d: X, mem: Mem, order: Order) {
         let size = width.log2();
         if order == Order::Tso {
             if self.features.lrcpc2 {
@@ -168,14 +175,19 @@ impl Asm {
             return;
         }
         self.access(Access { bits: size << 30 | width.load_opc() << 22, log2: size }, d.0, mem);
-        if order == Order::TsoMisaligned {
-            self.dmb_ishld();
-        }
+        self.dmb_ishld();
     }
 
     /// Stores a general register.
     pub fn store(&mut self, width: Width, s: X, mem: Mem, order: Order) {
-        let order = self.left_of(order);
+        if self.left_of(order) != Order::Plain {
+            return self.store_in_order(width, s, mem, order);
+        }
+        let size = width.log2();
+        self.access(Access { bits: size << 30, log2: size }, s.0, mem);
+    }
+    #[inline(never)]
+    fn store_in_order(&mut self, width: Width, s: X, mem: Mem, order: Order) {
         let size = width.log2();
         match order {
             Order::Tso => {

@@ -41,15 +41,12 @@ fn live_at(source: &dyn CodeSource, at: Addr, noted: &mut Noted) -> Flags {
 
 /// Looks at the code itself. Records what it looked at in `sources`.
 fn look(source: &dyn CodeSource, at: Addr, sources: &mut Vec<(Addr, u64)>) -> Flags {
-    // None of them is cut off.
-    let mut buf = [0u8; 15 * LOOK_AHEAD];
     let mut start = at;
     let (mut open, mut live, mut left) = (STATUS, NO_FLAGS, LOOK_AHEAD);
     loop {
-        let have = source.read_code(start, &mut buf);
         let (mut pc, mut next) = (start, None);
         let mut read = None;
-        effects_each(source, &buf[..have], start, |flags, flow, behind, slot| {
+        effects_each(source, start, |flags, flow, behind, slot| {
             read = slot;
             live |= flags.reads & open;
             open &= !flags.kills;

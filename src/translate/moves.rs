@@ -33,6 +33,21 @@ pub const ROWS: &[Row] = {
 const SELECTORS: [u64; 6] = [0, 0x33, 0x2b, 0, 0, 0];
 
 fn mov(c: &mut Ctx, insn: &Insn) {
+    match (insn.wide_register(0), insn.wide_register(1)) {
+        (Some((d, bytes)), Some((s, _))) => c.a.mov(size_of(bytes.into()), gpr(d), gpr(s)),
+        (Some((d, bytes)), None) if insn.is_memory(1) => {
+            let mem = c.mem(insn);
+            c.load_mem(bytes.into(), gpr(d), mem);
+        }
+        (None, Some((s, bytes))) if insn.is_memory(0) => {
+            let mem = c.mem(insn);
+            c.store_mem(bytes.into(), gpr(s), mem);
+        }
+        _ => mov_otherwise(c, insn),
+    }
+}
+#[inline(never)]
+fn mov_otherwise(c: &mut Ctx, insn: &Insn) {
     let bytes = insn.bytes(0);
     match (insn.op(0), insn.op(1)) {
         (_, Op::Segment(s)) => {
@@ -55,10 +70,6 @@ fn mov(c: &mut Ctx, insn: &Insn) {
         (Op::Gpr { .. }, Op::Other) | (Op::Other, _) => c.raise(super::context::exception::GENERAL_PROTECTION),
         (Op::Mem, Op::Imm(0)) => c.write(insn, 0, ZR),
         (Op::Gpr { n, high: false, .. }, Op::Imm(v)) if bytes >= 4 => c.a.constant(gpr(n), if bytes == 4 { v & 0xffff_ffff } else { v }),
-        (Op::Gpr { n, high: false, .. }, Op::Mem) if bytes >= 4 => {
-            let mem = c.mem(insn);
-            c.load_mem(bytes, gpr(n), mem);
-        }
         _ => {
             let v = c.read(insn, 1, T[0]);
             c.write(insn, 0, v);

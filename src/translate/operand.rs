@@ -167,7 +167,16 @@ impl Ctx<'_> {
 
     /// Operand `i` as a host register whose low `bytes` are its value; what lies above is not defined for 1 and 2 bytes. Registers
     /// are returned as they are pinned (except AH…BH), memory and immediates are brought into `t`.
+    #[inline]
     pub fn read(&mut self, insn: &Insn, i: u32, t: X) -> X {
+        // Most are.
+        match insn.wide_register(i) {
+            Some((n, _)) => gpr(n),
+            None => self.read_otherwise(insn, i, t),
+        }
+    }
+    #[inline(never)]
+    fn read_otherwise(&mut self, insn: &Insn, i: u32, t: X) -> X {
         match insn.op(i) {
             Op::Gpr { n, high: false, .. } => gpr(n),
             Op::Gpr { n, .. } => {
@@ -274,7 +283,15 @@ impl Ctx<'_> {
     }
 
     /// Writes operand 0: a general register, or memory (whose address is computed afresh: use [`Ctx::store_back`] after a load).
+    #[inline]
     pub fn write(&mut self, insn: &Insn, i: u32, value: X) {
+        match insn.wide_register(i) {
+            Some((n, bytes)) => self.a.mov(size_of(bytes.into()), gpr(n), value),
+            None => self.write_otherwise(insn, i, value),
+        }
+    }
+    #[inline(never)]
+    fn write_otherwise(&mut self, insn: &Insn, i: u32, value: X) {
         match insn.op(i) {
             Op::Mem => {
                 let mem = self.mem(insn);
