@@ -249,6 +249,10 @@ impl Asm {
         if value.wrapping_sub(1) < 0xfff && matches!(op, Alu::Add | Alu::Sub | Alu::Adds | Alu::Subs) {
             return self.add_sub_imm(op, size, d, n, value as u32);
         }
+        self.alu_imm_otherwise(op, size, d, n, value);
+    }
+    #[inline(never)]
+    fn alu_imm_otherwise(&mut self, op: Alu, size: Size, d: X, n: X, value: u64) {
         let negated = if size == Size::W { (value as u32).wrapping_neg() as u64 } else { value.wrapping_neg() };
         match op {
             Alu::Add | Alu::Sub if value == 0 && d == n && size == Size::X => {}

@@ -174,6 +174,7 @@ fn wide(c: &mut Ctx, kind: Kind, size: Size, d: X, a: X, b: Source, nzcv: bool) 
 }
 
 #[allow(clippy::too_many_arguments)] // As `compute`'s, and what that knows.
+#[inline(never)]
 fn narrow(c: &mut Ctx, kind: Kind, bytes: u32, d: X, a: X, b: Source, nzcv: bool, extended: [bool; 2]) {
     let up = 32 - 8 * bytes;
     let (t, t2) = (T[4], T[5]);
@@ -244,6 +245,7 @@ fn narrow(c: &mut Ctx, kind: Kind, bytes: u32, d: X, a: X, b: Source, nzcv: bool
 }
 
 /// ADC and SBB. For 1 and 2 bytes the flags are put together by hand: no shift makes Z and the carry chain right at once.
+#[inline(never)]
 fn carried(c: &mut Ctx, kind: Kind, bytes: u32, d: X, a: X, b: Source, nzcv: bool) {
     let add = kind == Kind::Adc;
     c.carry_to(if add { Carry::Direct } else { Carry::Inverted }, CF);
@@ -373,6 +375,9 @@ fn cmp(c: &mut Ctx, insn: &Insn) {
     }
     let a = c.read(insn, 0, T[0]);
     let b = source(c, insn, 1, T[1]);
+    if bytes >= 4 {
+        return compute(c, Kind::Sub, bytes, ZR, a, b);
+    }
     // What memory and the second byte of a register give.
     let extended = [0, 1].map(|i| match insn.op(i) {
         Op::Mem | Op::Gpr { high: true, .. } => true,
