@@ -204,6 +204,10 @@ impl Region {
         self.sources.reserve(8);
         (self.unusual, self.arithmetic) = (false, false);
     }
+    /// Lowest and highest address of its instructions, if it has any.
+    pub fn span(&self) -> Option<(Addr, Addr)> {
+        (!self.insns.is_empty()).then_some(self.span)
+    }
     /// Index of the block that starts at `addr`.
     pub fn block_at(&self, addr: Addr) -> Option<usize> {
         let s = self.segments.iter().find(|s| s.from <= addr && addr <= s.last && s.blocks.0 < s.blocks.1)?;

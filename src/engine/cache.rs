@@ -13,9 +13,8 @@ use crate::emit::tables::Late;
 use crate::guest::{Addr, addr::PAGE_SIZE};
 use crate::host::arena::Arena;
 use crate::host::protection;
-use crate::translate::{Carry, Emitted, Entry, ExitKind, ExitSite, Held, Look, Mark, Options, Origin, Room, Step, translate_in};
+use crate::translate::{Carry, Emitted, Entry, ExitKind, ExitSite, Held, Look, Mark, Options, Origin, Room, Sites, Step, translate_in};
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -95,6 +94,14 @@ pub(super) struct Ways {
     pub views: Vec<Addr>,
 }
 
+/// See [`Cache::areas`]: starts and ends.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Areas {
+    pub mappings: u64,
+    pub executable: (u64, u64),
+    pub constant: (u64, u64),
+}
+
 /// Where an exit led and what is known of the place.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Left {
@@ -125,6 +132,9 @@ const PAGES: u32 = 1;
 /// Code comes from memory that can be written through descriptors.
 pub(super) const FILES: u32 = 2;
 
+/// In [`Cache::by_page`]: the region is not in use. Code is aligned, so that this bit is free.
+const GONE: u64 = 1;
+
 /// All translations of the process.
 pub(super) struct Cache {
     pub arena: Arena,
@@ -132,7 +142,7 @@ pub(super) struct Cache {
     targets: FxHashMap<u64, Target>,
     pub regions: Regions,
     pub patches: Patches,
-    /// Starts of the regions made from a page, each once.
+    /// Starts of the regions made from a page, each once, upwards. Those that are out of use stay there, [marked](GONE), until the page's are all taken away.
     by_page: FxHashMap<u64, Vec<u64>>,
     /// Counts what took translations away: while it stays the same, everything that was found is still there.
     generation: u64,
@@ -140,8 +150,8 @@ pub(super) struct Cache {
     protected: FxHashMap<u64, Vec<u64>>,
     /// Guest pages of shared memory that code was translated from.
     shared: FxHashSet<u64>,
-    /// An area that code could be executed from when there had been so many changes of mappings (`Engine::mappings`).
-    pub executable: (u64, (u64, u64)),
+    /// Areas that code could be executed from, and that could only be read, when there had been so many changes of mappings (`Engine::mappings`).
+    pub areas: Areas,
     /// What was looked at behind exits, until anything is taken away: it belongs to the sources of regions that are in use.
     ahead: AheadTable,
     asleep: Asleep,
@@ -177,7 +187,7 @@ impl Cache {
             generation: 0,
             protected: FxHashMap::default(),
             shared: FxHashSet::default(),
-            executable: (0, (0, 0)),
+            areas: Areas::default(),
             ahead: AheadTable::default(),
             asleep: Asleep::default(),
             room: Room::default(),
@@ -217,8 +227,8 @@ impl Cache {
     pub fn protect(&mut self, pages: &[Addr], ways: impl Fn(Addr) -> Option<Ways>) -> bool {
         let mut all = true;
         for &page in pages {
-            // Code of it is in use, and nothing but other views can have changed since that was protected.
-            if self.by_page.get(&page.0).is_some_and(|regions| !regions.is_empty()) && !self.shared.contains(&page.0) {
+            // Code of it has been in use since it was last written, and nothing but other views can have changed since that was protected.
+            if self.by_page.contains_key(&page.0) && !self.shared.contains(&page.0) {
                 continue;
             }
             let Some(ways) = ways(page) else { continue };
@@ -274,7 +284,15 @@ impl Cache {
     #[inline(always)]
     fn enlist(&mut self, host: u64, placed: Placed, pages: &[Addr]) -> Target {
         for page in pages {
-            self.by_page.entry(page.0).or_default().push(host);
+            let all = self.by_page.entry(page.0).or_default();
+            match all.last() {
+                // What wakes up lies before others, and may have been there.
+                Some(last) if *last >= host => match all.binary_search_by_key(&host, |r| r & !GONE) {
+                    Ok(i) => all[i] = host,
+                    Err(i) => all.insert(i, host),
+                },
+                _ => all.push(host),
+            }
         }
         self.make_room_for(placed.entries.len());
         let target = |e: &Entry| target_of(host, e);
@@ -460,7 +478,9 @@ impl Cache {
         }
         for page in pages {
             for host in self.by_page.remove(&page).unwrap_or_default() {
-                self.remove(host, fate);
+                if host & GONE == 0 {
+                    self.remove(host, fate);
+                }
             }
         }
         for page in lifted {
@@ -471,7 +491,7 @@ impl Cache {
 
     /// Adds the instruction at `at` to a set of the options, and takes every translation that holds it out of use: also those that sleep and those for one entry,
     /// which are found by their source, because that is still what it was. No thread is in translated code.
-    pub fn learn(&mut self, at: Addr, set: impl FnOnce(&mut Options) -> &mut BTreeSet<u64>) {
+    pub fn learn(&mut self, at: Addr, set: impl FnOnce(&mut Options) -> &mut Sites) {
         set(&mut self.options).insert(at.0);
         self.asleep.forget(at);
         self.heat.flush();
@@ -498,10 +518,10 @@ impl Cache {
         }
         for page in pages_of(&placed.sources) {
             if let Some(all) = self.by_page.get_mut(&page.0)
-                // From the end: what is taken away is mostly young, and the page of a procedure linkage table's pointers has regions by the thousand.
-                && let Some(i) = all.iter().rposition(|r| *r == host)
+                // The page of a procedure linkage table's pointers has regions by the thousand.
+                && let Ok(i) = all.binary_search_by_key(&host, |r| r & !GONE)
             {
-                all.swap_remove(i);
+                all[i] |= GONE;
             }
         }
         if fate == Fate::Sleep {
@@ -543,18 +563,19 @@ fn target_of(host: u64, e: &Entry) -> Target {
 /// The pages of byte ranges, each once.
 pub(super) fn pages_of(sources: &[(Addr, u64)]) -> Vec<Addr> {
     let mut pages: Vec<Addr> = Vec::with_capacity(8);
-    let mut before = None;
+    // The page last seen at each place, which its number tells.
+    const NONE: Addr = Addr(1);
+    let mut seen = [NONE; 32];
     for &(start, len) in sources {
         let mut page = start.page();
-        // Most lie on the page of the one before.
-        if before == Some(page) {
-            page = page.plus(PAGE_SIZE);
-        }
         while page < start.plus(len) {
-            if !pages.contains(&page) {
-                pages.push(page);
+            let place = &mut seen[(page.0 / PAGE_SIZE) as usize % 32];
+            if *place != page {
+                if *place == NONE || !pages.contains(&page) {
+                    pages.push(page);
+                }
+                *place = page;
             }
-            before = Some(page);
             page = page.plus(PAGE_SIZE);
         }
     }

@@ -1,7 +1,7 @@
 //! From a guest address to its translation: what is there already, wakes up, or is made now.
 
 use super::asleep::digest;
-use super::cache::{Cache, Target, Ways, pages_of};
+use super::cache::{Areas, Cache, Target, Ways, pages_of};
 use super::guards::Guarded;
 use super::{Engine, GuestCode};
 use crate::decode::{CodeSource, Limits, decode_region, decode_region_in};
@@ -46,16 +46,16 @@ impl Engine {
                 let mut region = cache.spare();
                 // Looked at before: whoever changes mappings counts them behind the change, too.
                 let mappings = self.mappings.load(Ordering::SeqCst);
-                let known = if cache.executable.0 == mappings { cache.executable.1 } else { (0, 0) };
+                let known = if cache.areas.mappings == mappings { cache.areas } else { Areas { mappings, ..Areas::default() } };
                 let untried = (self.interprets && !self.runs.are_paused()).then_some(&self.runs);
-                let source = GuestCode { untried, executable: Cell::new(known), ..GuestCode::recalling(pages, &cache) };
+                let source = GuestCode { untried, executable: Cell::new(known.executable), constant: Cell::new(known.constant), ..GuestCode::recalling(pages, &cache) };
                 decode_region_in(&source, rip, self.limits, &mut region);
                 if region.insns.is_empty() {
                     return None;
                 }
-                optimize::liveness(&mut region, &source.ahead());
-                let executable = source.executable.get();
-                cache.executable = (mappings, executable);
+                let ahead = source.ahead();
+                optimize::liveness(&mut region, &ahead);
+                cache.areas = Areas { mappings, executable: source.executable.get(), constant: ahead.constant.get() };
                 let from = pages_of(&region.sources);
                 if cache.heat.any(&from) {
                     drop(cache);

@@ -57,6 +57,7 @@ pub struct Room {
     buffers: Buffers,
     labels: Vec<Label>,
     entries: Vec<(usize, Label)>,
+    arrivals: Vec<Label>,
 }
 
 impl Room {
@@ -102,6 +103,8 @@ pub struct Ctx<'a> {
     /// The address that T7 holds, if it is known; and may it be known here?
     pub(super) near: Option<Near>,
     pub(super) knows_near: bool,
+    /// May the region hold instructions of [`Options::misaligned`]? All that access memory ask, and few regions do.
+    pub(super) has_misaligned: bool,
     /// XMM registers renamed inside the block.
     pub(super) groups: Groups,
     /// Base, index and scale whose sum T6 holds, between a group's instructions.
@@ -179,6 +182,7 @@ impl<'a> Ctx<'a> {
             narrow_behind: Narrow::default(),
             narrow_in: Vec::new(),
             near: None,
+            has_misaligned: options.ordered && region.span().is_none_or(|span| options.misaligned.are_in(span)),
             // Accesses with order have little room, or none.
             knows_near: options.switches.on(Opt::NearAddresses) && !options.ordered,
             groups: Groups::default(),
@@ -516,7 +520,8 @@ impl<'a> Ctx<'a> {
         if self.entries.first().is_some_and(|e| e.0 != 0) {
             self.entries.sort_by_key(|e| e.0);
         }
-        let arrivals = self.arrivals();
+        let mut arrivals = std::mem::take(&mut room.arrivals);
+        self.arrivals(&mut arrivals);
         self.late_call_entry();
         let end = self.a.offset();
         self.origins.push(Origin { host: end, guest: Addr(0), carry: Carry::Inverted });
@@ -525,7 +530,7 @@ impl<'a> Ctx<'a> {
         let held = self.uppers.held;
         let relocations = std::mem::take(&mut finished.relocations);
         let (code, buffers) = finished.into_parts();
-        *room = Room { buffers, labels: std::mem::take(&mut self.labels), entries: std::mem::take(&mut self.entries) };
+        *room = Room { buffers, labels: std::mem::take(&mut self.labels), entries: std::mem::take(&mut self.entries), arrivals };
         let (steps, marks) = (std::mem::take(&mut self.groups.steps), std::mem::take(&mut self.groups.marks));
         Emitted { code, relocations, entries, origins: std::mem::take(&mut self.origins), exits: std::mem::take(&mut self.exits), looks: std::mem::take(&mut self.looks), held, steps, marks }
     }

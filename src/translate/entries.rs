@@ -77,7 +77,7 @@ impl Ctx<'_> {
 
     /// For each entry, where returns and indirect jumps arrive: where CF is read, code that settles the carry before; and where calls that do not do so may go
     /// elsewhere, what leads there.
-    pub(super) fn arrivals(&mut self) -> Vec<Label> {
+    pub(super) fn arrivals(&mut self, arrivals: &mut Vec<Label>) {
         let entries = std::mem::take(&mut self.entries);
         let arrival = |&(index, label): &(usize, Label)| {
             let block = &self.region.blocks[index];
@@ -95,9 +95,9 @@ impl Ctx<'_> {
             self.a.b(label);
             arrival
         };
-        let arrivals = entries.iter().map(arrival).collect();
+        arrivals.clear();
+        arrivals.extend(entries.iter().map(arrival));
         self.entries = entries;
-        arrivals
     }
 
     /// The call's entry where another block than the first stands first.

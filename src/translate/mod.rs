@@ -52,6 +52,7 @@ mod repair;
 mod reread;
 mod rotates;
 mod shift;
+mod sites;
 mod string;
 mod string_blocks;
 mod system;
@@ -78,6 +79,7 @@ pub use context::{Carry, Ctx, Room, exception};
 pub use groups::Mark;
 pub use moves::pair;
 pub use repair::{Step, repair, saved};
+pub use sites::Sites;
 pub use uppers::Held;
 
 use crate::decode::{End, Flags, Flow, NO_FLAGS, Region};
@@ -86,7 +88,6 @@ use crate::emit::{Asm, Features, Order};
 use crate::guest::Addr;
 use crate::guest::cpuid::{XCR0_AVX, XCR0_SSE, XCR0_X87};
 use crate::optimize::{Opt, Switches};
-use std::collections::BTreeSet;
 use syscall::{HostCalls, NO_CALLS};
 
 /// What translation depends on besides the guest's bytes.
@@ -99,7 +100,7 @@ pub struct Options {
     /// Ordered mode: accesses keep x86-TSO.
     pub ordered: bool,
     /// Addresses of guest instructions whose ordered accesses were seen misaligned.
-    pub misaligned: BTreeSet<u64>,
+    pub misaligned: Sites,
     /// Misaligned 16-byte SSE operands raise #GP as on hardware (`--strict-align`).
     pub strict_align: bool,
     /// XCR0 of the processor that is shown: without XSAVE zero, and what needs it raises #UD.
@@ -107,11 +108,11 @@ pub struct Options {
     /// NaN operands and results are not given x86's payload and sign (`--unsafe-fast-nan`).
     pub unsafe_fast_nan: bool,
     /// Addresses of guest instructions whose results were seen to be NaN inside a group: they are translated alone.
-    pub nans: BTreeSet<u64>,
+    pub nans: Sites,
     /// Addresses of entries to which XMM registers came that were not as narrow as code there would have them: see `narrow`.
-    pub wide: BTreeSet<u64>,
+    pub wide: Sites,
     /// Addresses of guest instructions that must not share an access with the next one: see [`pair`].
-    pub unpaired: BTreeSet<u64>,
+    pub unpaired: Sites,
     /// System calls that translated code makes itself.
     pub calls: &'static HostCalls,
 }
@@ -122,13 +123,13 @@ impl Default for Options {
             features: Features::default(),
             switches: Switches::default(),
             ordered: false,
-            misaligned: BTreeSet::new(),
+            misaligned: Sites::default(),
             strict_align: false,
             xcr0: XCR0_X87 | XCR0_SSE | XCR0_AVX,
             unsafe_fast_nan: false,
-            nans: BTreeSet::new(),
-            wide: BTreeSet::new(),
-            unpaired: BTreeSet::new(),
+            nans: Sites::default(),
+            wide: Sites::default(),
+            unpaired: Sites::default(),
             calls: &NO_CALLS,
         }
     }
@@ -338,10 +339,11 @@ pub type CodeRow = (crate::decode::Mnemonic, crate::decode::Code, fn(&mut Ctx, &
 
 impl Ctx<'_> {
     /// How the memory accesses of the current instruction are ordered.
+    #[inline]
     pub fn order(&self) -> Order {
         match self.options.ordered {
             false => Order::Plain,
-            true if self.options.misaligned.contains(&self.at.0) => Order::TsoMisaligned,
+            true if self.has_misaligned && self.options.misaligned.contains(&self.at.0) => Order::TsoMisaligned,
             true => Order::Tso,
         }
     }
