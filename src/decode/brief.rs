@@ -97,15 +97,20 @@ static BYTES: [u8; 32] = {
     table
 };
 
-/// Decodes the instruction at `ip`, if it is one of those that are here, for a processor in state `s`.
+/// Decodes the instruction at `ip`, if it is one of those that are here and begins with REX or the opcode, for a processor in state `s`.
 #[inline(always)]
 pub fn brief(bytes: &[u8; WINDOW], ip: u64, s: &CpuState) -> Option<Brief> {
-    let op = bytes[0];
-    // Most begin with REX or the opcode; of what stands before those there is no form.
-    match rest(bytes, ip, s, Before { op, at: 1, said: 0, segment: Register::None }) {
-        None if BEFORE[usize::from(op)] => behind(bytes, ip, s, op),
-        found => found,
-    }
+    // Of what stands before those there is no form.
+    rest(bytes, ip, s, Before { op: bytes[0], at: 1, said: 0, segment: Register::None })
+}
+/// Does an instruction begin otherwise?
+pub fn has_prefixes(bytes: &[u8; WINDOW]) -> bool {
+    BEFORE[usize::from(bytes[0])]
+}
+/// [`brief`] of one that does.
+#[inline(always)]
+pub fn brief_behind_prefixes(bytes: &[u8; WINDOW], ip: u64, s: &CpuState) -> Option<Brief> {
+    rest(bytes, ip, s, prefixes(bytes, bytes[0])?)
 }
 
 /// From REX or the opcode on.
@@ -135,12 +140,6 @@ fn rest(bytes: &[u8; WINDOW], ip: u64, s: &CpuState, before: Before) -> Option<B
         address = address.wrapping_add(if segment == Register::FS { s.fs_base } else { s.gs_base });
     }
     Some(Brief { code, address: Addr(address), constant, next, form, numbers, size: (usize::from(rex != 0) + wide) as u8, in_memory, has_segment })
-}
-
-/// [`brief`] of one with prefixes, which few have.
-#[inline(never)]
-fn behind(bytes: &[u8; WINDOW], ip: u64, s: &CpuState, op: u8) -> Option<Brief> {
-    rest(bytes, ip, s, prefixes(bytes, op)?)
 }
 
 /// The address, and whether it is relative to the next instruction.
@@ -206,7 +205,8 @@ mod tests {
 
     fn same(bytes: &[u8; WINDOW], s: &CpuState, accepted: &mut u32) -> bool {
         const IP: u64 = 0x1_2345_6789;
-        let Some(b) = brief(bytes, IP, s) else { return false };
+        let decode = if has_prefixes(bytes) { brief_behind_prefixes } else { brief };
+        let Some(b) = decode(bytes, IP, s) else { return false };
         let insn = decode_one(bytes, Addr(IP)).expect("a whole instruction");
         assert_eq!((b.code, b.next, insn.lock()), (insn.code(), insn.next().0, false), "{bytes:02x?}");
         for k in 0..2.min(insn.op_count()) {

@@ -112,6 +112,16 @@ impl Insn {
     }
     /// The rest of it.
     pub(super) fn annotate_special(&mut self) {
+        // Most are branches to a fixed place, of which the flags are known already.
+        if self.raw.op0_kind() == OpKind::NearBranch64 && self.mnemonic != Mnemonic::Xbegin {
+            let to = Addr(self.raw.near_branch64());
+            self.flow = match self.mnemonic {
+                Mnemonic::Jmp => Flow::Jump(to),
+                Mnemonic::Call => Flow::Call(to),
+                _ => Flow::Conditional(to),
+            };
+            return;
+        }
         self.flags = flag_effects(&self.raw);
         self.flow = flow(&self.raw);
     }

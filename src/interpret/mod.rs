@@ -13,7 +13,7 @@ mod arith;
 mod operand;
 mod rows;
 
-use crate::decode::brief::brief;
+use crate::decode::brief::{Brief, brief, brief_behind_prefixes, has_prefixes};
 use crate::guest::{Addr, CpuState};
 use crate::host::{memory, touch};
 use std::ops::Range;
@@ -229,14 +229,7 @@ impl Cold {
             if !self.knows(Addr(at), mappings.load(Relaxed)) {
                 return Err(Stuck::Elsewhere);
             }
-            let done = touch::load_code(Addr(at)).and_then(|code| brief(&code.to_le_bytes(), at, s)).and_then(|insn| {
-                let done = rows::execute(s, &insn)?;
-                if matches!(done, Done::Next | Done::Past) {
-                    s.rip = insn.next;
-                }
-                Some(done)
-            });
-            match done {
+            match touch::load_code(Addr(at)).and_then(|code| execute(s, &code.to_le_bytes(), at)) {
                 Some(Done::Next) => {}
                 Some(Done::Past) if self.count(s.rip, runs) => {}
                 Some(Done::Past) => return Ok(Done::Gone),
@@ -245,6 +238,30 @@ impl Cold {
             }
         }
     }
+}
+
+/// Executes the instruction at `at`, of these bytes, unless it is refused.
+#[inline(always)]
+fn execute(s: &mut CpuState, bytes: &[u8; 16], at: u64) -> Option<Done> {
+    // Most begin with REX or the opcode. Two ways that meet behind the decoder would have it copied.
+    match brief(bytes, at, s) {
+        Some(insn) => execute_decoded(s, &insn),
+        None if has_prefixes(bytes) => execute_with_prefixes(s, bytes, at),
+        None => None,
+    }
+}
+#[inline(never)]
+fn execute_with_prefixes(s: &mut CpuState, bytes: &[u8; 16], at: u64) -> Option<Done> {
+    let insn = brief_behind_prefixes(bytes, at, s)?;
+    execute_decoded(s, &insn)
+}
+#[inline(always)]
+fn execute_decoded(s: &mut CpuState, insn: &Brief) -> Option<Done> {
+    let done = rows::execute(s, insn)?;
+    if matches!(done, Done::Next | Done::Past) {
+        s.rip = insn.next;
+    }
+    Some(done)
 }
 
 #[cfg(test)]

@@ -280,7 +280,14 @@ impl Ctx<'_> {
         }
     }
     /// Stores what may have changed: before every way out of the region, and before helpers.
+    #[inline]
     pub fn store_uppers(&mut self) {
+        if self.dirty != 0 {
+            self.store_dirty_uppers();
+        }
+    }
+    #[inline(never)]
+    fn store_dirty_uppers(&mut self) {
         let dirty = self.dirty;
         self.by_pairs(dirty, |c, v, at| c.a.store_v(16, v, Mem::Off(STATE, at as i64), Order::Plain), |c, v, w, at| c.a.stp_q(v, w, STATE, at));
     }
