@@ -158,6 +158,8 @@ pub(super) struct Cache {
     room: Room,
     /// A region that is not needed any more, for its room.
     spare: Option<Box<Region>>,
+    /// The same of the pages of a region.
+    pub spare_pages: Vec<Addr>,
     /// Translations that compare themselves, by entry; see `guards`.
     pub guards: Guards,
     /// The regions of them that are in use.
@@ -192,6 +194,7 @@ impl Cache {
             asleep: Asleep::default(),
             room: Room::default(),
             spare: None,
+            spare_pages: Vec::new(),
             guards: Guards::default(),
             guarded: FxHashSet::default(),
             guarded_by_page: FxHashMap::default(),
@@ -562,7 +565,14 @@ fn target_of(host: u64, e: &Entry) -> Target {
 
 /// The pages of byte ranges, each once.
 pub(super) fn pages_of(sources: &[(Addr, u64)]) -> Vec<Addr> {
-    let mut pages: Vec<Addr> = Vec::with_capacity(8);
+    let mut pages = Vec::new();
+    pages_in(sources, &mut pages);
+    pages
+}
+
+/// The same into a vector, which is emptied before.
+pub(super) fn pages_in(sources: &[(Addr, u64)], pages: &mut Vec<Addr>) {
+    pages.clear();
     // The page last seen at each place, which its number tells.
     const NONE: Addr = Addr(1);
     let mut seen = [NONE; 32];
@@ -579,7 +589,6 @@ pub(super) fn pages_of(sources: &[(Addr, u64)]) -> Vec<Addr> {
             page = page.plus(PAGE_SIZE);
         }
     }
-    pages
 }
 
 /// Whole pages that hold a range.

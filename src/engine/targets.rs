@@ -1,7 +1,7 @@
 //! From a guest address to its translation: what is there already, wakes up, or is made now.
 
 use super::asleep::digest;
-use super::cache::{Areas, Cache, Target, Ways, pages_of};
+use super::cache::{Areas, Cache, Target, Ways, pages_in, pages_of};
 use super::guards::Guarded;
 use super::{Engine, GuestCode};
 use crate::decode::{CodeSource, Limits, decode_region, decode_region_in};
@@ -56,7 +56,8 @@ impl Engine {
                 let ahead = source.ahead();
                 optimize::liveness(&mut region, &ahead);
                 cache.areas = Areas { mappings, executable: source.executable.get(), constant: ahead.constant.get() };
-                let from = pages_of(&region.sources);
+                let mut from = std::mem::take(&mut cache.spare_pages);
+                pages_in(&region.sources, &mut from);
                 if cache.heat.any(&from) {
                     drop(cache);
                     return self.checked_target(rip);
@@ -69,6 +70,7 @@ impl Engine {
             let emitted = cache.translate(&region);
             let copy = self.observer.map(|observe| (observe, (*region).clone(), emitted.clone()));
             if let Some(target) = cache.insert(region, emitted, &from) {
+                cache.spare_pages = from;
                 drop(cache);
                 if let Some((observe, region, emitted)) = copy {
                     observe(&region, &emitted, target.host);

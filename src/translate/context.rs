@@ -37,7 +37,7 @@ enum ColdCode<'a> {
     Exit(Addr, Option<u32>),
     Call(Addr, u32),
     Return,
-    Code(Box<dyn FnOnce(&mut Ctx<'a>) + 'a>),
+    Code(Box<dyn FnOnce(&mut Ctx<'a>) + Send + 'a>),
 }
 
 struct Cold<'a> {
@@ -58,6 +58,14 @@ pub struct Room {
     labels: Vec<Label>,
     entries: Vec<(usize, Label)>,
     arrivals: Vec<Label>,
+    cold: Vec<Cold<'static>>,
+}
+
+/// The room of a vector in which nothing is, for code of another region.
+fn emptied<'b>(mut cold: Vec<Cold<'_>>) -> Vec<Cold<'b>> {
+    cold.clear();
+    // Done in place.
+    cold.into_iter().map(|_| unreachable!("it is empty")).collect()
 }
 
 impl Room {
@@ -206,7 +214,7 @@ impl<'a> Ctx<'a> {
             leaf: Leaf::No,
             leads_to_call_entry: false,
             labels,
-            cold: Vec::with_capacity(16),
+            cold: emptied(std::mem::take(&mut room.cold)),
             entries,
             origins: Vec::with_capacity(region.insns.len() + 2 * region.blocks.len() + 4),
             exits: Vec::with_capacity(2 * region.blocks.len()),
@@ -312,12 +320,12 @@ impl<'a> Ctx<'a> {
 
     /// Puts code out of the way, behind the region's main path; returns the label to branch to. It runs as part of the current instruction,
     /// with the carry and the live flags as they are now, and must end in a branch or an exit.
-    pub fn cold(&mut self, code: impl FnOnce(&mut Ctx<'a>) + 'a) -> Label {
+    pub fn cold(&mut self, code: impl FnOnce(&mut Ctx<'a>) + Send + 'a) -> Label {
         self.out_of_the_way(ColdCode::Code(Box::new(code)))
     }
 
     /// The same at a label that is there already.
-    pub fn cold_at(&mut self, label: Label, code: impl FnOnce(&mut Ctx<'a>) + 'a) {
+    pub fn cold_at(&mut self, label: Label, code: impl FnOnce(&mut Ctx<'a>) + Send + 'a) {
         self.put_aside(label, ColdCode::Code(Box::new(code)));
     }
 
@@ -368,7 +376,7 @@ impl<'a> Ctx<'a> {
     }
 
     /// Code out of the way for an entry from outside at `addr`: no code here leads to it, so it begins with what any entry finds.
-    pub(super) fn cold_entry(&mut self, label: Label, addr: Addr, code: impl FnOnce(&mut Ctx<'a>) + 'a) {
+    pub(super) fn cold_entry(&mut self, label: Label, addr: Addr, code: impl FnOnce(&mut Ctx<'a>) + Send + 'a) {
         let live = crate::decode::STATUS;
         self.cold.push(Cold { label, insn: addr, carry: Carry::Inverted, dirty: 0, zero_uppers: 0, steps: (0, 0), live, code: ColdCode::Code(Box::new(code)) });
     }
@@ -499,8 +507,9 @@ impl<'a> Ctx<'a> {
         self.held_sums = None;
         self.narrow = Narrow::default();
         (self.near, self.knows_near) = (None, false);
-        while !self.cold.is_empty() {
-            for cold in std::mem::take(&mut self.cold) {
+        let mut waiting = std::mem::take(&mut self.cold);
+        while !waiting.is_empty() {
+            for cold in waiting.drain(..) {
                 self.a.bind(cold.label);
                 self.carry = cold.carry;
                 self.live = cold.live;
@@ -514,6 +523,10 @@ impl<'a> Ctx<'a> {
                     ColdCode::Return => self.unpredicted_return(),
                     ColdCode::Code(code) => code(self),
                 }
+            }
+            // What that has put aside.
+            if !self.cold.is_empty() {
+                std::mem::swap(&mut waiting, &mut self.cold);
             }
         }
         // The region's own entry first.
@@ -530,7 +543,7 @@ impl<'a> Ctx<'a> {
         let held = self.uppers.held;
         let relocations = std::mem::take(&mut finished.relocations);
         let (code, buffers) = finished.into_parts();
-        *room = Room { buffers, labels: std::mem::take(&mut self.labels), entries: std::mem::take(&mut self.entries), arrivals };
+        *room = Room { buffers, labels: std::mem::take(&mut self.labels), entries: std::mem::take(&mut self.entries), arrivals, cold: emptied(waiting) };
         let (steps, marks) = (std::mem::take(&mut self.groups.steps), std::mem::take(&mut self.groups.marks));
         Emitted { code, relocations, entries, origins: std::mem::take(&mut self.origins), exits: std::mem::take(&mut self.exits), looks: std::mem::take(&mut self.looks), held, steps, marks }
     }

@@ -229,7 +229,7 @@ pub(super) fn compared(c: &mut Ctx, bytes: u32) {
 
 /// Loads elements into T0 and T1 as long as the prefix says, and sets the flags by each pair. `long` may skip elements that do not end
 /// it: it gets what does, and the labels of the plain loop and of its end.
-fn comparing(c: &mut Ctx, insn: &Insn, f: Form, element: impl Fn(&mut Ctx), long: Option<impl FnOnce(&mut Ctx, Until, Label, Label) + 'static>) {
+fn comparing(c: &mut Ctx, insn: &Insn, f: Form, element: impl Fn(&mut Ctx), long: Option<impl FnOnce(&mut Ctx, Until, Label, Label) + Send + 'static>) {
     if !f.rep {
         element(c);
         return compared(c, f.bytes);

@@ -38,7 +38,7 @@ pub(super) enum Stack {
 }
 
 /// Emits `fast`, which branches to its label, before it has changed anything, where `slow` must do the instruction.
-pub(super) fn or_slow(c: &mut Ctx, insn: &Insn, slow: impl FnOnce(&mut Ctx, &Insn) + 'static, fast: impl FnOnce(&mut Ctx, Label)) {
+pub(super) fn or_slow(c: &mut Ctx, insn: &Insn, slow: impl FnOnce(&mut Ctx, &Insn) + Send + 'static, fast: impl FnOnce(&mut Ctx, Label)) {
     if !c.options.switches.on(Opt::QuickX87) {
         return slow(c, insn);
     }
