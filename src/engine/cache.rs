@@ -7,15 +7,15 @@ use super::breakpoints::Breakpoints;
 use super::halt::Halts;
 use super::heat::Heat;
 use super::links::{Incoming, Patches};
+use super::pages::{ByPage, keys_in, pages_of, range_of};
 use super::regions::Regions;
 use crate::decode::{Ahead, Flags, Region};
 use crate::emit::tables::Late;
-use crate::guest::{Addr, addr::PAGE_SIZE};
+use crate::guest::Addr;
 use crate::host::arena::Arena;
 use crate::host::protection;
 use crate::translate::{Carry, Emitted, Entry, ExitKind, ExitSite, Held, Look, Mark, Options, Origin, Room, Sites, Step, translate_in};
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Where translated code for a guest address can be entered.
@@ -132,9 +132,6 @@ const PAGES: u32 = 1;
 /// Code comes from memory that can be written through descriptors.
 pub(super) const FILES: u32 = 2;
 
-/// In [`Cache::by_page`]: the region is not in use. Code is aligned, so that this bit is free.
-const GONE: u64 = 1;
-
 /// All translations of the process.
 pub(super) struct Cache {
     pub arena: Arena,
@@ -142,8 +139,7 @@ pub(super) struct Cache {
     targets: FxHashMap<u64, Target>,
     pub regions: Regions,
     pub patches: Patches,
-    /// Starts of the regions made from a page, each once, upwards. Those that are out of use stay there, [marked](GONE), until the page's are all taken away.
-    by_page: FxHashMap<u64, Vec<u64>>,
+    by_page: ByPage,
     /// Counts what took translations away: while it stays the same, everything that was found is still there.
     generation: u64,
     /// Guest pages that we made read-only because code was translated from them, or from the pages listed here: other views of the same memory.
@@ -185,7 +181,7 @@ impl Cache {
             targets: FxHashMap::with_capacity_and_hasher(3000, Default::default()),
             regions: Regions::default(),
             patches: Patches::default(),
-            by_page: FxHashMap::default(),
+            by_page: ByPage::default(),
             generation: 0,
             protected: FxHashMap::default(),
             shared: FxHashSet::default(),
@@ -231,7 +227,7 @@ impl Cache {
         let mut all = true;
         for &page in pages {
             // Code of it has been in use since it was last written, and nothing but other views can have changed since that was protected.
-            if self.by_page.contains_key(&page.0) && !self.shared.contains(&page.0) {
+            if self.by_page.has(page) && !self.shared.contains(&page.0) {
                 continue;
             }
             let Some(ways) = ways(page) else { continue };
@@ -287,15 +283,7 @@ impl Cache {
     #[inline(always)]
     fn enlist(&mut self, host: u64, placed: Placed, pages: &[Addr]) -> Target {
         for page in pages {
-            let all = self.by_page.entry(page.0).or_default();
-            match all.last() {
-                // What wakes up lies before others, and may have been there.
-                Some(last) if *last >= host => match all.binary_search_by_key(&host, |r| r & !GONE) {
-                    Ok(i) => all[i] = host,
-                    Err(i) => all.insert(i, host),
-                },
-                _ => all.push(host),
-            }
+            self.by_page.put(*page, host);
         }
         self.make_room_for(placed.entries.len());
         let target = |e: &Entry| target_of(host, e);
@@ -440,7 +428,7 @@ impl Cache {
     /// Is anything translated from this range, or protected in it?
     pub fn touches(&self, start: Addr, len: u64) -> bool {
         let range = range_of(start, len);
-        !keys_in(&self.by_page, &range).is_empty() || !keys_in(&self.guarded_by_page, &range).is_empty() || !keys_in(&self.protected, &range).is_empty()
+        !self.by_page.within(&range).is_empty() || !keys_in(&self.guarded_by_page, &range).is_empty() || !keys_in(&self.protected, &range).is_empty()
     }
 
     /// The guest, or the kernel for it, writes a protected page at time `now`.
@@ -465,7 +453,7 @@ impl Cache {
         self.generation += 1;
         self.ahead.clear();
         let range = range_of(start, len);
-        let mut pages = keys_in(&self.by_page, &range);
+        let mut pages = self.by_page.within(&range);
         let lifted = keys_in(&self.protected, &range);
         for page in &lifted {
             pages.extend(self.protected.remove(page).unwrap_or_default());
@@ -480,10 +468,8 @@ impl Cache {
             }
         }
         for page in pages {
-            for host in self.by_page.remove(&page).unwrap_or_default() {
-                if host & GONE == 0 {
-                    self.remove(host, fate);
-                }
+            for host in self.by_page.take(page) {
+                self.remove(host, fate);
             }
         }
         for page in lifted {
@@ -520,12 +506,7 @@ impl Cache {
             self.arena.patch(p.at, p.original);
         }
         for page in pages_of(&placed.sources) {
-            if let Some(all) = self.by_page.get_mut(&page.0)
-                // The page of a procedure linkage table's pointers has regions by the thousand.
-                && let Ok(i) = all.binary_search_by_key(&host, |r| r & !GONE)
-            {
-                all[i] |= GONE;
-            }
+            self.by_page.put_out(page, host);
         }
         if fate == Fate::Sleep {
             let first = placed.entries[0].guest;
@@ -561,45 +542,4 @@ impl Cache {
 fn target_of(host: u64, e: &Entry) -> Target {
     let at = |offset: u32| host + u64::from(offset);
     Target { host: at(e.host), arrival: at(e.arrival), call: e.call.map(at), live_in: e.live_in, late: e.late, lasting: true, region: host }
-}
-
-/// The pages of byte ranges, each once.
-pub(super) fn pages_of(sources: &[(Addr, u64)]) -> Vec<Addr> {
-    let mut pages = Vec::new();
-    pages_in(sources, &mut pages);
-    pages
-}
-
-/// The same into a vector, which is emptied before.
-pub(super) fn pages_in(sources: &[(Addr, u64)], pages: &mut Vec<Addr>) {
-    pages.clear();
-    // The page last seen at each place, which its number tells.
-    const NONE: Addr = Addr(1);
-    let mut seen = [NONE; 32];
-    for &(start, len) in sources {
-        let mut page = start.page();
-        while page < start.plus(len) {
-            let place = &mut seen[(page.0 / PAGE_SIZE) as usize % 32];
-            if *place != page {
-                if *place == NONE || !pages.contains(&page) {
-                    pages.push(page);
-                }
-                *place = page;
-            }
-            page = page.plus(PAGE_SIZE);
-        }
-    }
-}
-
-/// Whole pages that hold a range.
-fn range_of(start: Addr, len: u64) -> Range<u64> {
-    start.page().0..start.plus(len).page_up().0
-}
-
-/// The pages of `range` that are keys of `map`: looked for in whichever is smaller.
-fn keys_in<V>(map: &FxHashMap<u64, V>, range: &Range<u64>) -> Vec<u64> {
-    if (range.end.saturating_sub(range.start)) / PAGE_SIZE > map.len() as u64 {
-        return map.keys().copied().filter(|p| range.contains(p)).collect();
-    }
-    range.clone().step_by(PAGE_SIZE as usize).filter(|p| map.contains_key(p)).collect()
 }

@@ -4,7 +4,8 @@
 //! one leaves for the engine. If nothing but immediates changed, a translation that reads them where they lie takes the place of all before.
 //! They stay right wherever they are still known, so that no thread need be stopped when they go out of use.
 
-use super::cache::{Cache, Left, Target, pages_of};
+use super::cache::{Cache, Left, Target};
+use super::pages::pages_of;
 use super::{Engine, GuestCode};
 use crate::decode::{Ahead, CodeAt, CodeSource, Guard, Limits, Region, decode_region, soft_fields, soften};
 use crate::guest::{Addr, state::GUARDS};

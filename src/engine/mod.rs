@@ -14,6 +14,7 @@ mod guards;
 mod halt;
 mod heat;
 mod links;
+mod pages;
 mod regions;
 mod run;
 mod split;

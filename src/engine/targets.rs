@@ -1,7 +1,8 @@
 //! From a guest address to its translation: what is there already, wakes up, or is made now.
 
 use super::asleep::digest;
-use super::cache::{Areas, Cache, Target, Ways, pages_in, pages_of};
+use super::cache::{Areas, Cache, Target, Ways};
+use super::pages::{pages_in, pages_of};
 use super::guards::Guarded;
 use super::{Engine, GuestCode};
 use crate::decode::{CodeSource, Limits, decode_region, decode_region_in};
