@@ -4,7 +4,7 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use xemu::decode::{CodeAt, Limits, Region, decode_region};
-use xemu::emit::{Features, patch_branch, stubs};
+use xemu::emit::{Features, patch_branch, stubs, tables};
 use xemu::guest::Addr;
 use xemu::optimize::liveness;
 use xemu::translate::{ExitKind, Options, translate};
@@ -80,7 +80,7 @@ fn bench(c: &mut Criterion) {
     let guests: Vec<u64> = entries.keys().copied().collect();
     once.throughput(criterion::Throughput::Elements(guests.len() as u64));
     // What a miss of the inline table asks in turn: its place in the second table, then the cache of all entries.
-    once.bench_function("places", |b| b.iter(|| guests.iter().map(|g| stubs::places(*g)[1]).fold(0, |a, p| a ^ p)));
+    once.bench_function("places", |b| b.iter(|| guests.iter().map(|g| tables::places(*g)[1]).fold(0, |a, p| a ^ p)));
     once.bench_function("lookup", |b| b.iter(|| guests.iter().filter_map(|g| entries.get(g)).fold(0, |a, h| a ^ h)));
     once.finish();
 }

@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         options.switches.disable("call-stubs")?;
         let bytes: Vec<u8> = (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16)).collect::<Result<_, _>>()?;
         if words.next() == Some("misaligned") {
-            options.misaligned.extend((0..bytes.len() as u64).map(|n| BASE + n));
+            (0..bytes.len() as u64).for_each(|n| options.misaligned.insert(BASE + n));
         }
         let source = CodeAt(Addr(BASE), &bytes);
         let mut region = decode_region(&source, Addr(BASE), Limits::default());

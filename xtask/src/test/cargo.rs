@@ -40,6 +40,21 @@ pub fn unit(context: &Context) -> Result<()> {
     }
     let status = child.wait().map_err(|e| format!("cargo: {e}"))?;
     let broken = !status.success() && failed.is_empty();
+    // Benchmarks are built by nothing else; each runs once.
+    if context.options.filter.as_ref().is_none_or(|f| f.is_match("unit/benches")) {
+        let benches = project::cargo().args(["test", "--package", "xemu", "--bench=*", "--quiet", "--", "--test"]).stdin(Stdio::null()).output();
+        match benches {
+            Ok(ran) if ran.status.success() => {
+                passed += 1;
+                println!("ok      unit/benches");
+            }
+            Ok(ran) => {
+                println!("FAILED  unit/benches\n{}", String::from_utf8_lossy(&ran.stderr));
+                failed.push("unit/benches".into());
+            }
+            Err(e) => return Err(format!("cargo: {e}")),
+        }
+    }
     context.add(passed, failed, skipped);
     if broken { Err("cargo test failed before or outside a test".into()) } else { Ok(()) }
 }
