@@ -7,8 +7,8 @@ use super::quick_rows::{FORMS, GROUPS};
 use crate::guest::Addr;
 use iced_x86::Code;
 
-/// Length, effects and flow of an instruction of which no more is asked, at a third of what [`decode`] costs; none: it is to be decoded. What is accepted goes
-/// on to the next instruction, branches to a fixed place, or is a plain RET. `ip`: its address.
+/// Length, effects and flow of an instruction of which no more is asked, at a third of what [`quick::decode`](super::quick::decode) costs; none: it is to be
+/// decoded. Most that go on to the next instruction or branch are accepted, but no branch by a pointer relative to RIP, which may be known. `ip`: its address.
 #[inline(always)]
 pub(super) fn glance(bytes: &[u8; WINDOW], ip: u64) -> Option<(usize, FlagEffects, Flow)> {
     let (mut op, mut at, mut wide) = (bytes[0], 1, 0);
@@ -22,6 +22,7 @@ pub(super) fn glance(bytes: &[u8; WINDOW], ip: u64) -> Option<(usize, FlagEffect
         at += 1;
     }
     let mut form = &FORMS[row];
+    let mut by_pointer = false;
     if form.modrm != ModRm::Absent {
         let modrm = bytes[at];
         at += 1;
@@ -31,6 +32,7 @@ pub(super) fn glance(bytes: &[u8; WINDOW], ip: u64) -> Option<(usize, FlagEffect
             _ => return None,
         }
         let in_memory = modrm < 0xc0;
+        by_pointer = modrm & 0xc7 == 5;
         if form.modrm == ModRm::Memory && !in_memory || form.modrm == ModRm::Register && in_memory {
             return None;
         }
@@ -55,7 +57,15 @@ pub(super) fn glance(bytes: &[u8; WINDOW], ip: u64) -> Option<(usize, FlagEffect
     let (effects, special) = known_effects(code.mnemonic());
     let mut c = Cursor { bytes, at };
     let by = match form.constant {
-        Constant::None | Constant::Unit if special => return (code == Code::Retnq).then_some((at, effects, Flow::Return)),
+        Constant::None if special => {
+            let flow = match code {
+                Code::Retnq => Flow::Return,
+                Code::Call_rm64 if !by_pointer => Flow::CallIndirect,
+                Code::Jmp_rm64 if !by_pointer => Flow::JumpIndirect,
+                _ => return None,
+            };
+            return Some((at, effects, flow));
+        }
         _ if special && !matches!(form.constant, Constant::Near8 | Constant::Near32) => return None,
         Constant::None | Constant::Unit => return Some((at, effects, Flow::Next)),
         Constant::Byte | Constant::SignedByte | Constant::StackByte => return Some((at + 1, effects, Flow::Next)),

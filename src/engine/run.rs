@@ -336,11 +336,13 @@ impl Thread {
                     self.block.release();
                     return None;
                 }
-                if self.is_cold(Addr(first)) {
+                let to = Addr(first);
+                let known = engine.cache().lookup(to).filter(|_| !engine.runs.are_endless());
+                if known.is_none() && self.interprets(to) {
                     return None;
                 }
-                if let Some(target) = engine.target(Addr(first)) {
-                    self.remember(Addr(first), target);
+                if let Some(target) = known.or_else(|| engine.target(to)) {
+                    self.remember(to, target);
                 }
                 None
             }
