@@ -7,7 +7,8 @@ use std::ops::Range;
 /// Regions by the pages that they were made from.
 ///
 /// A region that goes out of use stays in the lists of its pages, marked: to take it out would be a search of thousands on the page of a procedure linkage
-/// table's pointers. A list goes when its page changes. Until then the page is as protected as it was for the first region of the list.
+/// table's pointers. A list goes when its page changes, or all is forgotten, so that it has no more entries than the arena has had regions. Until then the page
+/// is as protected as it was for the first region of the list.
 #[derive(Default)]
 pub(super) struct ByPage {
     /// Starts of regions, upwards and each once.
