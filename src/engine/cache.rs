@@ -2,6 +2,7 @@
 
 use super::ahead::AheadTable;
 use super::asleep::{Asleep, Sleeper};
+use super::gone::GoneList;
 use super::guards::Guards;
 use super::breakpoints::Breakpoints;
 use super::halt::Halts;
@@ -14,8 +15,10 @@ use crate::emit::tables::Late;
 use crate::guest::Addr;
 use crate::host::arena::Arena;
 use crate::host::protection;
-use crate::translate::{Carry, Emitted, Entry, ExitKind, ExitSite, Held, Look, Mark, Options, Origin, Room, Sites, Step, translate_in};
+use crate::optimize::Opt;
+use crate::translate::{Carry, Emitted, Entry, ExitSite, Held, Look, Mark, Options, Origin, Room, Sites, Step, translate_in};
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Where translated code for a guest address can be entered.
@@ -108,8 +111,6 @@ pub(super) struct Left {
     pub site: ExitSite,
     /// The return address that names it.
     pub at: u64,
-    /// Host address of the word to patch.
-    pub patch: Option<u64>,
     /// Start of its region.
     pub start: u64,
     /// [`Cache::generation`] when it was found.
@@ -164,6 +165,8 @@ pub(super) struct Cache {
     guarded_by_page: FxHashMap<u64, FxHashSet<u64>>,
     /// Translations that [`Cache::insert_once`] and [`Cache::insert_guarded`] have placed since the last flush.
     once: u64,
+    /// What was taken away of what threads may have host addresses of.
+    pub gone: GoneList,
     /// Pages that are not protected although there is code on them.
     pub heat: Heat,
     /// What a debugger has set.
@@ -195,6 +198,7 @@ impl Cache {
             guarded: FxHashSet::default(),
             guarded_by_page: FxHashMap::default(),
             once: 0,
+            gone: GoneList::default(),
             heat: Heat::default(),
             breakpoints: Breakpoints::default(),
             halts: Halts::default(),
@@ -261,10 +265,14 @@ impl Cache {
         translate_in(region, &self.options, &mut self.room)
     }
 
-    /// Copies code to its place; `None` if the arena is full.
+    /// Copies code to its place; `None` if the arena is full. `links`: its exits lead to what is translated already.
     #[inline(always)]
-    fn place(&mut self, emitted: Emitted, sources: Vec<(Addr, u64)>) -> Option<(u64, Placed)> {
-        let host = self.arena.place(&emitted.code)?;
+    fn place(&mut self, mut emitted: Emitted, sources: Vec<(Addr, u64)>, links: bool) -> Option<(u64, Placed)> {
+        let host = self.arena.reserve(emitted.code.len() as u64)?;
+        if links {
+            self.link_early(host, &mut emitted.code, &emitted.exits);
+        }
+        self.arena.write(host, &emitted.code);
         let (placed, code) = Placed::new(sources, emitted);
         self.halts.expect(&placed);
         self.room.take_back(code);
@@ -273,7 +281,8 @@ impl Cache {
 
     /// Places a translation; `None` if the arena is full. `pages`, those of its sources, are [protected](Cache::protect) since before they were read.
     pub fn insert(&mut self, mut region: Box<Region>, emitted: Emitted, pages: &[Addr]) -> Option<Target> {
-        let (host, placed) = self.place(emitted, std::mem::take(&mut region.sources))?;
+        let links = [Opt::Links, Opt::EarlyLinks].into_iter().all(|o| self.options.switches.on(o));
+        let (host, placed) = self.place(emitted, std::mem::take(&mut region.sources), links)?;
         self.ahead.put(&region.ahead);
         self.spare = Some(region);
         Some(self.enlist(host, placed, pages))
@@ -315,7 +324,7 @@ impl Cache {
     pub fn insert_once(&mut self, region: &Region, emitted: Emitted) -> Option<Target> {
         // Nobody takes such a one away before the next flush, and what is known of it is more than its code.
         self.count_once()?;
-        let (host, mut placed) = self.place(emitted, region.sources.clone())?;
+        let (host, mut placed) = self.place(emitted, region.sources.clone(), false)?;
         let first = placed.entries[0];
         placed.entries = Vec::new();
         placed.shrink();
@@ -326,7 +335,7 @@ impl Cache {
     /// Places a translation that compares itself; `first`: it is the one to be entered. `None` if it is time to forget everything.
     pub fn insert_guarded(&mut self, region: Region, emitted: Emitted, pages: &[Addr], first: bool) -> Option<Target> {
         self.count_once()?;
-        let (host, mut placed) = self.place(emitted, region.sources)?;
+        let (host, mut placed) = self.place(emitted, region.sources, false)?;
         placed.entries.truncate(1);
         placed.shrink();
         let entry = placed.entries[0];
@@ -393,11 +402,7 @@ impl Cache {
         let offset = (link - start) as u32;
         // They are in the order of the code.
         let site = placed.exits[placed.exits.binary_search_by_key(&offset, |e| e.host).ok()?];
-        let patch = match site.kind {
-            ExitKind::Direct { patch, .. } | ExitKind::Changed { patch } => Some(start + patch as u64),
-            _ => None,
-        };
-        Some(Left { site, at: link, patch, start, generation: self.generation })
+        Some(Left { site, at: link, start, generation: self.generation })
     }
 
     /// The guest instruction that host code at `pc` belongs to, the carry's polarity there, and the upper halves that host registers hold.
@@ -458,15 +463,7 @@ impl Cache {
         for page in &lifted {
             pages.extend(self.protected.remove(page).unwrap_or_default());
         }
-        for page in keys_in(&self.guarded_by_page, &range) {
-            for host in self.guarded_by_page.remove(&page).unwrap_or_default() {
-                self.guarded.remove(&host);
-                if let Some(entry) = self.put_out_region(host) {
-                    self.guards.forget(entry);
-                    self.regions.remove(host);
-                }
-            }
-        }
+        self.remove_guarded_in(&range);
         for page in pages {
             for host in self.by_page.take(page) {
                 self.remove(host, fate);
@@ -478,13 +475,39 @@ impl Cache {
         self.nothing_protected();
     }
 
+    /// Takes what compares itself away from the pages of `range`. No thread is in translated code.
+    fn remove_guarded_in(&mut self, range: &Range<u64>) {
+        for page in keys_in(&self.guarded_by_page, range) {
+            for host in self.guarded_by_page.remove(&page).unwrap_or_default() {
+                self.guarded.remove(&host);
+                if let Some(entry) = self.put_out_region(host) {
+                    self.guards.forget(entry);
+                    if let Some(placed) = self.regions.remove(host) {
+                        self.gone.put(host..host + placed.len, [entry].into_iter());
+                    }
+                }
+            }
+        }
+    }
+
     /// Adds the instruction at `at` to a set of the options, and takes every translation that holds it out of use: also those that sleep and those for one entry,
     /// which are found by their source, because that is still what it was. No thread is in translated code.
     pub fn learn(&mut self, at: Addr, set: impl FnOnce(&mut Options) -> &mut Sites) {
         set(&mut self.options).insert(at.0);
         self.asleep.forget(at);
         self.heat.flush();
-        self.invalidate(at, 1, Fate::Forget);
+        self.remove_those_with(at);
+    }
+
+    /// Takes every translation that the byte at `at` belongs to out of use. Its page stays protected: others hold it as they did. No thread is in translated code.
+    pub fn remove_those_with(&mut self, at: Addr) {
+        self.generation += 1;
+        self.remove_guarded_in(&range_of(at, 1));
+        let with = |placed: &Placed| placed.sources.iter().any(|&(start, len)| at.0.wrapping_sub(start.0) < len);
+        let hosts: Vec<u64> = self.by_page.of(at.page()).filter(|host| self.regions.get(*host).is_some_and(with)).collect();
+        for host in hosts {
+            self.remove(host, Fate::Forget);
+        }
     }
 
     /// Says so, if no page is.
@@ -496,6 +519,7 @@ impl Cache {
 
     fn remove(&mut self, host: u64, fate: Fate) {
         let Some(mut placed) = self.regions.remove(host) else { return };
+        self.gone.put(host..host + placed.len, placed.entries.iter().map(|e| e.guest));
         for e in &placed.entries {
             if self.targets.get(&e.guest.0).is_some_and(|t| t.region == host) {
                 self.targets.remove(&e.guest.0);
@@ -519,6 +543,7 @@ impl Cache {
         self.generation += 1;
         self.ahead.clear();
         self.once = 0;
+        self.gone.clear();
         self.targets.clear();
         self.regions.clear();
         self.patches.clear();

@@ -67,7 +67,7 @@ impl Halts {
             self.put(arena, start + u64::from(look.host), POLL_WORD);
         }
         for site in &placed.exits {
-            for (at, word) in unlinked(arena, start, site).into_iter().flatten() {
+            for (at, word) in unlinked(|at| arena.word(at), start, site).into_iter().flatten() {
                 self.put(arena, at, word);
             }
             if let ExitKind::Indirect { branches } = site.kind {

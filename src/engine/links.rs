@@ -2,7 +2,6 @@
 
 use super::cache::{Cache, Left, Target};
 use crate::emit::{BL, patch_branch, redirect_conditional};
-use crate::host::arena::Arena;
 use crate::optimize::Opt;
 use crate::translate::{ExitKind, ExitSite, Way};
 
@@ -57,8 +56,9 @@ impl Patches {
     }
 }
 
-/// The words of an exit that linking it changes, as they are while it is not linked.
-pub(super) fn unlinked(arena: &Arena, start: u64, site: &ExitSite) -> [Option<(u64, u32)>; 2] {
+/// The words of an exit that linking it changes, as they are while it is not linked. `word`: what stands at an address of its region.
+#[inline]
+pub(super) fn unlinked(word: impl Fn(u64) -> u32, start: u64, site: &ExitSite) -> [Option<(u64, u32)>; 2] {
     const NOP: u32 = 0xd503_201f;
     match site.kind {
         ExitKind::Direct { patch, way, .. } => {
@@ -67,7 +67,7 @@ pub(super) fn unlinked(arena: &Arena, start: u64, site: &ExitSite) -> [Option<(u
             match way {
                 Way::Jump { branch } => {
                     // To the exit, which begins with its own word to patch, wherever it may go now.
-                    let branch = branch.map(|b| start + u64::from(b)).map(|by| (by, redirect_conditional(arena.word(by), at as i64 - by as i64).expect("inside one region")));
+                    let branch = branch.map(|b| start + u64::from(b)).map(|by| (by, redirect_conditional(word(by), at as i64 - by as i64).expect("inside one region")));
                     [Some((at, NOP)), branch]
                 }
                 // To the cold code that the exit's return address follows: two words before it.
@@ -84,50 +84,74 @@ pub(super) fn unlinked(arena: &Arena, start: u64, site: &ExitSite) -> [Option<(u
     }
 }
 
+/// What a word becomes by linking.
+struct Link {
+    at: u64,
+    word: u32,
+    original: u32,
+}
+
+/// What links an exit of the region at `start` to `target`. `branches`: conditional branches may be linked themselves.
+#[inline]
+fn way_to(word: impl Fn(u64) -> u32, start: u64, site: &ExitSite, target: &Target, branches: bool) -> Option<Link> {
+    let [first, second] = unlinked(word, start, site);
+    let (at, original) = first?;
+    let way = if let ExitKind::Direct { way, .. } = site.kind { way } else { Way::Jump { branch: None } };
+    // A BL stays one.
+    let (at, to, original, call) = match (way, target.call, second) {
+        (Way::Jump { .. }, _, Some((at, original))) if branches => {
+            if let Some(word) = redirect_conditional(original, target.host as i64 - at as i64) {
+                return Some(Link { at, word, original });
+            }
+            (first?.0, target.host, first?.1, 0)
+        }
+        (Way::CallEntry { .. }, Some(entry), _) => (at, entry, original, BL),
+        (Way::CallEntry { .. }, None, Some((plain, nop))) => (plain, target.host, nop, 0),
+        (Way::Call, ..) => (at, target.host, original, BL),
+        _ => (at, target.host, original, 0),
+    };
+    Some(Link { at, word: patch_branch(to as i64 - at as i64)? | call, original })
+}
+
 impl Cache {
+    /// May the conditional branch that leads to an exit be linked itself? Only while memory has one observer: such a word must not change while others may
+    /// execute it (Arm ARM, B2.2.5).
+    fn links_branches(&self) -> bool {
+        !self.options().ordered && self.options().switches.on(Opt::BranchLinks)
+    }
+
     /// Makes an exit branch straight to its target.
     pub fn link(&mut self, left: &Left, target: &Target) {
-        let Some(at) = left.patch else { return };
-        if !self.options().switches.on(Opt::Links) || self.link_branch(left, target) {
+        if !self.options().switches.on(Opt::Links) {
             return;
         }
-        let [first, second] = unlinked(&self.arena, left.start, &left.site);
-        let original = first.expect("it has a word to patch").1;
-        let way = if let ExitKind::Direct { way, .. } = left.site.kind { way } else { Way::Jump { branch: None } };
-        // A BL stays one.
-        let (at, to, original, call) = match (way, target.call, second) {
-            (Way::CallEntry { .. }, Some(entry), _) => (at, entry, original, BL),
-            (Way::CallEntry { .. }, None, Some((plain, nop))) => (plain, target.host, nop, 0),
-            (Way::Call, ..) => (at, target.host, original, BL),
-            _ => (at, target.host, original, 0),
-        };
-        let Some(word) = patch_branch(to as i64 - at as i64) else { return };
-        self.set(at, word | call, original, target);
-    }
-
-    /// Makes the word at `at` lead to `target`.
-    fn set(&mut self, at: u64, word: u32, original: u32, target: &Target) {
+        let Some(link) = way_to(|at| self.arena.word(at), left.start, &left.site, target, self.links_branches()) else { return };
         // A signal may have taken it back for one turn (`engine::halt`).
-        if self.arena.word(at) == word {
-            return;
-        }
-        self.arena.patch(at, word);
-        if let Some(region) = self.regions.get_mut(target.region) {
-            self.patches.put(&mut region.incoming, Patched { at, original });
+        if self.arena.word(link.at) != link.word {
+            self.arena.patch(link.at, link.word);
+            self.note_link(&link, target);
         }
     }
 
-    /// The same for the conditional branch that leads to an exit, if there is one alone and it reaches. Only while memory has one observer: such a word must
-    /// not change while others may execute it (Arm ARM, B2.2.5).
-    fn link_branch(&mut self, left: &Left, target: &Target) -> bool {
-        if self.options().ordered || !self.options().switches.on(Opt::BranchLinks) {
-            return false;
+    /// Links the exits of code that is going to stand at `start`, as far as they lead to what is translated already: to be told so by the exit, when it is taken,
+    /// costs ten times as much.
+    pub fn link_early(&mut self, start: u64, code: &mut [u8], exits: &[ExitSite]) {
+        let branches = self.links_branches();
+        for site in exits.iter().filter(|site| matches!(site.kind, ExitKind::Direct { .. })) {
+            let Some(target) = self.lookup(site.guest).filter(|t| t.lasting) else { continue };
+            let word = |at: u64| u32::from_le_bytes(*code[(at - start) as usize..].first_chunk().expect("a whole word"));
+            let Some(link) = way_to(word, start, site, &target, branches) else { continue };
+            let at = (link.at - start) as usize;
+            code[at..at + 4].copy_from_slice(&link.word.to_le_bytes());
+            self.note_link(&link, &target);
         }
-        let ExitKind::Direct { way: Way::Jump { branch: Some(_) }, .. } = left.site.kind else { return false };
-        let [_, Some((at, original))] = unlinked(&self.arena, left.start, &left.site) else { return false };
-        let Some(word) = redirect_conditional(original, target.host as i64 - at as i64) else { return false };
-        self.set(at, word, original, target);
-        true
+    }
+
+    /// What a link has changed is changed back when `target` goes.
+    fn note_link(&mut self, link: &Link, target: &Target) {
+        if let Some(region) = self.regions.get_mut(target.region) {
+            self.patches.put(&mut region.incoming, Patched { at: link.at, original: link.original });
+        }
     }
 
     /// Nothing branches to `target` any more. Threads may be running.

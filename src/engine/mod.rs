@@ -8,8 +8,11 @@ mod ahead;
 mod asleep;
 mod breakpoints;
 mod cache;
+#[cfg(test)]
+mod cache_tests;
 mod cold;
 mod exit;
+mod gone;
 mod guards;
 mod halt;
 mod heat;
@@ -37,7 +40,7 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
-use stop::Stop;
+use stop::{Forget, Stop};
 
 /// What the guest may do with a page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -119,7 +122,11 @@ static ENGINE: OnceLock<Engine> = OnceLock::new();
 
 impl Engine {
     /// Starts the engine of this process. Can be called once.
-    pub fn start(options: Options, pages: &'static dyn Pages) -> Result<&'static Engine, host::sys::Errno> {
+    pub fn start(mut options: Options, pages: &'static dyn Pages) -> Result<&'static Engine, host::sys::Errno> {
+        if options.interpret {
+            // What is translated all the same leaves at its exits.
+            options.translate.switches = options.translate.switches.without(Opt::EarlyLinks);
+        }
         let stubs = stubs::assemble(options.translate.features, options.translate.switches.on(Opt::DirectCalls), options.translate.switches.on(Opt::OwnCalls));
         let arena = Arena::new(options.cache_size.clamp(128 << 10, MAX_CACHE), &stubs)?;
         // Single instructions and checks of alignment are the translator's.
@@ -190,7 +197,7 @@ impl Engine {
         if !self.cache().touches(start, len) {
             return;
         }
-        self.stopped(|cache| cache.invalidate(start, len, fate));
+        self.taking_away(|cache| cache.invalidate(start, len, fate));
     }
 
     /// Lifts our write protection from the pages of a range that the kernel is about to write.
@@ -217,7 +224,7 @@ impl Engine {
         if !self.cache().is_protected(at) {
             return false;
         }
-        self.stopped(|cache| {
+        self.taking_away(|cache| {
             cache.note_write(at.page(), host::processor::time_of_process());
             cache.invalidate(at.page(), PAGE_SIZE, Fate::Sleep);
         });
@@ -226,7 +233,12 @@ impl Engine {
 
     /// Runs `change` while no thread is in translated code, and has all of them forget host addresses. The caller holds no lock of the engine.
     fn stopped<R>(&self, change: impl FnOnce(&mut Cache) -> R) -> R {
-        self.stop.while_stopped(|| change(&mut self.cache()))
+        self.stop.while_stopped(Forget::All, || change(&mut self.cache()))
+    }
+
+    /// The same where `change` does no more than take translations away: threads keep what else they know.
+    fn taking_away<R>(&self, change: impl FnOnce(&mut Cache) -> R) -> R {
+        self.stop.while_stopped(Forget::Gone, || change(&mut self.cache()))
     }
 
     /// All code thrown away and everything retranslated with ordered accesses from now on: call before a second observer of memory can run, from the

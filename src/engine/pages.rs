@@ -39,6 +39,10 @@ impl ByPage {
             all[i] |= GONE;
         }
     }
+    /// The regions of a page that are in use.
+    pub fn of(&self, page: Addr) -> impl Iterator<Item = u64> {
+        self.lists.get(&page.0).into_iter().flatten().copied().filter(|r| r & GONE == 0)
+    }
     /// Takes the list of a page away: the regions of it that are in use.
     pub fn take(&mut self, page: u64) -> impl Iterator<Item = u64> + use<> {
         self.lists.remove(&page).into_iter().flatten().filter(|r| r & GONE == 0)

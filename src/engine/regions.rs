@@ -70,6 +70,10 @@ impl Regions {
     }
 
     /// The region whose code starts at `host`.
+    pub fn get(&self, host: u64) -> Option<&Placed> {
+        self.list[self.at(host)?].1.as_ref()
+    }
+    /// The same, to be changed.
     pub fn get_mut(&mut self, host: u64) -> Option<&mut Placed> {
         let i = self.at(host)?;
         self.list[i].1.as_mut()

@@ -1,9 +1,9 @@
 //! A guest thread: the loop around translated code.
 
 use super::breakpoints::Singles;
-use super::cache::{CAREFUL, Cache, Fate, Left, Target};
+use super::cache::{CAREFUL, Cache, Left, Target};
 use super::split::Alone;
-use super::stop::{Seat, Stop};
+use super::stop::{Forget, Seat, Stop};
 use super::{Engine, Exception, Exit, GuestCode};
 use crate::decode::{End, Limits, Region, decode_region};
 use crate::emit::stubs::kind;
@@ -31,6 +31,8 @@ pub struct Thread {
     pub(super) alone: Option<Alone>,
     /// Single instructions, for a debugger. Dropped with every host address.
     pub(super) singles: Singles,
+    /// Of how many regions that went away ([`Cache::gone`]) it keeps no host address.
+    gone: u64,
     /// What it needs to interpret code; none: it does not.
     pub(super) cold: Option<Cold>,
 }
@@ -74,7 +76,7 @@ impl Thread {
         s.careful = &raw const CAREFUL as u64;
         s.calls = engine.calls.packed.as_ptr() as u64;
         engine.stop.join(seat.clone());
-        Ok(Thread { engine, block, seat, linked: None, unexplained: None, alone: None, singles: Singles::default(), cold: engine.interprets.then(Cold::default) })
+        Ok(Thread { engine, block, seat, linked: None, unexplained: None, alone: None, singles: Singles::default(), gone: engine.cache().gone.count(), cold: engine.interprets.then(Cold::default) })
     }
 
     /// The guest's registers.
@@ -162,7 +164,7 @@ impl Thread {
 
     /// Enters a target into the inline table, if it may be there.
     fn remember(&mut self, guest: Addr, target: Target) {
-        if target.lasting && !self.seat.forget.load(Ordering::SeqCst) && self.engine.inline_lookup {
+        if target.lasting && !self.seat.is_to_forget() && self.engine.inline_lookup {
             self.block.remember(guest.0, target.arrival, target.late, target.call, self.engine.plain_table.load(Ordering::Relaxed));
         }
     }
@@ -174,12 +176,14 @@ impl Thread {
             self.engine.stop.wait();
             return false;
         }
-        if Stop::ordered(&self.seat) {
-            self.seat.running.store(false, Ordering::SeqCst);
-            self.forget();
-            return false;
+        match Stop::ordered(&self.seat) {
+            Forget::Nothing => true,
+            what => {
+                self.seat.running.store(false, Ordering::SeqCst);
+                self.forget(what);
+                false
+            }
         }
-        true
     }
 
     /// Runs from one entry until translated code leaves; `None`: go on at RIP.
@@ -211,22 +215,33 @@ impl Thread {
         self.left(place)
     }
 
-    /// Drops every host address of translated code.
-    pub(super) fn forget(&mut self) {
+    /// Drops host addresses of translated code.
+    pub(super) fn forget(&mut self, what: Forget) {
+        if what == Forget::Nothing {
+            return;
+        }
         self.block.release();
-        self.block.forget_all();
         self.linked = None;
         self.alone = None;
         self.singles = Singles::default();
+        let cache = self.engine.cache();
+        match cache.gone.since(self.gone).filter(|_| what == Forget::Gone) {
+            Some(gone) => {
+                for region in gone {
+                    region.entries.iter().for_each(|entry| self.block.unlearn(entry.0));
+                    self.block.unexpect(&region.code);
+                }
+            }
+            None => self.block.forget_all(),
+        }
+        self.gone = cache.gone.count();
     }
 
     /// Does what [`Seat::forget`] says, of a thread that is not running.
     pub(super) fn obey(&mut self) {
-        let ordered = self.engine.stop.enter(&self.seat);
+        let what = self.engine.stop.enter(&self.seat);
         self.seat.running.store(false, Ordering::SeqCst);
-        if ordered {
-            self.forget();
-        }
+        self.forget(what);
     }
 
     /// Brings a carry left in the other polarity into canonical form.
@@ -317,7 +332,7 @@ impl Thread {
                             Some(target) if target.lasting => self.remember(left.site.guest, target),
                             // The engine is to be asked each time.
                             Some(_) => self.block.unlearn(left.site.guest.0),
-                            None => self.forget(),
+                            None => self.forget(Forget::All),
                         }
                     }
                     ExitKind::Counted => {
@@ -362,7 +377,7 @@ impl Thread {
     fn learn_wide(&mut self, guest: Addr) {
         // Another thread may have come from the same code.
         if !self.engine.cache().options().wide.contains(&guest.0) {
-            self.engine.stopped(|cache| cache.learn(guest, |options| &mut options.wide));
+            self.engine.taking_away(|cache| cache.learn(guest, |options| &mut options.wide));
         }
     }
 
@@ -431,7 +446,7 @@ impl Thread {
             }
         }
         if self.was_paired(rip) {
-            self.engine.stopped(|cache| cache.learn(rip, |options| &mut options.unpaired));
+            self.engine.taking_away(|cache| cache.learn(rip, |options| &mut options.unpaired));
             return None;
         }
         if signal == libc::SIGSEGV && write && self.engine.pages.page(address).is_some_and(|p| p.writable) {
@@ -445,11 +460,11 @@ impl Thread {
         if signal == libc::SIGBUS && code == libc::BUS_ADRALN {
             let known = self.engine.cache().options().misaligned.contains(&rip.0);
             if !known {
-                self.engine.stopped(|cache| cache.learn(rip, |options| &mut options.misaligned));
+                self.engine.taking_away(|cache| cache.learn(rip, |options| &mut options.misaligned));
                 return None;
             }
             // Another thread may have found the same site while this one was on its way here, from code that is gone now.
-            if self.seat.forget.load(Ordering::SeqCst) {
+            if self.seat.is_to_forget() {
                 return None;
             }
         }
@@ -497,9 +512,10 @@ impl Thread {
                 engine.stop.wait();
                 continue;
             }
-            if Stop::ordered(&self.seat) {
+            let what = Stop::ordered(&self.seat);
+            if what != Forget::Nothing {
                 self.seat.running.store(false, Ordering::SeqCst);
-                self.forget();
+                self.forget(what);
                 continue;
             }
             // Signals find the state when it is exact.
@@ -510,8 +526,8 @@ impl Thread {
         (s.exit_kind, s.scratch, s.rip) = (exit, scratch, guest.0);
         if exit == kind::NAN {
             self.seat.running.store(false, Ordering::SeqCst);
-            engine.stopped(|cache| {
-                cache.invalidate(guest, 1, Fate::Forget);
+            engine.taking_away(|cache| {
+                cache.remove_those_with(guest);
                 for step in steps {
                     if let Step::Run { insn, .. } = step {
                         cache.learn(insn.addr(), |options| &mut options.nans);

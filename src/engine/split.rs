@@ -10,7 +10,6 @@ use crate::guest::Addr;
 use crate::host::exclusion::Exclusion;
 use crate::translate::{Options, translate};
 use std::sync::Once;
-use std::sync::atomic::Ordering;
 
 /// An instruction as it is run alone.
 #[derive(Clone, Copy)]
@@ -38,7 +37,7 @@ impl Thread {
             let ran = engine.stop.standing(|_| {
                 // One at a time; the code stays until it is known what came of it; and no fork meanwhile, whose child would hold the lock too.
                 let one = engine.cache();
-                if self.seat.forget.load(Ordering::SeqCst) {
+                if self.seat.is_to_forget() {
                     return None;
                 }
                 let others = if shared { Exclusion::hold() } else { None };

@@ -2,7 +2,7 @@
 
 use crate::emit::calls::seat;
 use crate::host::thread::Brake;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// One thread as others see it, and as the stubs for system calls do (`emit::calls::seat`).
@@ -12,8 +12,8 @@ pub(super) struct Seat {
     /// In translated code, or about to be, or interpreting.
     pub running: AtomicBool,
     _unused: bool,
-    /// Must forget host addresses before it runs again.
-    pub forget: AtomicBool,
+    /// Must forget host addresses before it runs again: see [`Forget`].
+    pub forget: AtomicU8,
     /// An interrupt was asked for: leave `run` at the next instruction boundary.
     pub interrupt: AtomicBool,
     pub brake: Brake,
@@ -26,9 +26,26 @@ const _: () = assert!(
 );
 
 impl Seat {
-    pub fn new(brake: Brake) -> Seat {
-        Seat { running: AtomicBool::new(false), _unused: false, forget: AtomicBool::new(false), interrupt: AtomicBool::new(false), brake }
+    /// Is there an order to forget anything?
+    #[inline(always)]
+    pub fn is_to_forget(&self) -> bool {
+        self.forget.load(Ordering::SeqCst) != Forget::Nothing as u8
     }
+    pub fn new(brake: Brake) -> Seat {
+        Seat { running: AtomicBool::new(false), _unused: false, forget: AtomicU8::new(Forget::Nothing as u8), interrupt: AtomicBool::new(false), brake }
+    }
+}
+
+/// Which host addresses of translated code a thread must forget.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(super) enum Forget {
+    /// None.
+    Nothing,
+    /// Those of what is listed as gone (`engine::gone`).
+    Gone,
+    /// Every one.
+    All,
 }
 
 /// All threads, and whether they are to stand still.
@@ -81,10 +98,10 @@ impl Stop {
         }
     }
 
-    /// Marks the thread as running, when nobody wants threads to stand still; true if it must forget host addresses before it goes on.
+    /// Marks the thread as running, when nobody wants threads to stand still; what it must forget before it goes on.
     ///
     /// The order is taken back here alone, by a thread that runs: at another time it may be of one who has yet to make the change that it is for.
-    pub fn enter(&self, seat: &Seat) -> bool {
+    pub fn enter(&self, seat: &Seat) -> Forget {
         while !self.try_enter(seat) {
             self.wait();
         }
@@ -92,16 +109,25 @@ impl Stop {
     }
 
     /// The same for a thread that is marked already.
-    pub fn ordered(seat: &Seat) -> bool {
+    #[inline(always)]
+    pub fn ordered(seat: &Seat) -> Forget {
         debug_assert!(seat.running.load(Ordering::SeqCst));
-        seat.forget.load(Ordering::SeqCst) && seat.forget.swap(false, Ordering::SeqCst)
+        if !seat.is_to_forget() {
+            return Forget::Nothing;
+        }
+        match seat.forget.swap(Forget::Nothing as u8, Ordering::SeqCst) {
+            order if order == Forget::Gone as u8 => Forget::Gone,
+            _ => Forget::All,
+        }
     }
 
     /// Runs `change` while nobody is in translated code or has yet to find out by the cache where it left it: so the caller must not hold
-    /// the cache's lock (`change` takes it), and is not running itself.
-    pub fn while_stopped<R>(&self, change: impl FnOnce() -> R) -> R {
+    /// the cache's lock (`change` takes it), and is not running itself. All have to forget `what` before they run again.
+    pub fn while_stopped<R>(&self, what: Forget, change: impl FnOnce() -> R) -> R {
         self.standing(|seats| {
-            seats.iter().for_each(|seat| seat.forget.store(true, Ordering::SeqCst));
+            seats.iter().for_each(|seat| {
+                seat.forget.fetch_max(what as u8, Ordering::SeqCst);
+            });
             change()
         })
     }
@@ -145,18 +171,25 @@ mod tests {
         stop.join(seat.clone());
         let changed = AtomicBool::new(false);
         std::thread::scope(|threads| {
-            stop.while_stopped(|| {
+            stop.while_stopped(Forget::Gone, || {
                 // It finds the order, and the change not made.
                 threads.spawn(|| {
-                    assert!(stop.enter(&seat));
+                    assert_eq!(stop.enter(&seat), Forget::Gone);
                     assert!(changed.load(Ordering::SeqCst));
                     seat.running.store(false, Ordering::SeqCst);
                 });
                 std::thread::sleep(Duration::from_millis(50));
-                assert!(seat.forget.load(Ordering::SeqCst));
+                assert!(seat.is_to_forget());
                 changed.store(true, Ordering::SeqCst);
             });
         });
-        assert!(!stop.enter(&seat));
+        assert_eq!(stop.enter(&seat), Forget::Nothing);
+        seat.running.store(false, Ordering::SeqCst);
+        // The larger order holds, whichever came first.
+        for orders in [[Forget::All, Forget::Gone], [Forget::Gone, Forget::All]] {
+            orders.into_iter().for_each(|what| stop.while_stopped(what, || {}));
+            assert_eq!(stop.enter(&seat), Forget::All);
+            seat.running.store(false, Ordering::SeqCst);
+        }
     }
 }

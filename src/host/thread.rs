@@ -10,6 +10,7 @@ use super::sys::{self, Errno};
 use crate::emit::stubs::{POLL_OFFSET, kind};
 use crate::emit::tables::{Late, NEIGHBOUR, PLAIN_TABLE, PlainEntry, SECOND_TABLE, TABLE_ALIGNMENT, places, plain_entries};
 use crate::guest::CpuState;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const PIECE: u64 = 0x1_0000;
@@ -26,6 +27,8 @@ const _: () = assert!(PLAIN >= SENTINEL + PIECE && STATE.is_multiple_of(align_of
 const TABLES: u64 = 2 * SECOND_TABLE;
 const SIZE: u64 = LOOKUP + TABLES;
 const _: () = assert!(TABLES.is_multiple_of(PIECE) && TABLE_ALIGNMENT == PIECE);
+/// As many calls may lie on the shadow stack for some of them to be forgotten, not all.
+const DEPTH: u64 = 512;
 /// As many targets are remembered by name, so that only their places have to be emptied.
 const NAMED: usize = 4096;
 
@@ -266,6 +269,25 @@ impl ThreadBlock {
         unsafe { (s.shadow_sp as *mut [u64; 2]).write([guest, host]) };
     }
 
+    /// No return to `code`, which is host addresses, is on the shadow stack any more.
+    pub fn unexpect(&mut self, code: &Range<u64>) {
+        let s = self.state();
+        let (sp, top) = (s.shadow_sp, s.shadow_top);
+        // Not so many are looked at one by one.
+        if sp > top || top - sp > DEPTH * 16 {
+            s.shadow_sp = top;
+            return;
+        }
+        for pair in (sp..top).step_by(16) {
+            // SAFETY: inside the shadow stack, which only this thread reads and writes while it runs.
+            let pair = unsafe { &mut *(pair as *mut [u64; 2]) };
+            if code.contains(&pair[1]) {
+                // As in the sentinel: it matches no return address.
+                *pair = [u64::MAX; 2];
+            }
+        }
+    }
+
     /// Empties the tables and the shadow stack: no host address of translated code is left in the block.
     pub fn forget_all(&mut self) {
         if self.nameless {
@@ -381,5 +403,31 @@ mod tests {
             assert!((0..many).flat_map(|k| all_places(GUEST + 5 * k)).all(|(at, _)| block.key(at) <= 1));
             assert!(all_places(0).iter().all(|(at, _)| block.key(*at) == 1));
         }
+    }
+
+    /// Returns to code that is gone are not predicted any more, others are.
+    #[test]
+    fn returns_to_one_range_are_forgotten() {
+        let mut block = ThreadBlock::new(0).expect("memory");
+        let top = block.state().shadow_top;
+        let mut sp = top;
+        for host in [0x100, 0x200, 0x2fc, 0x300] {
+            sp = block.brake().push(sp, [host + 1, host]);
+        }
+        block.state().shadow_sp = sp;
+        block.unexpect(&(0x200..0x300));
+        // SAFETY: inside this block's shadow stack.
+        let pairs = |from: u64| (from..top).step_by(16).map(|at| unsafe { *(at as *const [u64; 2]) }).collect::<Vec<_>>();
+        assert_eq!(pairs(sp), [[0x301, 0x300], [u64::MAX; 2], [u64::MAX; 2], [0x101, 0x100]]);
+        for _ in 0..DEPTH {
+            sp = block.brake().push(sp, [5, 4]);
+        }
+        block.state().shadow_sp = sp;
+        block.unexpect(&(0x300..0x304));
+        assert_eq!(block.state().shadow_sp, top);
+        // Popped beyond the end, where the next exit takes it back.
+        block.state().shadow_sp = top + 16;
+        block.unexpect(&(0..1));
+        assert_eq!(block.state().shadow_sp, top);
     }
 }

@@ -85,6 +85,8 @@ pub enum Opt {
     Rotates,
     /// Functions without stores return by the link register, when they are called (`translate::leaf`).
     LeafCalls,
+    /// Exits to what is translated already are linked before their code is placed (`engine::links`).
+    EarlyLinks,
 }
 
 /// Name and meaning of every optimisation.
@@ -125,6 +127,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::Rotates, "rotates", "two VEX shifts and their OR are one rotation, where the shifts' own results are overwritten unread"),
     (Opt::LateJumps, "late-jumps", "where the table beside the state is used, indirect jumps and calls compute flags only for targets that may read them"),
     (Opt::LeafCalls, "leaf-calls", "short functions that store nothing return by the link register, not by way of the shadow stack"),
+    (Opt::EarlyLinks, "early-links", "what a new translation leads to and is there already is linked at once, not when it first goes there"),
     (Opt::CallEntries, "call-entries", "what is called puts the host's return address on the shadow stack, where the call has left it in the link register"),
 ];
 

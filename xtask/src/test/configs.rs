@@ -62,6 +62,7 @@ pub const CONFIGS: &[Config] = &[
     config("no-late-jumps", &[("XEMU_NO_OPT", "late-jumps")], true),
     config("no-rotates", &[("XEMU_NO_OPT", "rotates")], true),
     config("no-leaf-calls", &[("XEMU_NO_OPT", "leaf-calls")], true),
+    config("no-early-links", &[("XEMU_NO_OPT", "early-links")], true),
 ];
 
 impl Config {
