@@ -2,6 +2,7 @@
 
 use super::ahead::AheadTable;
 use super::asleep::{Asleep, Sleeper};
+use super::detours::Detours;
 use super::gone::GoneList;
 use super::guards::Guards;
 use super::breakpoints::Breakpoints;
@@ -167,6 +168,8 @@ pub(super) struct Cache {
     once: u64,
     /// What was taken away of what threads may have host addresses of.
     pub gone: GoneList,
+    /// Accesses that are not where they were translated.
+    pub detours: Detours,
     /// Pages that are not protected although there is code on them.
     pub heat: Heat,
     /// What a debugger has set.
@@ -199,6 +202,7 @@ impl Cache {
             guarded_by_page: FxHashMap::default(),
             once: 0,
             gone: GoneList::default(),
+            detours: Detours::default(),
             heat: Heat::default(),
             breakpoints: Breakpoints::default(),
             halts: Halts::default(),
@@ -544,6 +548,7 @@ impl Cache {
         self.ahead.clear();
         self.once = 0;
         self.gone.clear();
+        self.detours.clear();
         self.targets.clear();
         self.regions.clear();
         self.patches.clear();

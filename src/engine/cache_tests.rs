@@ -2,7 +2,7 @@
 
 use super::cache::{Cache, Fate};
 use crate::decode::{CodeAt, Limits, decode_region};
-use crate::emit::{patch_branch, stubs};
+use crate::emit::{Features, detour, patch_branch, stubs};
 use crate::guest::Addr;
 use crate::host::arena::Arena;
 use crate::optimize::{Opt, liveness};
@@ -23,7 +23,10 @@ fn cache(options: Options) -> Cache {
 fn put(cache: &mut Cache, at: Addr) -> (u64, u64) {
     let mut bytes = [0xc3; 0x1001];
     bytes[..5].copy_from_slice(&[0xe9, 0xfb, 0x0f, 0, 0]);
-    let code = CodeAt(JUMP, &bytes);
+    put_code(cache, CodeAt(JUMP, &bytes), at)
+}
+
+fn put_code(cache: &mut Cache, code: CodeAt, at: Addr) -> (u64, u64) {
     let mut region = decode_region(&code, at, Limits { insns: 8, segments: 1, short: true });
     liveness(&mut region, &code);
     let emitted = cache.translate(&region);
@@ -75,4 +78,42 @@ fn an_instruction_that_is_learned_of_takes_away_only_what_holds_it() {
     assert_eq!(cache.gone.since(known).map(<[_]>::len), Some(3));
     cache.flush();
     assert!(cache.gone.since(known).is_none());
+}
+
+/// `add [rsi], rax; ret`: a load and a store, each of which is seen misaligned.
+#[test]
+fn misaligned_accesses_get_detours_while_their_code_is_there() {
+    for on in [true, false] {
+        let mut options = Options { ordered: true, features: Features::NEOVERSE_N1, ..Options::default() };
+        if !on {
+            options.switches = options.switches.without(Opt::BarrierDetours);
+        }
+        let mut cache = cache(options);
+        let (from, to) = put_code(&mut cache, CodeAt(JUMP, &[0x48, 0x01, 0x06, 0xc3]), JUMP);
+        let accesses: Vec<(u64, u32)> = (from..to).step_by(4).map(|at| (at, cache.arena.word(at))).filter(|(at, word)| detour(*word, *at, *at).is_some()).collect();
+        assert_eq!(accesses.len(), 2);
+        for &(at, word) in &accesses {
+            let used = cache.arena.used();
+            assert_eq!(cache.add_detour(at, JUMP), on);
+            if !on {
+                assert!(cache.arena.word(at) == word && cache.options().misaligned.is_empty());
+                continue;
+            }
+            let start = (at..at + (1 << 20)).step_by(4).find(|start| patch_branch(*start as i64 - at as i64) == Some(cache.arena.word(at))).expect("a branch");
+            assert_eq!([0, 4, 8].map(|k| cache.arena.word(start + k)), detour(word, at, start).expect("as before"));
+            assert_eq!([0, 4, 11, 12].map(|k| cache.detours.site_of(start + k)), [at, at, at, start + 12]);
+            assert_eq!(cache.detours.site_of(at), at);
+            assert!(cache.arena.used() > used && cache.options().misaligned.contains(&JUMP.0));
+            let used = cache.arena.used();
+            assert!(cache.add_detour(at, JUMP) && cache.arena.used() == used, "it has one");
+        }
+        // Not where nothing could be made of it, and not in code that is gone.
+        assert!(!cache.add_detour(accesses[0].0 + 4, JUMP));
+        let again = put_code(&mut cache, CodeAt(BEHIND, &[0x48, 0x8b, 0x06, 0xc3]), BEHIND);
+        let load = (again.0..again.1).step_by(4).find(|at| detour(cache.arena.word(*at), *at, *at).is_some()).expect("a load");
+        cache.invalidate(BEHIND, 1, Fate::Forget);
+        assert!(!cache.add_detour(load, BEHIND));
+        cache.flush();
+        assert_eq!(cache.detours.site_of(to), to);
+    }
 }

@@ -11,6 +11,7 @@ mod cache;
 #[cfg(test)]
 mod cache_tests;
 mod cold;
+mod detours;
 mod exit;
 mod gone;
 mod guards;

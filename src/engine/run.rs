@@ -31,6 +31,8 @@ pub struct Thread {
     pub(super) alone: Option<Alone>,
     /// Single instructions, for a debugger. Dropped with every host address.
     pub(super) singles: Singles,
+    /// Host address of the access that faulted, when translated code left for that.
+    fault_at: u64,
     /// Of how many regions that went away ([`Cache::gone`]) it keeps no host address.
     gone: u64,
     /// What it needs to interpret code; none: it does not.
@@ -76,7 +78,7 @@ impl Thread {
         s.careful = &raw const CAREFUL as u64;
         s.calls = engine.calls.packed.as_ptr() as u64;
         engine.stop.join(seat.clone());
-        Ok(Thread { engine, block, seat, linked: None, unexplained: None, alone: None, singles: Singles::default(), gone: engine.cache().gone.count(), cold: engine.interprets.then(Cold::default) })
+        Ok(Thread { engine, block, seat, linked: None, unexplained: None, alone: None, singles: Singles::default(), fault_at: 0, gone: engine.cache().gone.count(), cold: engine.interprets.then(Cold::default) })
     }
 
     /// The guest's registers.
@@ -286,7 +288,9 @@ impl Thread {
     /// The same by the records of the cache.
     pub(super) fn place_in(&mut self, cache: MutexGuard<Cache>) -> Option<Left> {
         let s = self.block.state();
-        let (exit, at) = (s.exit_kind, s.exit_arg);
+        let exit = s.exit_kind;
+        let at = if exit == kind::FAULT { cache.detours.site_of(s.exit_arg) } else { s.exit_arg };
+        self.fault_at = at;
         let left = if matches!(exit, kind::FAULT | kind::POLL) { None } else { cache.exit(at) };
         let (guest, carry, held) = match &left {
             Some(left) => (left.site.guest, left.site.carry, Held::default()),
@@ -457,16 +461,8 @@ impl Thread {
                 return None;
             }
         }
-        if signal == libc::SIGBUS && code == libc::BUS_ADRALN {
-            let known = self.engine.cache().options().misaligned.contains(&rip.0);
-            if !known {
-                self.engine.taking_away(|cache| cache.learn(rip, |options| &mut options.misaligned));
-                return None;
-            }
-            // Another thread may have found the same site while this one was on its way here, from code that is gone now.
-            if self.seat.is_to_forget() {
-                return None;
-            }
+        if signal == libc::SIGBUS && code == libc::BUS_ADRALN && self.is_misaligned(self.fault_at, rip) {
+            return None;
         }
         let cache = self.engine.cache();
         let source = GuestCode::new(self.engine.pages, &cache);

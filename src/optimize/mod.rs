@@ -87,6 +87,8 @@ pub enum Opt {
     LeafCalls,
     /// Exits to what is translated already are linked before their code is placed (`engine::links`).
     EarlyLinks,
+    /// An access with order that is seen misaligned becomes a branch to the same by a barrier (`engine::detours`).
+    BarrierDetours,
 }
 
 /// Name and meaning of every optimisation.
@@ -128,6 +130,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::LateJumps, "late-jumps", "where the table beside the state is used, indirect jumps and calls compute flags only for targets that may read them"),
     (Opt::LeafCalls, "leaf-calls", "short functions that store nothing return by the link register, not by way of the shadow stack"),
     (Opt::EarlyLinks, "early-links", "what a new translation leads to and is there already is linked at once, not when it first goes there"),
+    (Opt::BarrierDetours, "barrier-detours", "an ordered access that is seen misaligned gets its barrier beside the code, instead of the code being translated again"),
     (Opt::CallEntries, "call-entries", "what is called puts the host's return address on the shadow stack, where the call has left it in the link register"),
 ];
 

@@ -63,6 +63,7 @@ pub const CONFIGS: &[Config] = &[
     config("no-rotates", &[("XEMU_NO_OPT", "rotates")], true),
     config("no-leaf-calls", &[("XEMU_NO_OPT", "leaf-calls")], true),
     config("no-early-links", &[("XEMU_NO_OPT", "early-links")], true),
+    config("no-barrier-detours", &[("XEMU_NO_OPT", "barrier-detours")], true),
 ];
 
 impl Config {
