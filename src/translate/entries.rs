@@ -18,7 +18,8 @@ impl Ctx<'_> {
         if self.leaf == Leaf::Now {
             return;
         }
-        let first = index == 0 && (self.a.offset() == 0 || self.leaf == Leaf::Done);
+        // Of a block that stands in front there may be no code: it goes on inside, not by way of the entry for calls.
+        let first = index == 0 && (self.entries.is_empty() || self.leaf == Leaf::Done);
         if first {
             self.begin_call_entry();
         }
