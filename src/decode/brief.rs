@@ -74,6 +74,17 @@ impl Brief {
             _ => Operand { kind: Kind::Register, n, bytes },
         }
     }
+    /// Is an operand in memory?
+    #[inline(always)]
+    pub fn is_in_memory(&self) -> bool {
+        self.in_memory
+    }
+    /// The general register of ModRM.reg, and of ModRM.r/m where that is one, of an instruction whose operands they are, of 32 or 64 bits.
+    #[inline(always)]
+    pub fn whole_registers(&self) -> (usize, usize) {
+        let n = |from: From| (self.numbers >> (from as u32 & 31) & 15) as usize;
+        (n(From::Reg), n(From::Rm))
+    }
     /// Bytes of operand 0.
     #[inline(always)]
     pub fn bytes(&self) -> u32 {

@@ -463,7 +463,8 @@ fn sweep(source: &dyn CodeSource, start: Addr, limits: Limits, region: &mut Regi
             if !matches!(flow, Flow::Conditional(_) | Flow::Call(_) | Flow::CallIndirect | Flow::Syscall) {
                 break Some(Stop::Flow);
             }
-            if limits.short || matches!(flow, Flow::Conditional(to) if to > at) && source.is_untried(at) {
+            // Behind a branch back into the piece itself is the rest of a loop's body, or what follows a loop that has just run.
+            if limits.short || matches!(flow, Flow::Conditional(to) if to > at || is_loop_elsewhere(region, start, at, to)) && source.is_untried(at) {
                 break Some(Stop::At(at));
             }
         };
@@ -474,6 +475,14 @@ fn sweep(source: &dyn CodeSource, start: Addr, limits: Limits, region: &mut Regi
         }
     }
 }
+
+/// Does a branch in front of `at`, of a piece that begins at `start`, go back to a loop's head that is to be a piece of its own?
+fn is_loop_elsewhere(region: &Region, start: Addr, at: Addr, to: Addr) -> bool {
+    to < start && at.0 - to.0 < LONGEST_LOOP && region.insn_at(to).is_none()
+}
+
+/// Bytes of a loop that is translated as one.
+const LONGEST_LOOP: u64 = 4096;
 
 /// Bytes of a loop that is translated whole even if its head is already.
 const SHORT_LOOP: u64 = 128;
@@ -509,7 +518,7 @@ pub fn decode_region_in(source: &dyn CodeSource, entry: Addr, limits: Limits, re
             if let (Stop::At(behind), Some(i)) = (stop, region.insns[first..].last())
                 && let Flow::Conditional(to) = i.flow()
                 && to > behind
-                && to.0 - behind.0 < 4096
+                && to.0 - behind.0 < LONGEST_LOOP
                 && source.is_untried(behind)
                 && !source.is_untried(to)
                 && !source.is_translated(to)
@@ -521,7 +530,7 @@ pub fn decode_region_in(source: &dyn CodeSource, entry: Addr, limits: Limits, re
                 let i = &region.insns[i as usize];
                 if let Flow::Conditional(to) | Flow::Jump(to) = i.flow()
                     && to <= i.addr()
-                    && to.0 + 4096 > i.addr().0
+                    && to.0 + LONGEST_LOOP > i.addr().0
                     && region.insn_at(to).is_none()
                     // The cost of leaving for its translation is small for a long loop; one of more than a region's instructions would be translated again
                     // and again, from where each translation ends.
@@ -535,4 +544,41 @@ pub fn decode_region_in(source: &dyn CodeSource, entry: Addr, limits: Limits, re
     }
     region.pending = pending;
     super::blocks::split(region);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Code of which some has never run.
+    struct Partly<'a>(CodeAt<'a>, &'a [u64]);
+    impl CodeSource for Partly<'_> {
+        fn read_code(&self, at: Addr, buf: &mut [u8]) -> usize {
+            self.0.read_code(at, buf)
+        }
+        fn is_untried(&self, at: Addr) -> bool {
+            self.1.contains(&at.0)
+        }
+    }
+
+    /// Where a region ends in front of code that has never run, and where it does not: that costs a translation later, and is right everywhere.
+    #[test]
+    fn what_has_never_run_is_left_out() {
+        // 1000: jz 1004. 1002: jmp 1000. 1004: inc eax. 1006: jnz 1000. 1008: inc ecx. 100a: ret.
+        let code = [0x74, 0x02, 0xeb, 0xfc, 0xff, 0xc0, 0x75, 0xf8, 0xff, 0xc1, 0xc3];
+        let insns = |entry, untried: &[u64]| {
+            let region = decode_region(&Partly(CodeAt(Addr(0x1000), &code), untried), Addr(entry), Limits::default());
+            let mut at: Vec<u64> = region.insns.iter().map(|i| i.addr().0 & 0xff).collect();
+            at.sort_unstable();
+            at
+        };
+        assert_eq!(insns(0x1000, &[]), [0, 2]);
+        // Behind a forward branch, and on where it leads.
+        assert_eq!(insns(0x1000, &[0x1002]), [0, 4, 6, 8, 10]);
+        // Not behind a loop whose head the region has.
+        assert_eq!(insns(0x1000, &[0x1002, 0x1008]), [0, 4, 6, 8, 10]);
+        // Behind one back to what is elsewhere.
+        assert_eq!(insns(0x1004, &[0x1008]), [0, 2, 4, 6]);
+        assert_eq!(insns(0x1004, &[]), [0, 2, 4, 6, 8, 10]);
+    }
 }

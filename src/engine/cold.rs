@@ -17,7 +17,7 @@ impl Thread {
     /// The same of code that is not translated.
     pub(super) fn interprets(&self, rip: Addr) -> bool {
         let runs = &self.engine.runs;
-        self.cold.is_some() && runs.are_few(rip) && !runs.are_paused()
+        self.cold.is_some() && runs.are_few(rip)
     }
 
     /// Interprets from RIP on.

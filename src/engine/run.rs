@@ -25,6 +25,8 @@ pub struct Thread {
     pub(super) seat: Arc<Seat>,
     /// Where the exit that was just linked leads, and the code there. Dropped with every host address.
     linked: Option<(Addr, u64)>,
+    /// Where an exit led that is not translated, and is to be interpreted.
+    cold_at: Option<Addr>,
     /// The last write fault that nobody's protection explained: instruction, address and [`Cache::generation`].
     unexplained: Option<(Addr, Addr, u64)>,
     /// The last instruction that ran alone, and its code: see [`Thread::split_lock`]. Dropped with every host address.
@@ -78,7 +80,7 @@ impl Thread {
         s.careful = &raw const CAREFUL as u64;
         s.calls = engine.calls.packed.as_ptr() as u64;
         engine.stop.join(seat.clone());
-        Ok(Thread { engine, block, seat, linked: None, unexplained: None, alone: None, singles: Singles::default(), fault_at: 0, gone: engine.cache().gone.count(), cold: engine.interprets.then(Cold::default) })
+        Ok(Thread { engine, block, seat, linked: None, cold_at: None, unexplained: None, alone: None, singles: Singles::default(), fault_at: 0, gone: engine.cache().gone.count(), cold: engine.interprets.then(Cold::default) })
     }
 
     /// The guest's registers.
@@ -130,16 +132,17 @@ impl Thread {
     /// Runs the guest until something needs the operating system.
     pub fn run(&mut self) -> Exit {
         loop {
-            let linked = self.linked.take();
+            let (linked, cold_at) = (self.linked.take(), self.cold_at.take());
             // Looked at before it is taken back, which costs more: here at every system call.
             if self.seat.interrupt.load(Ordering::SeqCst) && self.seat.interrupt.swap(false, Ordering::SeqCst) {
                 return Exit::Interrupt;
             }
             let rip = Addr(self.block.state().rip);
             // Where the inline table knows the way the engine's lock is not needed.
-            let known = linked.filter(|l| l.0 == rip).map(|l| l.1).or_else(|| self.block.recall(rip.0));
+            let is_cold = cold_at == Some(rip);
+            let known = if is_cold { None } else { linked.filter(|l| l.0 == rip).map(|l| l.1).or_else(|| self.block.recall(rip.0)) };
             let host = match known {
-                None if self.is_cold(rip) => match self.interpret() {
+                None if is_cold || self.is_cold(rip) => match self.interpret() {
                     interpret::Left::Syscall => return Exit::Syscall,
                     interpret::Left::Asked | interpret::Left::Elsewhere => continue,
                     interpret::Left::Warm => {
@@ -356,11 +359,19 @@ impl Thread {
                     return None;
                 }
                 let to = Addr(first);
-                let known = engine.cache().lookup(to).filter(|_| !engine.runs.are_endless());
-                if known.is_none() && self.interprets(to) {
-                    return None;
-                }
-                if let Some(target) = known.or_else(|| engine.target(to)) {
+                let cache = engine.cache();
+                let target = match cache.lookup(to) {
+                    known if self.interprets(to) && (known.is_none() || engine.runs.are_endless()) => {
+                        self.cold_at = Some(to);
+                        return None;
+                    }
+                    None => engine.new_target(to, cache),
+                    known => {
+                        drop(cache);
+                        known
+                    }
+                };
+                if let Some(target) = target {
                     self.remember(to, target);
                 }
                 None
@@ -389,14 +400,14 @@ impl Thread {
     fn link(&mut self, left: &Left) {
         let (engine, guest) = (self.engine, left.site.guest);
         let mut cache = engine.cache();
-        let target = match cache.lookup(guest).filter(|_| !engine.runs.are_endless()) {
+        let target = match cache.lookup(guest) {
+            known if self.interprets(guest) && (known.is_none() || engine.runs.are_endless()) => {
+                self.cold_at = Some(guest);
+                return;
+            }
             Some(known) => known,
             None => {
-                drop(cache);
-                if self.interprets(guest) {
-                    return;
-                }
-                let Some(made) = engine.target(guest) else { return };
+                let Some(made) = engine.new_target(guest, cache) else { return };
                 cache = engine.cache();
                 made
             }

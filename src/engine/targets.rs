@@ -9,26 +9,27 @@ use crate::decode::{CodeSource, Limits, decode_region, decode_region_in};
 use crate::guest::Addr;
 use crate::optimize;
 use std::cell::Cell;
+use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
 impl Engine {
     /// The translation of `rip`, made now if there is none; `None` if its bytes can not be fetched.
     pub(super) fn target(&'static self, rip: Addr) -> Option<Target> {
-        let known = self.cache().lookup(rip);
-        known.or_else(|| self.new_target(rip))
+        let cache = self.cache();
+        match cache.lookup(rip) {
+            Some(known) => Some(known),
+            None => self.new_target(rip, cache),
+        }
     }
+    /// The same where `cache` knows none.
     #[inline(never)]
-    fn new_target(&'static self, rip: Addr) -> Option<Target> {
+    pub(super) fn new_target(&'static self, rip: Addr, mut cache: MutexGuard<Cache>) -> Option<Target> {
         let pages = self.pages;
         let ways = |page: Addr| {
             let info = pages.page(page)?;
             Some(Ways { writable: info.writable, shared: info.shared, views: if info.shared { pages.aliases(page) } else { Vec::new() } })
         };
         loop {
-            let mut cache = self.cache();
-            if let Some(t) = cache.lookup(rip) {
-                return Some(t);
-            }
             if cache.heat.is_hot(rip.page()) {
                 drop(cache);
                 return self.checked_target(rip);
@@ -48,7 +49,7 @@ impl Engine {
                 // Looked at before: whoever changes mappings counts them behind the change, too.
                 let mappings = self.mappings.load(Ordering::SeqCst);
                 let known = if cache.areas.mappings == mappings { cache.areas } else { Areas { mappings, ..Areas::default() } };
-                let untried = (self.interprets && !self.runs.are_paused()).then_some(&self.runs);
+                let untried = self.interprets.then_some(&self.runs);
                 let source = GuestCode { untried, executable: Cell::new(known.executable), constant: Cell::new(known.constant), ..GuestCode::recalling(pages, &cache) };
                 decode_region_in(&source, rip, self.limits, &mut region);
                 if region.insns.is_empty() {
@@ -67,7 +68,6 @@ impl Engine {
                     break (region, from);
                 }
             };
-            self.runs.was_translated();
             let emitted = cache.translate(&region);
             let copy = self.observer.map(|observe| (observe, (*region).clone(), emitted.clone()));
             if let Some(target) = cache.insert(region, emitted, &from) {
@@ -81,6 +81,11 @@ impl Engine {
             // Full: everything goes, and the code that is needed comes back by itself.
             drop(cache);
             self.stopped(Cache::flush);
+            cache = self.cache();
+            // Another thread may have been first.
+            if let Some(known) = cache.lookup(rip) {
+                return Some(known);
+            }
         }
     }
     /// [`Engine::target`] where pages are hot: a translation that holds now, for one entry.

@@ -5,7 +5,7 @@
 //! that can not be read or written, a division that overflows, an access that is to be atomic) is refused before it has changed anything, and translated code
 //! does it, with all that may follow. So nothing here raises exceptions, and nothing here knows of protected pages, signals or other threads, except that it
 //! leaves when it is asked to. Accesses are ordered where others can see them ([`touch`]), and made in the program's order, one for each of the guest's. A block
-//! head is executed here [`LIMIT`] times at most, so that no loop stays here.
+//! head is executed here once or twice at most ([`LIMITS`]), so that no loop stays here.
 
 #![forbid(unsafe_code)]
 
@@ -19,20 +19,20 @@ use crate::host::{memory, touch};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-/// A block head that was executed here so often is translated.
-const LIMIT: u8 = 2;
-/// After so many blocks it is looked at whether that pays: where more than half as many heads ran again as ran for the first time it does not, and nothing is
-/// executed here until so many regions were translated. A compiler's run, whose first quarter runs once and whose rest runs again, would cost a tenth more otherwise.
-const WINDOW: u32 = 4096;
-/// The first pause, and the longest; each is twice the one before, until it has paid again.
-const PAUSE: (u32, u32) = (3_000, 24_000);
+/// A block head that was executed here so often is translated: first twice, and once when [`EARLY`] blocks were executed. A short program's code, the dynamic
+/// linker's most of all, often runs twice and no more; what a long one comes to later runs again if it runs twice, and each time that it is left for here costs
+/// as much as the translation of an instruction.
+const LIMITS: (u8, u8) = (2, 1);
+/// See [`LIMITS`].
+const EARLY: u32 = 4096;
 /// A thread tells the others of what it executed after so many blocks.
 const SHARE: u32 = 256;
 /// log2 of the number of counters. Two heads that share one are translated earlier.
 const COUNTER_BITS: u32 = 23;
-/// log2 of the counters in a page, and of the bytes of code that have their counters there: eight bytes for each.
+/// log2 of the counters in a page, and of the bytes of code that have their counters there: four bytes for each, because few blocks are shorter. With eight
+/// some code that has never run counts as code that has, and is translated for nobody.
 const PAGE_BITS: u32 = 12;
-const AREA_BITS: u32 = 15;
+const AREA_BITS: u32 = 14;
 
 /// Why execution ended; RIP says where.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,15 +68,13 @@ pub(in crate::interpret) enum Done {
 }
 
 /// How often block heads were executed here, by all threads. A count may be lost where two threads execute one head at once: then it is executed here once
-/// more. A head is counted [`LIMIT`] times, so that nobody waits for anybody's store.
+/// more. A head is counted twice at most, so that nobody waits for anybody's store.
 pub struct Runs {
     counters: Box<[AtomicU8]>,
-    /// What was executed in this [`WINDOW`], as far as threads have said so.
-    window: [AtomicU32; 3],
-    /// Regions that are to be translated until it is tried again.
-    pause: AtomicU32,
-    /// The pause that comes if it does not pay.
-    next_pause: AtomicU32,
+    /// What was executed until [`EARLY`], as far as threads have said so.
+    blocks: AtomicU32,
+    /// Of [`LIMITS`].
+    limit: AtomicU8,
     /// For tests: whatever can be executed here is.
     everything: bool,
 }
@@ -85,7 +83,7 @@ impl Runs {
     /// None yet. `everything`: without the limits. Where nothing is interpreted nothing can be counted.
     pub fn new(interprets: bool, everything: bool) -> Runs {
         let counters = memory::counters(if interprets { 1 << COUNTER_BITS } else { 0 });
-        Runs { counters, window: Default::default(), pause: AtomicU32::new(0), next_pause: AtomicU32::new(PAUSE.0), everything }
+        Runs { counters, blocks: AtomicU32::new(0), limit: AtomicU8::new(LIMITS.0), everything }
     }
     fn of(&self, head: u64) -> &AtomicU8 {
         // A page of counters for each area of code, at a place that hashing finds: few pages are touched where little code runs.
@@ -96,69 +94,40 @@ impl Runs {
     pub fn are_endless(&self) -> bool {
         self.everything
     }
-    /// Is nothing to be executed here for now?
+    /// A thread has executed so many blocks more.
+    fn add(&self, blocks: u32) {
+        if self.limit.load(Relaxed) == LIMITS.0 && self.blocks.fetch_add(blocks, Relaxed) + blocks >= EARLY {
+            self.limit.store(LIMITS.1, Relaxed);
+        }
+    }
     #[inline]
-    pub fn are_paused(&self) -> bool {
-        self.pause.load(Relaxed) != 0 && !self.everything
-    }
-    /// A region was translated.
-    pub fn was_translated(&self) {
-        let pause = self.pause.load(Relaxed);
-        if pause != 0 {
-            self.pause.store(pause - 1, Relaxed);
-        }
-    }
-    /// Adds what a thread has executed.
-    fn add(&self, share: Share) {
-        let [blocks, first, again] = &self.window;
-        first.fetch_add(share.first, Relaxed);
-        again.fetch_add(share.again, Relaxed);
-        // Of threads that come here at once only one finds all.
-        if blocks.fetch_add(share.blocks, Relaxed) + share.blocks < WINDOW || blocks.swap(0, Relaxed) < WINDOW {
-            return;
-        }
-        if again.swap(0, Relaxed) * 2 > first.swap(0, Relaxed) {
-            let pause = self.next_pause.load(Relaxed);
-            self.next_pause.store((pause * 2).min(PAUSE.1), Relaxed);
-            self.pause.store(pause, Relaxed);
-        } else {
-            self.next_pause.store(PAUSE.0, Relaxed);
-        }
+    fn limit(&self) -> u8 {
+        self.limit.load(Relaxed)
     }
     /// May the block at `head` run here?
     #[inline]
     pub fn are_few(&self, head: Addr) -> bool {
-        self.of(head.0).load(Relaxed) < LIMIT || self.everything
+        self.of(head.0).load(Relaxed) < self.limit() || self.everything
     }
     /// Has it never run?
     pub fn are_none(&self, head: Addr) -> bool {
         self.of(head.0).load(Relaxed) == 0
     }
-    /// One more: how often it was executed before; none: often enough.
-    fn count(&self, head: u64) -> Option<u8> {
+    /// One more; false: often enough.
+    #[inline(always)]
+    fn count(&self, head: u64) -> bool {
         let runs = self.of(head);
         let n = runs.load(Relaxed);
-        if n >= LIMIT {
-            return self.everything.then_some(n);
+        if n >= self.limit() {
+            return self.everything;
         }
         runs.store(n + 1, Relaxed);
-        Some(n)
+        true
     }
     /// The block at `head` is not for here.
     pub fn are_enough(&self, head: Addr) {
-        self.of(head.0).store(LIMIT, Relaxed);
+        self.of(head.0).store(LIMITS.0, Relaxed);
     }
-}
-
-/// What a thread has executed and not told of yet.
-#[derive(Clone, Copy, Default)]
-struct Share {
-    /// Blocks, ended by branches that were taken.
-    blocks: u32,
-    /// Heads that ran for the first time.
-    first: u32,
-    /// Heads that ran again.
-    again: u32,
 }
 
 /// What a thread needs for cold code.
@@ -168,7 +137,8 @@ pub struct Cold {
     code: Range<u64>,
     /// The count of changes of the address space for which that holds.
     mappings: u64,
-    share: Share,
+    /// Blocks that it has executed and not told of yet, ended by branches that were taken.
+    blocks: u32,
 }
 
 impl Cold {
@@ -185,29 +155,18 @@ impl Cold {
         self.code.start <= at && at < self.code.end && self.code.end - at >= 16
     }
 
-    /// Counts a block head; false: it is not to be executed here.
-    #[inline(always)]
-    fn count(&mut self, head: u64, runs: &Runs) -> bool {
-        match runs.count(head) {
-            Some(0) => self.share.first += 1,
-            Some(_) => self.share.again += 1,
-            None => return false,
-        }
-        true
-    }
-
     /// Executes from RIP on, until something is better done elsewhere. `mappings` counts changes of the address space; `asked`: this thread is to leave.
     pub fn run(&mut self, s: &mut CpuState, runs: &Runs, mappings: &AtomicU64, asked: impl Fn() -> bool) -> Left {
         loop {
             if asked() {
                 return Left::Asked;
             }
-            if !self.count(s.rip, runs) {
+            if !runs.count(s.rip) {
                 return Left::Warm;
             }
-            self.share.blocks += 1;
-            if self.share.blocks == SHARE {
-                runs.add(std::mem::take(&mut self.share));
+            self.blocks += 1;
+            if self.blocks == SHARE {
+                runs.add(std::mem::take(&mut self.blocks));
             }
             match self.block(s, runs, mappings) {
                 Ok(Done::Syscall) => return Left::Syscall,
@@ -231,7 +190,7 @@ impl Cold {
             }
             match touch::load_code(Addr(at)).and_then(|code| execute(s, &code.to_le_bytes(), at)) {
                 Some(Done::Next) => {}
-                Some(Done::Past) if self.count(s.rip, runs) => {}
+                Some(Done::Past) if runs.count(s.rip) => {}
                 Some(Done::Past) => return Ok(Done::Gone),
                 Some(done) => return Ok(done),
                 None => return Err(Stuck::Refused),
@@ -292,10 +251,10 @@ mod tests {
         s.set(Gpr::Rcx, 100);
         assert!(runs.are_none(Addr(code.as_ptr() as u64)));
         assert_eq!(run(&code, &runs, &mut s), (Left::Warm, 0));
-        assert_eq!((s.get(Gpr::Rcx), s.get(Gpr::Rax)), (100 - u64::from(LIMIT), 100 + 99));
+        assert_eq!((s.get(Gpr::Rcx), s.get(Gpr::Rax)), (98, 100 + 99));
         assert!(!runs.are_few(Addr(code.as_ptr() as u64)));
         assert_eq!(run(&code, &runs, &mut s), (Left::Warm, 0));
-        assert_eq!(s.get(Gpr::Rcx), 100 - u64::from(LIMIT));
+        assert_eq!(s.get(Gpr::Rcx), 98);
     }
 
     /// What is not for here is left as it was: an unknown instruction, a division that faults; and it is not asked for again.
@@ -311,24 +270,27 @@ mod tests {
         }
     }
 
-    /// Where heads run again nothing is executed here for a while, and longer each time; where they do not it goes on.
+    /// When much has run, what runs a second time is translated.
     #[test]
-    fn it_pauses_where_it_does_not_pay() {
-        let runs = Runs::new(false, false);
-        let window = |again| (0..WINDOW / SHARE).for_each(|_| runs.add(Share { blocks: SHARE, first: 200, again }));
-        window(100);
-        assert!(!runs.are_paused());
-        for pause in [PAUSE.0, 2 * PAUSE.0, 4 * PAUSE.0, PAUSE.1, PAUSE.1] {
-            window(101);
-            (0..pause).for_each(|_| {
-                assert!(runs.are_paused());
-                runs.was_translated();
-            });
-            assert!(!runs.are_paused());
-        }
-        window(0);
-        window(101);
-        assert_eq!(runs.pause.load(Relaxed), PAUSE.0);
+    fn later_once_is_enough() {
+        // again: dec ecx; jne again
+        let code = code(&[0xff, 0xc9, 0x75, 0xfc]);
+        let (runs, mut s) = (Runs::new(true, false), CpuState::default());
+        let left_at = |runs: &Runs, s: &mut CpuState, from: usize| {
+            s.set(Gpr::Rcx, 100);
+            let start = code.as_ptr() as u64 + from as u64;
+            s.rip = start;
+            let mut cold = Cold::default();
+            cold.learn(start..start + 32, 0);
+            (cold.run(s, runs, &AtomicU64::new(0), || false), s.get(Gpr::Rcx))
+        };
+        assert_eq!(left_at(&runs, &mut s, 0), (Left::Warm, 98));
+        let later = Runs::new(true, false);
+        (0..EARLY / SHARE - 1).for_each(|_| later.add(SHARE));
+        assert_eq!(later.limit(), LIMITS.0);
+        later.add(SHARE);
+        assert_eq!(left_at(&later, &mut s, 0), (Left::Warm, 99));
+        assert!(!later.are_few(Addr(code.as_ptr() as u64)) && !later.are_none(Addr(code.as_ptr() as u64)));
     }
 
     /// SYSCALL leaves as the processor does; what lies beyond what is known is not executed.

@@ -161,7 +161,23 @@ const RDX: usize = Gpr::Rdx as usize;
 const RSP: usize = Gpr::Rsp as usize;
 const RBP: usize = Gpr::Rbp as usize;
 
+/// A third of what is executed here are moves of whole registers.
 fn mov(s: &mut CpuState, i: &Brief) -> Option<Done> {
+    let (reg, rm) = i.whole_registers();
+    match i.code {
+        Code::Mov_r64_rm64 => s.gpr[reg] = if i.is_in_memory() { touch::load(i.address, 8)? } else { s.gpr[rm] },
+        Code::Mov_r32_rm32 => s.gpr[reg] = if i.is_in_memory() { touch::load(i.address, 4)? } else { cut(s.gpr[rm], 4) },
+        Code::Mov_rm64_r64 if i.is_in_memory() => touch::store(i.address, 8, s.gpr[reg])?,
+        Code::Mov_rm64_r64 => s.gpr[rm] = s.gpr[reg],
+        Code::Mov_rm32_r32 if i.is_in_memory() => touch::store(i.address, 4, s.gpr[reg])?,
+        Code::Mov_rm32_r32 => s.gpr[rm] = cut(s.gpr[reg], 4),
+        _ => return mov_otherwise(s, i),
+    }
+    Some(Done::Next)
+}
+
+#[inline(never)]
+fn mov_otherwise(s: &mut CpuState, i: &Brief) -> Option<Done> {
     let from = i.operand(1);
     let v = get(s, i, 1, if from.kind == Kind::Constant { i.bytes() } else { from.bytes.into() })?;
     put(s, i, i.bytes(), v)?;
