@@ -3,6 +3,7 @@
 use super::ahead::AheadTable;
 use super::asleep::{Asleep, Sleeper};
 use super::detours::Detours;
+use super::entry_table::{EntryTable, Place};
 use super::gone::GoneList;
 use super::guards::Guards;
 use super::breakpoints::Breakpoints;
@@ -39,6 +40,8 @@ pub(super) struct Target {
     pub lasting: bool,
     /// Region, by the host address of its start.
     pub region: u64,
+    /// The same by its number.
+    pub number: u32,
 }
 
 pub(super) struct Placed {
@@ -138,7 +141,7 @@ pub(super) const FILES: u32 = 2;
 pub(super) struct Cache {
     pub arena: Arena,
     options: Options,
-    targets: FxHashMap<u64, Target>,
+    entries: EntryTable,
     pub regions: Regions,
     pub patches: Patches,
     by_page: ByPage,
@@ -183,8 +186,7 @@ impl Cache {
         Cache {
             arena,
             options,
-            // A small program has about that many entries: the table does not grow while it starts.
-            targets: FxHashMap::with_capacity_and_hasher(3000, Default::default()),
+            entries: EntryTable::default(),
             regions: Regions::default(),
             patches: Patches::default(),
             by_page: ByPage::default(),
@@ -225,8 +227,16 @@ impl Cache {
         self.ahead.get(guest)
     }
 
+    /// Where the translation for `guest` is entered.
+    #[inline]
     pub fn lookup(&self, guest: Addr) -> Option<Target> {
-        self.targets.get(&guest.0).copied()
+        let place = self.entries.get(guest.0)?;
+        let (host, placed) = self.regions.numbered(place.region)?;
+        Some(target_of(host, place.region, placed.entries.get(place.entry as usize)?))
+    }
+    /// Is there one?
+    pub fn has(&self, guest: Addr) -> bool {
+        self.entries.has(guest.0)
     }
 
     /// Write-protects what the guest may write of `pages`; false if one was not protected yet, so that its bytes must be read again. `ways` says how the
@@ -298,25 +308,16 @@ impl Cache {
         for page in pages {
             self.by_page.put(*page, host);
         }
-        self.make_room_for(placed.entries.len());
-        let target = |e: &Entry| target_of(host, e);
-        let (&first, others) = placed.entries.split_first().expect("a region has its own entry");
+        let number = self.regions.insert(host, placed);
+        let placed = self.regions.numbered(number).expect("it was just put there").1;
+        let (first, others) = placed.entries.split_first().expect("a region has its own entry");
         // It was asked for because there was none.
-        self.targets.insert(first.guest.0, target(&first));
-        for e in others {
+        self.entries.put(first.guest.0, Place { region: number, entry: 0 });
+        for (entry, e) in (1..).zip(others) {
             // The first translation of an address stays: others may be linked to it.
-            self.targets.entry(e.guest.0).or_insert(target(e));
+            self.entries.put_first(e.guest.0, Place { region: number, entry });
         }
-        self.regions.insert(host, placed);
-        target(&first)
-    }
-
-    /// Has the table of targets grow by steps of four as long as it is small, not of two: each step costs what putting in all of it did.
-    fn make_room_for(&mut self, more: usize) {
-        let (len, room) = (self.targets.len(), self.targets.capacity());
-        if len + more > room && room < 1 << 16 {
-            self.targets.reserve(3 * room);
-        }
+        target_of(host, number, first)
     }
 
     fn count_once(&mut self) -> Option<()> {
@@ -332,8 +333,8 @@ impl Cache {
         let first = placed.entries[0];
         placed.entries = Vec::new();
         placed.shrink();
-        self.regions.insert(host, placed);
-        Some(Target { lasting: false, ..target_of(host, &first) })
+        let number = self.regions.insert(host, placed);
+        Some(Target { lasting: false, ..target_of(host, number, &first) })
     }
 
     /// Places a translation that compares itself; `first`: it is the one to be entered. `None` if it is time to forget everything.
@@ -343,16 +344,15 @@ impl Cache {
         placed.entries.truncate(1);
         placed.shrink();
         let entry = placed.entries[0];
-        let target = target_of(host, &entry);
+        let number = self.regions.insert(host, placed);
         if first {
-            self.targets.insert(entry.guest.0, target);
+            self.entries.put(entry.guest.0, Place { region: number, entry: 0 });
         }
         for page in pages {
             self.guarded_by_page.entry(page.0).or_default().insert(host);
         }
         self.guarded.insert(host);
-        self.regions.insert(host, placed);
-        Some(target)
+        Some(target_of(host, number, &entry))
     }
 
     /// Is it in use, and one that compares itself?
@@ -362,16 +362,15 @@ impl Cache {
 
     /// `target`, for `guest`, is not found any more. Threads may be running.
     pub fn take_out(&mut self, guest: Addr, target: Target) {
-        if self.targets.get(&guest.0).is_some_and(|t| t.region == target.region) {
-            self.targets.remove(&guest.0);
-        }
+        self.entries.take_away(guest.0, target.number);
         self.disconnect(target);
     }
 
     /// The same for the entry of a region.
     fn put_out_region(&mut self, host: u64) -> Option<Addr> {
-        let entry = *self.regions.get_mut(host)?.entries.first()?;
-        self.take_out(entry.guest, target_of(host, &entry));
+        let number = self.regions.number(host)?;
+        let entry = *self.regions.numbered(number)?.1.entries.first()?;
+        self.take_out(entry.guest, target_of(host, number, &entry));
         Some(entry.guest)
     }
 
@@ -522,12 +521,11 @@ impl Cache {
     }
 
     fn remove(&mut self, host: u64, fate: Fate) {
+        let Some(number) = self.regions.number(host) else { return };
         let Some(mut placed) = self.regions.remove(host) else { return };
         self.gone.put(host..host + placed.len, placed.entries.iter().map(|e| e.guest));
         for e in &placed.entries {
-            if self.targets.get(&e.guest.0).is_some_and(|t| t.region == host) {
-                self.targets.remove(&e.guest.0);
-            }
+            self.entries.take_away(e.guest.0, number);
         }
         while let Some(p) = self.patches.take(&mut placed.incoming) {
             // A region that linked here may itself be gone: its words are not used any more, and not yet reused.
@@ -549,7 +547,7 @@ impl Cache {
         self.once = 0;
         self.gone.clear();
         self.detours.clear();
-        self.targets.clear();
+        self.entries.clear();
         self.regions.clear();
         self.patches.clear();
         self.by_page.clear();
@@ -569,7 +567,8 @@ impl Cache {
 }
 
 /// Where the code of a region at `host` is entered.
-fn target_of(host: u64, e: &Entry) -> Target {
+#[inline]
+fn target_of(host: u64, number: u32, e: &Entry) -> Target {
     let at = |offset: u32| host + u64::from(offset);
-    Target { host: at(e.host), arrival: at(e.arrival), call: e.call.map(at), live_in: e.live_in, late: e.late, lasting: true, region: host }
+    Target { host: at(e.host), arrival: at(e.arrival), call: e.call.map(at), live_in: e.live_in, late: e.late, lasting: true, region: host, number }
 }

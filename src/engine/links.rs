@@ -149,14 +149,14 @@ impl Cache {
 
     /// What a link has changed is changed back when `target` goes.
     fn note_link(&mut self, link: &Link, target: &Target) {
-        if let Some(region) = self.regions.get_mut(target.region) {
+        if let Some(region) = self.regions.numbered_mut(target.number) {
             self.patches.put(&mut region.incoming, Patched { at: link.at, original: link.original });
         }
     }
 
     /// Nothing branches to `target` any more. Threads may be running.
     pub fn disconnect(&mut self, target: Target) {
-        let Some(region) = self.regions.get_mut(target.region) else { return };
+        let Some(region) = self.regions.numbered_mut(target.number) else { return };
         while let Some(p) = self.patches.take(&mut region.incoming) {
             self.arena.patch(p.at, p.original);
         }

@@ -12,6 +12,7 @@ mod cache;
 mod cache_tests;
 mod cold;
 mod detours;
+mod entry_table;
 mod exit;
 mod gone;
 mod guards;
@@ -362,7 +363,7 @@ impl CodeSource for GuestCode<'_> {
         self.untried.is_some_and(|runs| runs.are_none(at))
     }
     fn is_translated(&self, at: Addr) -> bool {
-        self.cache.lookup(at).is_some()
+        self.cache.has(at)
     }
     fn hides(&self, at: Addr) -> bool {
         self.looks && self.cache.heat.is_hot(at.page())

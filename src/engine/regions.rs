@@ -2,7 +2,7 @@
 
 use super::cache::Placed;
 
-/// Regions in the order of their host addresses, in which they are nearly always made: a new one goes to the end. The place of one that was taken away stays
+/// Regions in the order of their host addresses, in which they are made: a new one goes to the end. The place of one that was taken away stays
 /// until everything is forgotten, because it may come back (`engine/asleep.rs`) and the arena is not used twice.
 #[derive(Default)]
 pub(super) struct Regions {
@@ -38,29 +38,36 @@ impl Regions {
         }
     }
 
-    /// Adds the region whose code starts at `host`.
+    /// Adds the region whose code starts at `host`, behind all others or where it was: its number, until everything is forgotten.
     #[inline(always)]
-    pub fn insert(&mut self, host: u64, placed: Placed) {
+    pub fn insert(&mut self, host: u64, placed: Placed) -> u32 {
         if self.list.last().is_none_or(|last| last.0 < host) {
             self.list.push((host, Some(placed)));
-            return self.list_granules();
+            self.list_granules();
+            return self.list.len() as u32 - 1;
         }
-        self.insert_between(host, placed);
+        self.put_back(host, placed)
     }
     #[cold]
-    fn insert_between(&mut self, host: u64, placed: Placed) {
-        if let Some(i) = self.at(host) {
-            self.list[i].1 = Some(placed);
-            return;
-        }
-        let mut later = self.list.split_off(self.list.partition_point(|r| r.0 < host));
-        self.list.push((host, Some(placed)));
-        self.granules.clear();
-        let all = std::mem::take(&mut self.list);
-        for region in all.into_iter().chain(later.drain(..)) {
-            self.list.push(region);
-            self.list_granules();
-        }
+    fn put_back(&mut self, host: u64, placed: Placed) -> u32 {
+        let i = self.at(host).expect("the arena gives places upwards, and a region that comes back has kept its own");
+        self.list[i].1 = Some(placed);
+        i as u32
+    }
+    /// The region of this number, and where it starts.
+    #[inline]
+    pub fn numbered(&self, number: u32) -> Option<(u64, &Placed)> {
+        let (start, placed) = self.list.get(number as usize)?;
+        Some((*start, placed.as_ref()?))
+    }
+    /// The same, to be changed.
+    #[inline]
+    pub fn numbered_mut(&mut self, number: u32) -> Option<&mut Placed> {
+        self.list.get_mut(number as usize)?.1.as_mut()
+    }
+    /// The number of the region whose code starts at `host`.
+    pub fn number(&self, host: u64) -> Option<u32> {
+        self.at(host).map(|i| i as u32)
     }
 
     /// Takes away the region whose code starts at `host`.
@@ -73,12 +80,6 @@ impl Regions {
     pub fn get(&self, host: u64) -> Option<&Placed> {
         self.list[self.at(host)?].1.as_ref()
     }
-    /// The same, to be changed.
-    pub fn get_mut(&mut self, host: u64) -> Option<&mut Placed> {
-        let i = self.at(host)?;
-        self.list[i].1.as_mut()
-    }
-
     /// The region whose code holds `host`, and where it starts.
     pub fn holding(&self, host: u64) -> Option<(u64, &Placed)> {
         let (start, placed) = &self.list[self.before(host)?];
@@ -101,26 +102,27 @@ impl Regions {
 mod tests {
     use super::*;
 
-    /// Whatever the order of insertion and the sizes, each byte belongs to the region that holds it.
+    /// Whatever the sizes, each byte belongs to the region that holds it, and each region keeps its number.
     #[test]
     fn every_byte_finds_its_region() {
         let sizes = [16u64, 16, 500, 12, 512, 4, 2000, 513, 16, 8, 8, 8, 1500, 4];
         let starts: Vec<u64> = sizes.iter().scan(0x10_0000, |at, len| Some(std::mem::replace(at, *at + len + 12))).collect();
-        let orders: [Vec<usize>; 3] = [(0..14).collect(), (0..14).rev().collect(), vec![5, 1, 9, 13, 0, 2, 12, 3, 4, 8, 6, 7, 10, 11]];
-        for order in orders {
+        for all in [14, 13, 1] {
             let mut regions = Regions::default();
-            for &i in &order {
-                regions.insert(starts[i], Placed::for_test(sizes[i]));
+            for i in 0..all {
+                assert_eq!(regions.insert(starts[i], Placed::for_test(sizes[i])), i as u32);
             }
             assert!(regions.holding(starts[0] - 4).is_none());
-            for (start, len) in starts.iter().zip(sizes) {
+            for (i, (start, len)) in starts.iter().zip(sizes).enumerate().take(all) {
                 for at in [*start, start + len / 2, start + len - 1] {
-                    assert_eq!(regions.holding(at).map(|r| r.0), Some(*start), "{at:#x} of {order:?}");
+                    assert_eq!(regions.holding(at).map(|r| r.0), Some(*start), "{at:#x} of {all}");
                 }
                 assert!(regions.holding(start + len).is_none());
                 assert!(regions.remove(*start).is_some() && regions.holding(*start).is_none());
-                regions.insert(*start, Placed::for_test(len));
-                assert!(regions.get_mut(*start).is_some() && regions.get_mut(start + 1).is_none());
+                assert!(regions.numbered(i as u32).is_none());
+                assert_eq!((regions.insert(*start, Placed::for_test(len)), regions.number(*start)), (i as u32, Some(i as u32)));
+                assert_eq!(regions.numbered(i as u32).map(|r| r.0), Some(*start));
+                assert!(regions.get(*start).is_some() && regions.get(start + 1).is_none());
             }
         }
     }
