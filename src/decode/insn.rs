@@ -125,6 +125,10 @@ impl Insn {
         self.flags = flag_effects(&self.raw);
         self.flow = flow(&self.raw);
     }
+    /// Are 8 bytes pushed, by its last access?
+    pub fn pushes_eight(&self) -> bool {
+        matches!(self.mnemonic, Mnemonic::Push | Mnemonic::Call | Mnemonic::Pushfq) && self.raw.stack_pointer_increment() == -8
+    }
     /// Address of the first byte.
     pub fn addr(&self) -> Addr {
         Addr(self.raw.ip())

@@ -453,6 +453,9 @@ impl Thread {
         let s = self.block.state();
         let (signal, code, address, write) = (s.scratch[0] as i32, s.scratch[1] as i32, Addr(s.scratch[2]), s.scratch[3] != 0);
         let rip = Addr(s.rip);
+        if write && self.has_pushed(rip) {
+            self.block.state().gpr[4] += 8;
+        }
         if signal == libc::SIGSEGV && write {
             // An access may begin on the page before.
             if self.engine.unprotect(address) || self.engine.unprotect(address.plus(15)) {
@@ -481,6 +484,16 @@ impl Thread {
         let Some(insn) = region.insns.first() else { return Some(Exit::MemoryFault { signal, code, address, write, stack: false }) };
         let fault = insn.fault(address, write, self.block.state());
         Some(Exit::MemoryFault { signal, code, address: fault.address, write: write || fault.write, stack: fault.stack })
+    }
+
+    /// Has the instruction lowered RSP, by 8, when its store faults?
+    fn has_pushed(&self, rip: Addr) -> bool {
+        let cache = self.engine.cache();
+        cache.options().pushes_early() && {
+            let source = GuestCode::new(self.engine.pages, &cache);
+            let region = decode_region(&source, rip, Limits { insns: 1, segments: 1, short: true });
+            region.insns.first().is_some_and(|insn| insn.pushes_eight())
+        }
     }
 
     /// May the access that faulted be that of two instructions? Nothing is done of it that is not done again.

@@ -89,6 +89,8 @@ pub enum Opt {
     EarlyLinks,
     /// An access with order that is seen misaligned becomes a branch to the same by a barrier (`engine::detours`).
     BarrierDetours,
+    /// Pushes with order lower RSP first, and a fault raises it again (`translate::operand`, `engine::run`).
+    EarlyPushes,
 }
 
 /// Name and meaning of every optimisation.
@@ -123,7 +125,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::Narrow, "narrow", "scalar results need no merging where the rest of the register is zero; entries of loops ask for that"),
     (Opt::PieceOrder, "piece-order", "where one piece of a region goes on in another, that is emitted behind it"),
     (Opt::NearAddresses, "near-addresses", "operands relative to RIP are reached from the address of one before"),
-    (Opt::ColdCode, "cold-code", "code that has run fewer than three times is interpreted, not translated"),
+    (Opt::ColdCode, "cold-code", "what has not run yet, at a program's start also what has run once, is interpreted, not translated"),
     (Opt::Unpolled, "unpolled", "while memory has one observer loops do not look for signals; the host's signal handler stops the code that it finds"),
     (Opt::PlainTable, "plain-table", "where loops do not look for signals, indirect jumps find their target in a table by its address' low bits, beside the state"),
     (Opt::Rotates, "rotates", "two VEX shifts and their OR are one rotation, where the shifts' own results are overwritten unread"),
@@ -131,6 +133,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::LeafCalls, "leaf-calls", "short functions that store nothing return by the link register, not by way of the shadow stack"),
     (Opt::EarlyLinks, "early-links", "what a new translation leads to and is there already is linked at once, not when it first goes there"),
     (Opt::BarrierDetours, "barrier-detours", "an ordered access that is seen misaligned gets its barrier beside the code, instead of the code being translated again"),
+    (Opt::EarlyPushes, "early-pushes", "a push with order lowers RSP and stores there; the other way round RSP would be an address that is computed twice"),
     (Opt::CallEntries, "call-entries", "what is called puts the host's return address on the shadow stack, where the call has left it in the link register"),
 ];
 

@@ -117,6 +117,14 @@ pub struct Options {
     pub calls: &'static HostCalls,
 }
 
+impl Options {
+    /// Is RSP lowered before the store of a [push](Insn::pushes_eight), so that it is to be raised again if that faults? Where the store has a displacement or may
+    /// be any, it is not.
+    pub fn pushes_early(&self) -> bool {
+        self.ordered && !self.features.lrcpc2 && !self.features.tso && self.switches.on(Opt::EarlyPushes)
+    }
+}
+
 impl Default for Options {
     fn default() -> Options {
         Options {

@@ -323,21 +323,31 @@ impl Ctx<'_> {
             } else {
                 self.a.store_pre(Width::X, value, rsp, -8);
             }
+        } else if self.options.pushes_early() {
+            // A fault finds RSP lowered, and raises it: `Thread::fault`.
+            let value = if value == rsp {
+                self.a.mov(Size::X, T[6], rsp);
+                T[6]
+            } else {
+                value
+            };
+            self.a.alu_imm(Alu::Sub, Size::X, rsp, rsp, 8);
+            self.store_mem(8, value, Mem::Off(rsp, 0));
         } else {
-            self.a.alu_imm(Alu::Sub, Size::X, T[6], rsp, 8);
-            self.store_mem(8, value, Mem::Off(T[6], 0));
-            self.a.mov(Size::X, rsp, T[6]);
+            self.store_mem(8, value, Mem::Off(rsp, -8));
+            self.a.alu_imm(Alu::Sub, Size::X, rsp, rsp, 8);
         }
     }
     /// Pops 8 bytes into `d`.
     pub fn pop(&mut self, d: X) {
         let rsp = gpr(4);
-        if self.order() == Order::Plain && d != rsp {
+        if d == rsp {
+            self.load_mem(8, d, Mem::Off(rsp, 0));
+        } else if self.order() == Order::Plain {
             self.a.load_post(Width::X, d, rsp, 8);
         } else {
-            self.load_mem(8, T[6], Mem::Off(rsp, 0));
+            self.load_mem(8, d, Mem::Off(rsp, 0));
             self.a.alu_imm(Alu::Add, Size::X, rsp, rsp, 8);
-            self.a.mov(Size::X, d, T[6]);
         }
     }
 

@@ -64,6 +64,7 @@ pub const CONFIGS: &[Config] = &[
     config("no-leaf-calls", &[("XEMU_NO_OPT", "leaf-calls")], true),
     config("no-early-links", &[("XEMU_NO_OPT", "early-links")], true),
     config("no-barrier-detours", &[("XEMU_NO_OPT", "barrier-detours")], true),
+    config("no-early-pushes", &[("XEMU_NO_OPT", "early-pushes")], true),
 ];
 
 impl Config {
