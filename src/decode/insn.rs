@@ -125,9 +125,13 @@ impl Insn {
         self.flags = flag_effects(&self.raw);
         self.flow = flow(&self.raw);
     }
-    /// Are 8 bytes pushed, by its last access?
+    /// Does translated code push 8 bytes for it, by its last access? Of CALL also where a prefix says 16 bits.
     pub fn pushes_eight(&self) -> bool {
-        matches!(self.mnemonic, Mnemonic::Push | Mnemonic::Call | Mnemonic::Pushfq) && self.raw.stack_pointer_increment() == -8
+        match self.mnemonic {
+            Mnemonic::Call => true,
+            Mnemonic::Push | Mnemonic::Pushfq => self.raw.stack_pointer_increment() == -8,
+            _ => false,
+        }
     }
     /// Address of the first byte.
     pub fn addr(&self) -> Addr {

@@ -463,7 +463,7 @@ fn sweep(source: &dyn CodeSource, start: Addr, limits: Limits, region: &mut Regi
             if !matches!(flow, Flow::Conditional(_) | Flow::Call(_) | Flow::CallIndirect | Flow::Syscall) {
                 break Some(Stop::Flow);
             }
-            // Behind a branch back into the piece itself is the rest of a loop's body, or what follows a loop that has just run.
+            // Behind a branch back to a head that the region has already it goes on: that is a loop's body, or what follows when it ends.
             if limits.short || matches!(flow, Flow::Conditional(to) if to > at || is_loop_elsewhere(region, start, at, to)) && source.is_untried(at) {
                 break Some(Stop::At(at));
             }

@@ -7,7 +7,7 @@ use super::stop::{Forget, Seat, Stop};
 use super::{Engine, Exception, Exit, GuestCode};
 use crate::decode::{End, Limits, Region, decode_region};
 use crate::emit::stubs::kind;
-use crate::guest::state::{GUARDS, nzcv};
+use crate::guest::state::{GUARDS, Gpr, nzcv};
 use crate::guest::{Addr, CpuState};
 use crate::host::signals::Interrupted;
 use crate::host::sys::Errno;
@@ -279,7 +279,7 @@ impl Thread {
         }
     }
 
-    /// Where translated code left: makes RIP and the carry exact. Still running: nobody can take the code's records away.
+    /// Where translated code left: makes RIP, RSP and the carry exact. Still running: nobody can take the code's records away.
     pub(super) fn place(&mut self) -> Option<Left> {
         let s = self.block.state();
         if s.shadow_sp > s.shadow_top {
@@ -311,10 +311,15 @@ impl Thread {
             kind::NAN => cache.repair(at - 4),
             _ => Vec::new(),
         };
+        let pushed = exit == kind::FAULT && s.scratch[3] != 0 && cache.options().pushes_early() && self.pushes(&cache, guest);
         drop(cache);
         self.settle(carry);
         let s = self.block.state();
         s.rip = guest.0;
+        if pushed {
+            // It has lowered RSP, and its store has not been made.
+            s.set(Gpr::Rsp, s.get(Gpr::Rsp).wrapping_add(8));
+        }
         for (k, &n) in held.numbers().iter().enumerate() {
             s.ymm_hi[n as usize] = s.held[k];
         }
@@ -322,6 +327,13 @@ impl Thread {
             self.repair(&steps, guest);
         }
         left
+    }
+
+    /// Does the instruction at `rip` push 8 bytes? Whether a debugger has a breakpoint there or not.
+    fn pushes(&self, cache: &Cache, rip: Addr) -> bool {
+        let source = GuestCode { bare: true, ..GuestCode::new(self.engine.pages, cache) };
+        let region = decode_region(&source, rip, Limits { insns: 1, segments: 1, short: true });
+        region.insns.first().is_some_and(|insn| insn.pushes_eight())
     }
 
     /// Interprets how translated code left.
@@ -453,9 +465,6 @@ impl Thread {
         let s = self.block.state();
         let (signal, code, address, write) = (s.scratch[0] as i32, s.scratch[1] as i32, Addr(s.scratch[2]), s.scratch[3] != 0);
         let rip = Addr(s.rip);
-        if write && self.has_pushed(rip) {
-            self.block.state().gpr[4] += 8;
-        }
         if signal == libc::SIGSEGV && write {
             // An access may begin on the page before.
             if self.engine.unprotect(address) || self.engine.unprotect(address.plus(15)) {
@@ -484,16 +493,6 @@ impl Thread {
         let Some(insn) = region.insns.first() else { return Some(Exit::MemoryFault { signal, code, address, write, stack: false }) };
         let fault = insn.fault(address, write, self.block.state());
         Some(Exit::MemoryFault { signal, code, address: fault.address, write: write || fault.write, stack: fault.stack })
-    }
-
-    /// Has the instruction lowered RSP, by 8, when its store faults?
-    fn has_pushed(&self, rip: Addr) -> bool {
-        let cache = self.engine.cache();
-        cache.options().pushes_early() && {
-            let source = GuestCode::new(self.engine.pages, &cache);
-            let region = decode_region(&source, rip, Limits { insns: 1, segments: 1, short: true });
-            region.insns.first().is_some_and(|insn| insn.pushes_eight())
-        }
     }
 
     /// May the access that faulted be that of two instructions? Nothing is done of it that is not done again.

@@ -275,21 +275,17 @@ mod tests {
     fn later_once_is_enough() {
         // again: dec ecx; jne again
         let code = code(&[0xff, 0xc9, 0x75, 0xfc]);
-        let (runs, mut s) = (Runs::new(true, false), CpuState::default());
-        let left_at = |runs: &Runs, s: &mut CpuState, from: usize| {
+        let mut s = CpuState::default();
+        let mut left = |runs: &Runs| {
             s.set(Gpr::Rcx, 100);
-            let start = code.as_ptr() as u64 + from as u64;
-            s.rip = start;
-            let mut cold = Cold::default();
-            cold.learn(start..start + 32, 0);
-            (cold.run(s, runs, &AtomicU64::new(0), || false), s.get(Gpr::Rcx))
+            (run(&code, runs, &mut s).0, s.get(Gpr::Rcx))
         };
-        assert_eq!(left_at(&runs, &mut s, 0), (Left::Warm, 98));
+        assert_eq!(left(&Runs::new(true, false)), (Left::Warm, 98));
         let later = Runs::new(true, false);
         (0..EARLY / SHARE - 1).for_each(|_| later.add(SHARE));
         assert_eq!(later.limit(), LIMITS.0);
         later.add(SHARE);
-        assert_eq!(left_at(&later, &mut s, 0), (Left::Warm, 99));
+        assert_eq!(left(&later), (Left::Warm, 99));
         assert!(!later.are_few(Addr(code.as_ptr() as u64)) && !later.are_none(Addr(code.as_ptr() as u64)));
     }
 

@@ -133,7 +133,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::LeafCalls, "leaf-calls", "short functions that store nothing return by the link register, not by way of the shadow stack"),
     (Opt::EarlyLinks, "early-links", "what a new translation leads to and is there already is linked at once, not when it first goes there"),
     (Opt::BarrierDetours, "barrier-detours", "an ordered access that is seen misaligned gets its barrier beside the code, instead of the code being translated again"),
-    (Opt::EarlyPushes, "early-pushes", "a push with order lowers RSP and stores there; the other way round RSP would be an address that is computed twice"),
+    (Opt::EarlyPushes, "early-pushes", "a push with order lowers RSP first and stores there, without an address of its own; where that faults RSP is raised again"),
     (Opt::CallEntries, "call-entries", "what is called puts the host's return address on the shadow stack, where the call has left it in the link register"),
 ];
 

@@ -324,7 +324,8 @@ impl Ctx<'_> {
                 self.a.store_pre(Width::X, value, rsp, -8);
             }
         } else if self.options.pushes_early() {
-            // A fault finds RSP lowered, and raises it: `Thread::fault`.
+            // A fault finds RSP lowered, and `Thread::place_in` raises it, by what the instruction is.
+            debug_assert!(self.region.insns[self.index].pushes_eight(), "{:?} pushes, and is not known to", self.region.insns[self.index].code());
             let value = if value == rsp {
                 self.a.mov(Size::X, T[6], rsp);
                 T[6]
