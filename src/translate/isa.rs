@@ -79,6 +79,7 @@ fn markdown() -> String {
          *level*: base is x86-64, v2 and v3 are the psABI's levels; `xemu -cpu help` lists the processors that can be shown, which have all of it by default. *translated*: to code in place. \
          *with a helper*: some or all forms call a function of xemu. *not offered*: CPUID does not show it, and it raises #UD (SIGILL); `XEMU_LOG=warn` says which instruction it was.\n\n\
          Features that `-cpu` takes away are not shown, but their instructions still run, as on a processor whose hypervisor masks them. XSAVE and AVX alone raise #UD then: XCR0 lacks their state.\n\n\
+         A gap: CALL with a 16-bit operand size (prefix 66) pushes 8 bytes, and by a register or memory goes to 64 bits; an AMD processor pushes 2 and goes to 16.\n\n\
          | extension | level | state | instructions |\n| --- | --- | --- | --- |\n",
     );
     for ((features, level, state), names) in rows() {
