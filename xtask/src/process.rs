@@ -58,6 +58,25 @@ pub fn run(mut command: Command, limit: Duration) -> Result<Run, String> {
     Ok(Run { outcome, time })
 }
 
+/// What qemu-user says when it dies of a fault in code of its own, no translated code, at memory that is there.
+const HOST_DIED: &[u8] = b"QEMU internal SIGSEGV {code=ACCERR";
+
+/// Runs what a qemu-user runs that may die of itself: up to three times, until it did not.
+///
+/// Its system calls check that the guest's memory may be written, and write then: where another thread protects the page in between (xemu does
+/// when it has translated code there) it dies. An ARM64 program of two threads, mprotect(2) in one and clock_getres(2) in the other, is enough.
+/// A kernel says EFAULT there, and xemu makes the call again: guest code_writers, which `tests/e2e/kernel-guests.sh` runs on a kernel.
+pub fn run_emulated(mut run: impl FnMut() -> Result<Run, String>) -> Result<Run, String> {
+    for _ in 0..2 {
+        let got = run()?;
+        if !got.outcome.stderr.windows(HOST_DIED.len()).any(|w| w == HOST_DIED) {
+            return Ok(got);
+        }
+        println!("again   qemu-user died in a system call of its own: {}", String::from_utf8_lossy(&got.outcome.stderr).trim_end());
+    }
+    run()
+}
+
 fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit {code}"),
@@ -92,4 +111,23 @@ fn first_difference(name: &str, got: &[u8], want: &[u8]) -> String {
     let (got, want): (Vec<_>, Vec<_>) = (got.split(|&b| b == b'\n').collect(), want.split(|&b| b == b'\n').collect());
     let at = got.iter().zip(&want).take_while(|(g, w)| g == w).count();
     format!("  {name} line {}:\n    got      {}\n    expected {}\n", at + 1, show(got.get(at)), show(want.get(at)))
+}
+
+#[test]
+fn what_the_host_died_of_runs_again() {
+    let one = |stderr: &[u8]| Run { outcome: Outcome { stdout: Vec::new(), stderr: stderr.to_vec(), end: "signal 11".into() }, time: Duration::ZERO };
+    let mut runs = vec![one(b"qemu-aarch64: QEMU internal SIGSEGV {code=ACCERR, addr=0x1}"), one(b"other")];
+    assert_eq!(run_emulated(|| Ok(runs.remove(0))).unwrap().outcome.stderr, b"other");
+    let mut count = 0;
+    let died = run_emulated(|| {
+        count += 1;
+        Ok(one(HOST_DIED))
+    });
+    assert_eq!((died.unwrap().outcome.stderr.as_slice(), count), (HOST_DIED, 3));
+    let mut count = 0;
+    let guest_died = run_emulated(|| {
+        count += 1;
+        Ok(one(b"qemu: uncaught target signal 11 (Segmentation fault) - core dumped"))
+    });
+    assert_eq!((guest_died.unwrap().outcome.end.as_str(), count), ("signal 11", 1));
 }

@@ -8,7 +8,7 @@ use super::native::expected_of;
 use super::{Context, Verdict};
 use crate::emulator::Emulator;
 use crate::guests::{self, Guest};
-use crate::process::{Outcome, Run, run as run_process};
+use crate::process::{Outcome, Run, run as run_process, run_emulated};
 use crate::{Result, project};
 use std::process::Command;
 use std::time::Duration;
@@ -68,7 +68,7 @@ pub fn test(context: &Context, emulator: &Emulator, case: &Case) -> Result<Verdi
         run
     };
     let differs = guest.directives.get("expect") == Some("differs");
-    let got = finish(emulator.command(path.as_os_str()))?.outcome;
+    let got = run_emulated(|| finish(emulator.command(path.as_os_str())))?.outcome;
     if differs {
         if !project::HOST_IS_X86 {
             return Ok(Verdict::Skipped("only an x86_64 machine can run a guest natively by mistake".into()));

@@ -10,7 +10,7 @@ use super::native::expected;
 use super::{Context, Verdict};
 use crate::directives::Directives;
 use crate::emulator::{Emulator, RUNNER_VARIABLE};
-use crate::process::{Run, run as run_process};
+use crate::process::{Run, run as run_process, run_emulated};
 use crate::rootfs::{self, Place};
 use crate::{Result, guests, project};
 use std::ffi::OsString;
@@ -170,11 +170,12 @@ fn test(context: &Context, inside: &Inside, case: &Case) -> Result<Verdict> {
     if differs && !project::HOST_IS_X86 {
         return Ok(Verdict::Skipped("only an x86_64 machine can run a program natively by mistake".into()));
     }
+    let emulated = || run_emulated(|| inside.run(case, true));
     if differs {
-        return Ok(differs_from(&inside.run(case, false)?.outcome, &inside.run(case, true)?.outcome));
+        return Ok(differs_from(&inside.run(case, false)?.outcome, &emulated()?.outcome));
     }
     let plain = case.name.split('@').next().unwrap_or_default();
     let want = expected(context, plain, || inside.run(case, false))?;
-    let got = inside.run(case, true)?.outcome;
+    let got = emulated()?.outcome;
     Ok(want.difference(&got).map_or(Verdict::Passed, Verdict::Failed))
 }
