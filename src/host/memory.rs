@@ -5,6 +5,7 @@
 
 use super::reserved;
 use super::sys::{self, Errno};
+use std::ops::Range;
 
 /// mmap flags (the generic Linux values; x86_64 and aarch64 agree on these).
 pub mod flags {
@@ -41,6 +42,19 @@ pub fn map_new(addr: u64, len: u64, prot: u64, flags: u64, fd: i32, offset: u64)
     // SAFETY: this mapping was made by the call above and nobody knows of it.
     let _ = unsafe { sys::call(libc::SYS_munmap, [got, len, 0, 0, 0, 0]) };
     Err(Errno(libc::EEXIST))
+}
+
+/// Is anything mapped in `range`, by whomever?
+pub fn has_mappings(range: Range<u64>) -> bool {
+    let len = range.end - range.start;
+    match map_new(range.start, len, 0, flags::PRIVATE | flags::ANONYMOUS | flags::NORESERVE, -1, 0) {
+        Ok(()) => {
+            let _ = unmap(range.start, len);
+            false
+        }
+        // (With RLIMIT_AS it is not known.)
+        Err(e) => e == Errno(libc::EEXIST),
+    }
 }
 
 /// mmap(2) with MAP_FIXED: replaces what the guest has there. ENOMEM if the range holds memory of ours.

@@ -18,7 +18,7 @@ use crate::guest::{Addr, Gpr, cpuid};
 use crate::host::heap::HEAP;
 use crate::host::file::{self, Fd};
 use crate::host::process::{self as host, Start};
-use crate::host::{copy, reserved};
+use crate::host::{copy, memory, reserved};
 use crate::options::Options;
 use std::fs::File;
 use std::sync::{Arc, Mutex};
@@ -231,7 +231,7 @@ fn random_bytes(start: &Start, seed: Option<u64>) -> ([u8; 16], [u8; 16]) {
 fn map_stack(mm: &Mm, size: u64, executable: bool) -> Result<Addr, LoadError> {
     let mut prot = Prot::READ | Prot::WRITE;
     prot.set(Prot::EXEC, executable);
-    let top = mm.layout().stack_top;
+    let top = mm.layout().free_stack_top(size, memory::has_mappings);
     let request = |place| Request::anonymous(place, size, prot, Kind::Stack);
     let wanted = Addr(top - size);
     let got = mm.map(&request(Place::Hint(wanted))).map_err(|e| LoadError::Map(b"initial stack".to_vec(), wanted, e))?;

@@ -58,6 +58,17 @@ impl Layout {
         }
     }
 
+    /// Where the initial stack may end, `stack_top` first. `taken` says whether the host has something in a range: a stack of `size` bytes is to have
+    /// [`LEAST_GAP`] to grow into when its limit is raised, as mmap_base() leaves it, and what runs xemu may have its own stack there (an emulated
+    /// processor, a kernel whose processes have no more addresses than the guest).
+    pub fn free_stack_top(&self, size: u64, taken: impl Fn(Range<u64>) -> bool) -> u64 {
+        // Without randomisation the kernel's place is what is asked for.
+        let others = if self.stack_top == TASK_END { 1 } else { 16 };
+        // All of the places that randomisation gives are above the mmap area, and as probable.
+        let tops = (0..others).map(|k| TASK_END - (TASK_END - self.stack_top + k * 8 * LEAST_GAP) % STACK_RANDOM);
+        tops.clone().find(|top| size >= LEAST_GAP || !taken(top - LEAST_GAP..*top)).unwrap_or(self.stack_top)
+    }
+
     /// Are `len` bytes at `at` inside the guest's addresses?
     pub fn check(&self, at: u64, len: u64) -> Result<(), Errno> {
         match at.checked_add(len) {
@@ -76,6 +87,21 @@ mod tests {
         let l = Layout::new(8 << 20, None);
         assert_eq!((l.pie_base, l.stack_top, l.brk_gap, l.sp_offset), (0x5555_5555_4000, 0x7fff_ffff_f000, 0, 0));
         assert_eq!(l.mmap_base, 0x7fff_f7ff_f000);
+    }
+
+    #[test]
+    fn a_stack_has_room_to_grow() {
+        let l = Layout::new(8 << 20, Some([0x5a; 16]));
+        let taken = l.stack_top - (100 << 20)..l.stack_top - (90 << 20);
+        let meets = |r: Range<u64>| r.start < taken.end && taken.start < r.end;
+        let top = l.free_stack_top(8 << 20, meets);
+        assert!(top != l.stack_top && !meets(top - LEAST_GAP..top) && top <= TASK_END && top - LEAST_GAP > l.mmap_base, "{top:x}");
+        assert_eq!(top % PAGE_SIZE, 0);
+        // Nothing in the way, nothing to choose, nothing that helps.
+        assert_eq!(l.free_stack_top(8 << 20, |_| false), l.stack_top);
+        assert_eq!(l.free_stack_top(1 << 30, meets), l.stack_top);
+        assert_eq!(l.free_stack_top(8 << 20, |_| true), l.stack_top);
+        assert_eq!(Layout::new(8 << 20, None).free_stack_top(8 << 20, |_| true), TASK_END);
     }
 
     #[test]
