@@ -93,6 +93,16 @@ pub struct Asm {
     pub(super) labels: Vec<u32>,
     pub(super) fixups: Vec<super::branch::Fixup>,
     pub(super) literals: Vec<super::branch::Literal>,
+    /// A barrier in front of a store takes the place of a load's that stands shortly before ([`Asm::dmb_before_store`]).
+    pub joins_barriers: bool,
+    /// Offset of the last DMB ISHLD.
+    pub(super) load_barrier: Option<u32>,
+    /// The address of an access with order may be that of the one before ([`Asm::load`]).
+    pub shares_addresses: bool,
+    /// What address S0 was given last, and the offset behind that.
+    pub(super) last_address: Option<(u32, super::memory::Mem)>,
+    /// Offset at which a label was bound last: code may come there from elsewhere.
+    pub(super) bound: u32,
 }
 
 /// `dynasm!` on this assembler.
@@ -192,7 +202,7 @@ impl Asm {
         room.labels.clear();
         room.fixups.clear();
         room.literals.clear();
-        Asm { ops: Code(room.code), features, labels: room.labels, fixups: room.fixups, literals: room.literals }
+        Asm { ops: Code(room.code), features, labels: room.labels, fixups: room.fixups, literals: room.literals, joins_barriers: true, load_barrier: None, shares_addresses: true, last_address: None, bound: 0 }
     }
 
     /// Bytes emitted so far.
@@ -205,6 +215,11 @@ impl Asm {
     pub fn word_at(&self, at: u32) -> u32 {
         let at = at as usize;
         self.ops.0[at..].first_chunk().map_or(0, |word| u32::from_le_bytes(*word))
+    }
+
+    /// Replaces the word at an offset.
+    pub(super) fn set_word(&mut self, at: u32, word: u32) {
+        self.ops.0[at as usize..][..4].copy_from_slice(&word.to_le_bytes());
     }
 
     /// Appends a raw instruction word.

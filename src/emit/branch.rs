@@ -118,7 +118,8 @@ impl Asm {
     /// Binds a label here.
     pub fn bind(&mut self, label: Label) {
         debug_assert_eq!(self.labels[label.0 as usize], UNBOUND, "label bound twice");
-        self.labels[label.0 as usize] = self.offset();
+        self.bound = self.offset();
+        self.labels[label.0 as usize] = self.bound;
     }
     /// Has it been?
     pub fn is_bound(&self, label: Label) -> bool {

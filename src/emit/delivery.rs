@@ -8,7 +8,7 @@ use super::memory::{Mem, Order, Width};
 use super::own_calls::{Guarded, PAIRS, RARE_FLAGS, frame, signals};
 use super::regs::*;
 use super::stubs::{Stretch, Stretches, go_to};
-use super::tables::look_up_inline;
+use super::tables::{Inline, look_up_inline};
 use crate::emit::Label;
 use crate::guest::state::{MXCSR_INIT, X87};
 use crate::guest::{CpuState, Gpr, xsave};
@@ -124,7 +124,7 @@ pub fn assemble(a: &mut Asm, engine: Label, leave: Label, stretches: &mut Stretc
     // The return from the handler is predicted, where there is room.
     let unpredicted = a.label();
     load(a, Width::X, T[0], know, signals::RESTORER);
-    look_up_inline(a, T[0], T[2], unpredicted);
+    look_up_inline(a, Inline::Exact, T[0], T[2], unpredicted);
     a.load(Width::X, T[4], field(offset_of!(CpuState, shadow_top)), Order::Plain);
     a.alu(Alu::Sub, Size::X, T[4], T[4], SHADOW);
     a.shift_imm(Shift::Lsr, Size::X, T[4], T[4], SHADOW_LOG2);

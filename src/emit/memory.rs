@@ -98,6 +98,29 @@ impl Asm {
         }
     }
 
+    /// The address of an access that has no displacement, which may still be in S0 from the last such one.
+    fn ordered_address(&mut self, mem: Mem) -> X {
+        if let Mem::Off(n, 0) = mem {
+            return n;
+        }
+        if !self.shares_addresses || self.last_address.is_none_or(|(at, last)| last != mem || !self.keeps_address(at, mem)) {
+            self.lea(S0, mem);
+            // (Relative to itself it is another one now.)
+            let is_stable = matches!(mem, Mem::Off(n, _) if n != S0) || matches!(mem, Mem::Idx(n, m, _) if n != S0 && m != S0);
+            self.last_address = is_stable.then_some((self.offset(), mem));
+        }
+        S0
+    }
+    /// Does S0 hold `mem`'s address still, as it did at `from`?
+    fn keeps_address(&self, from: u32, mem: Mem) -> bool {
+        let of = match mem {
+            Mem::Off(n, _) => [n, n],
+            Mem::Idx(n, m, _) => [n, m],
+        };
+        let registers = [S0, of[0], of[1]].iter().fold(0u32, |set, r| set | 1 << r.0);
+        self.bound <= from && self.offset() - from <= 4 * REACH && (from..self.offset()).step_by(4).all(|k| keeps(self.word_at(k), registers))
+    }
+
     #[inline]
     fn access(&mut self, a: Access, t: u8, mem: Mem) {
         match mem {
@@ -163,7 +186,7 @@ impl Asm {
                     return;
                 }
             }
-            let n = self.address_in(S0, mem);
+            let n = self.ordered_address(mem);
             let base = if self.features.lrcpc { 0x38bf_c000 } else { 0x08df_fc00 };
             self.word(base | size << 30 | (n.0 as u32) << 5 | d.0 as u32);
             match width {
@@ -198,11 +221,11 @@ impl Asm {
                     self.word(0x1900_0000 | size << 30 | (off as u32 & 0x1ff) << 12 | (n.0 as u32) << 5 | s.0 as u32);
                     return;
                 }
-                let n = self.address_in(S0, mem);
+                let n = self.ordered_address(mem);
                 self.word(0x089f_fc00 | size << 30 | (n.0 as u32) << 5 | s.0 as u32);
                 return;
             }
-            Order::TsoMisaligned => self.dmb_ish(),
+            Order::TsoMisaligned => self.dmb_before_store(),
             Order::Plain => {}
         }
         self.access(Access { bits: size << 30, log2: size }, s.0, mem);
@@ -238,7 +261,7 @@ impl Asm {
             }
         }
         if order != Order::Plain {
-            self.dmb_ish();
+            self.dmb_before_store();
         }
         self.access(vector(bytes, false), s.0, mem);
     }
@@ -304,11 +327,27 @@ impl Asm {
 
     /// Full barrier, inner shareable.
     pub fn dmb_ish(&mut self) {
-        self.word(0xd503_3bbf);
+        self.word(DMB_ISH);
     }
     /// Earlier loads before later loads and stores.
     pub fn dmb_ishld(&mut self) {
-        self.word(0xd503_39bf);
+        self.load_barrier = Some(self.offset());
+        self.word(DMB_ISHLD);
+    }
+    /// The barrier in front of a plain store. Where the last access was a plain load, its barrier becomes this one: it orders all that it did, and more.
+    pub fn dmb_before_store(&mut self) {
+        match self.load_barrier {
+            Some(at) if self.joins_barriers && self.is_quiet_since(at) => {
+                self.set_word(at, DMB_ISH);
+                self.load_barrier = None;
+            }
+            _ => self.dmb_ish(),
+        }
+    }
+    /// Does code come from the barrier at `at` to here, without another access that others could see and without a call?
+    fn is_quiet_since(&self, at: u32) -> bool {
+        let now = self.offset();
+        self.bound <= at && now - at <= 4 * REACH && (at + 4..now).step_by(4).all(|k| is_quiet(self.word_at(k)))
     }
     /// Earlier stores before later stores.
     pub fn dmb_ishst(&mut self) {
@@ -320,10 +359,89 @@ impl Asm {
     }
 }
 
+const DMB_ISHLD: u32 = 0xd503_39bf;
+const DMB_ISH: u32 = 0xd503_3bbf;
+
+/// Words to look back over.
+const REACH: u32 = 24;
+
+/// BL, BLR, SVC.
+fn calls(w: u32) -> bool {
+    w >> 26 == 0x25 || w & 0xffff_fc1f == 0xd63f_0000 || w & 0xff00_0000 == 0xd400_0000
+}
+
+/// Does it leave these general registers as they are? Of some that do it is not known.
+fn keeps(w: u32, registers: u32) -> bool {
+    let has = |at: u32| registers >> (w >> at & 31) & 1 != 0;
+    let memory = w & 0x0a00_0000 == 0x0800_0000;
+    // Pairs have a second register; what steps its base, and atomics, have others.
+    let pair = w & 0x3a00_0000 == 0x2800_0000;
+    let steps = w & 0x3b20_0400 == 0x3800_0400 || w & 0x3880_0000 == 0x2880_0000 || w & 0x3f00_0000 == 0x0c00_0000;
+    let exclusive = w & 0x3f00_0000 == 0x0800_0000 && w & 0x3f_7c00 != 0x1f_7c00;
+    let atomic = w & 0x3f20_0c00 == 0x3820_0000 && w & 0x3fff_fc00 != 0x38bf_c000;
+    !calls(w) && !has(0) && !(memory && (pair && has(10) || steps && has(5) || exclusive || atomic))
+}
+
+/// Is it neither an access, but to a literal or the state, nor a call? (Arm ARM C4.1: loads and stores are x1x0 in bits 28 to 25.)
+fn is_quiet(w: u32) -> bool {
+    let memory = w & 0x0a00_0000 == 0x0800_0000;
+    let own = w & 0x3b00_0000 == 0x1800_0000 || w & 0x3b00_03e0 == 0x3900_0000 | (STATE.0 as u32) << 5;
+    (!memory || own) && !calls(w)
+}
+
 fn vector(bytes: u32, load: bool) -> Access {
     let l = load as u32;
     match bytes {
         16 => Access { bits: 1 << 26 | (2 | l) << 22, log2: 4 },
         n => Access { bits: 1 << 26 | n.trailing_zeros() << 30 | l << 22, log2: n.trailing_zeros() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::features::Features;
+    use super::*;
+
+    /// The address of a second access with order is not made again where nothing in between can have changed it.
+    #[test]
+    fn addresses_are_shared_while_they_hold() {
+        let (base, index, other) = (gpr(3), gpr(5), gpr(1));
+        let words = |mem: Mem, shares: bool, between: &dyn Fn(&mut Asm)| {
+            let mut a = Asm::new(Features::NEOVERSE_N1);
+            a.shares_addresses = shares;
+            a.load(Width::X, other, mem, Order::Tso);
+            between(&mut a);
+            let from = a.offset();
+            a.store(Width::X, other, mem, Order::Tso);
+            (a.offset() - from) / 4
+        };
+        for mem in [Mem::Off(base, 24), Mem::Idx(base, index, 3)] {
+            let after = |between: &dyn Fn(&mut Asm)| words(mem, true, between);
+            assert_eq!(after(&|_| ()), 1);
+            assert_eq!(words(mem, false, &|_| ()), 2);
+            assert_eq!(after(&|a| a.alu_imm(Alu::Add, Size::X, other, base, 1)), 1);
+            assert_eq!(after(&|a| a.load(Width::W, other, Mem::Off(base, 8), Order::Plain)), 1);
+            // Its registers, or S0, are written, in each way that there is.
+            assert_eq!(after(&|a| a.alu_imm(Alu::Add, Size::X, base, base, 1)), 2);
+            assert_eq!(after(&|a| a.mov_imm(S0, 1)), 2);
+            assert_eq!(after(&|a| a.load(Width::X, base, Mem::Off(other, 8), Order::Plain)), 2);
+            assert_eq!(after(&|a| a.ldp(other, base, STATE, 16)), 2);
+            assert_eq!(after(&|a| a.store_pre(Width::X, other, base, -8)), 2);
+            assert_eq!(after(&|a| a.load_post(Width::X, other, base, 8)), 2);
+            assert_eq!(after(&|a| a.ldp_post(other, gpr(2), base, 16)), 2);
+            assert_eq!(after(&|a| a.load_q_post(V(3), base, 16)), 2);
+            // Another access, of another address; a place that code comes to from elsewhere; a call.
+            assert_eq!(after(&|a| a.load(Width::X, other, Mem::Off(base, 32), Order::Tso)), 2);
+            assert_eq!(after(&|a| { let l = a.label(); a.bind(l) }), 2);
+            assert_eq!(after(&|a| a.blr(LINK)), 2);
+            assert_eq!(after(&|a| (0..REACH + 1).for_each(|_| a.nop())), 2);
+        }
+        assert_eq!(words(Mem::Idx(base, index, 3), true, &|a| a.alu_imm(Alu::Sub, Size::X, index, index, 1)), 2);
+        // Relative to S0 it is another one each time.
+        assert_eq!(words(Mem::Off(S0, 24), true, &|_| ()), 2);
+        // Which registers atomics write is not looked at.
+        for word in [0xf8eb_0001, 0xc8eb_fc01, 0x485f_7c0b, 0xc87f_2c01] {
+            assert!(!keeps(word, 1 << 11), "{word:#x}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::memory::{Mem, Order, Width};
 use super::own_calls::{GUARDED, Guarded};
 use super::regs::*;
 use super::simd::{Fp, ops};
-use super::tables::{find_for_plain, look_up_inline, look_up_second};
+use super::tables::{Inline, find_for_plain, look_up_inline, look_up_second};
 use crate::guest::CpuState;
 use std::mem::offset_of;
 use std::ops::Range;
@@ -213,7 +213,7 @@ pub const CARRY_MARK: X = T[1];
 fn look_up_return(a: &mut Asm) {
     let (miss, found, full) = (a.label(), a.label(), a.label());
     let missed = a.label();
-    look_up_inline(a, T[0], T[2], miss);
+    look_up_inline(a, Inline::Exact, T[0], T[2], miss);
     a.bind(found);
     // An empty shadow stack stays empty.
     a.load(Width::X, T[4], field(offset_of!(CpuState, shadow_top)), Order::Plain);
@@ -223,7 +223,7 @@ fn look_up_return(a: &mut Asm) {
     a.bind(full);
     a.br(T[3]);
     a.bind(miss);
-    look_up_second(a, missed);
+    look_up_second(a, false, missed);
     a.b(found);
     a.bind(missed);
 }
@@ -236,10 +236,10 @@ pub(super) fn go_to(a: &mut Asm, leave: super::Label, begin: u32, stretches: &mu
     a.load(Width::X, T[2], field(offset_of!(CpuState, seat)), Order::Plain);
     a.load(Width::B, T[2], Mem::Off(T[2], seat::INTERRUPT as i64), Order::Plain);
     a.cbnz(Size::W, T[2], missed);
-    look_up_inline(a, T[0], T[2], miss);
+    look_up_inline(a, Inline::Exact, T[0], T[2], miss);
     a.br(T[3]);
     a.bind(miss);
-    look_up_second(a, missed);
+    look_up_second(a, false, missed);
     a.br(T[3]);
     a.bind(missed);
     super::calls::leave_at(a, T[0], kind::MOVED, leave);
@@ -314,7 +314,7 @@ pub fn assemble(features: super::Features, direct_calls: bool, own_calls: bool) 
             Stub::Return => look_up_return(a),
             Stub::Indirect => {
                 let missed = a.label();
-                look_up_second(a, missed);
+                look_up_second(a, true, missed);
                 a.br(T[3]);
                 a.bind(missed);
             }

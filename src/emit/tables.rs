@@ -71,7 +71,31 @@ pub const LOOKUP_FOLD: u32 = 12;
 /// What both tables' start is a multiple of: the place in the inline one is inserted into its address.
 pub const TABLE_ALIGNMENT: u64 = 16 << LOOKUP_BITS;
 /// Bytes from the inline table to the second one, which the stubs ask where the first has another target in its place.
-pub const SECOND_TABLE: u64 = 16 << LOOKUP_BITS;
+pub const SECOND_TABLE: u64 = TABLE_ALIGNMENT;
+/// Bytes from the inline table to those in which the same places are for who comes [late](Late): jumps, and calls, which find their entry there. (Beside one another in
+/// one table what is asked for often would drive out one another.)
+pub const LATE_TABLES: [u64; 2] = [2 * TABLE_ALIGNMENT, 3 * TABLE_ALIGNMENT];
+/// Bytes of all.
+pub const TABLES: u64 = 4 * TABLE_ALIGNMENT;
+
+/// A table that translated code looks at, by the field that leads there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Inline {
+    /// For who has computed all flags.
+    Exact,
+    /// For jumps that left PF and AF.
+    LateJumps,
+}
+
+impl Inline {
+    const fn field(self) -> usize {
+        match self {
+            Inline::Exact => offset_of!(CpuState, lookup),
+            Inline::LateJumps => offset_of!(CpuState, late_lookup),
+        }
+    }
+}
+const LATE_CALLS: usize = offset_of!(CpuState, late_lookup) + 8;
 
 /// Places of a guest address in the two tables, as byte offsets from the first one's start: what emitted code computes.
 pub fn places(guest: u64) -> [u64; 2] {
@@ -98,8 +122,17 @@ pub enum Midway {
 impl Midway {
     /// Is the instruction at `pc` such a one? `word` reads the code.
     pub fn at(pc: u64, word: impl Fn(u64) -> u32) -> Option<Midway> {
-        const LOAD_TABLE: u32 = 0xf940_0000 | (offset_of!(CpuState, lookup) as u32 / 8) << 10 | (STATE.0 as u32) << 5 | T[1].0 as u32;
-        const LOAD_ENTRY: u32 = 0xa940_0000 | (T[3].0 as u32) << 10 | (T[1].0 as u32) << 5 | T[2].0 as u32;
+        const fn load_table(field: usize, place: X) -> u32 {
+            0xf940_0000 | (field as u32 / 8) << 10 | (STATE.0 as u32) << 5 | place.0 as u32
+        }
+        const fn load_entry(key: X, place: X) -> u32 {
+            0xa940_0000 | (T[3].0 as u32) << 10 | (place.0 as u32) << 5 | key.0 as u32
+        }
+        const INLINE: [(u32, u32); 3] = [
+            (load_table(Inline::Exact.field(), T[1]), load_entry(T[2], T[1])),
+            (load_table(Inline::LateJumps.field(), T[1]), load_entry(T[2], T[1])),
+            (load_table(LATE_CALLS, T[4]), load_entry(T[5], T[4])),
+        ];
         // Of either neighbour.
         const LOAD_PLAIN: [u32; 2] = [load_plain(T[2], T[1], 0), load_plain(T[2], T[1], NEIGHBOUR)];
         const LOAD_CALL: [u32; 2] = [load_plain(T[5], T[4], 0), load_plain(T[5], T[4], NEIGHBOUR)];
@@ -111,11 +144,13 @@ impl Midway {
             return Some(Midway::Push);
         }
         let begins = |n: u64, first: u32| (1..=n).map(|k| pc - 4 * k).find(|at| word(*at) == first);
-        if let Some(at) = begins(6, LOAD_TABLE)
-            && word(at + 12) == LOAD_ENTRY
-            && BRANCHES.contains(&word(at + 24))
-        {
-            return Some(Midway::Lookup(at));
+        for (table, entry) in INLINE {
+            if let Some(at) = begins(6, table)
+                && word(at + 12) == entry
+                && BRANCHES.contains(&word(at + 24))
+            {
+                return Some(Midway::Lookup(at));
+            }
         }
         let is_place = |word: u32| word & !(31 << 16 | 31) == PLAIN_PLACE;
         if let Some(at) = (1..=4).map(|k| pc - 4 * k).find(|at| is_place(word(*at)))
@@ -176,48 +211,79 @@ pub(super) fn plain_place(a: &mut Asm, d: X, key: X) {
 
 /// T1 = the place of `guest` in the inline table. Flags stay. Uses T2.
 pub fn inline_place(a: &mut Asm, guest: X) {
-    a.load(Width::X, T[1], field(offset_of!(CpuState, lookup)), Order::Plain);
+    place_in(a, Inline::Exact.field(), T[1], guest);
+}
+fn place_in(a: &mut Asm, table: usize, place: X, guest: X) {
+    a.load(Width::X, place, field(table), Order::Plain);
     a.alu_shift(Alu::Eor, Size::X, T[2], guest, guest, Shift::Lsr, LOOKUP_FOLD);
-    a.bfi(Size::X, T[1], T[2], 4, LOOKUP_BITS);
+    a.bfi(Size::X, place, T[2], 4, LOOKUP_BITS);
 }
 
-/// The host address in T3 of the target in `guest` by the inline table, or to `miss`. `difference`: T2, and T1 stays the place; or [`CARRY_MARK`]. Flags stay.
-pub fn look_up_inline(a: &mut Asm, guest: X, difference: X, miss: Label) {
-    inline_place(a, guest);
+/// The host address in T3 of the target in `guest` by the inline table, or another one like it, or to `miss`. `difference`: T2, and T1 stays the place; or
+/// [`CARRY_MARK`]. Flags stay.
+pub fn look_up_inline(a: &mut Asm, table: Inline, guest: X, difference: X, miss: Label) {
+    place_in(a, table.field(), T[1], guest);
     a.ldp(T[2], T[3], T[1], 0);
     a.alu(Alu::Sub, Size::X, difference, T[2], guest);
     a.cbnz(Size::X, difference, miss);
 }
 
-/// The host address in T3 of target T0 from the second table, and a place for it in the first one, T1; else to `missed`. Flags stay.
+/// The host address in T3 of the entry for calls of the target in `guest` by the table for late ones, or to `miss`. T1 and flags stay.
+pub fn look_up_inline_call(a: &mut Asm, guest: X, miss: Label) {
+    place_in(a, LATE_CALLS, T[4], guest);
+    a.ldp(T[5], T[3], T[4], 0);
+    a.alu(Alu::Sub, Size::X, T[5], T[5], guest);
+    a.cbnz(Size::X, T[5], miss);
+}
+
+/// The host address in T3 of target T0 from the second table, and a place for it in the first one, T1; else to `missed`. Flags stay. `late`: also for who comes late.
 ///
-/// While the thread is to stop, `lookup` leads to empty tables, so nothing is found and nothing is written.
-pub(super) fn look_up_second(a: &mut Asm, missed: Label) {
+/// While the thread is to stop, `lookup` leads to empty tables, so nothing is found and nothing is written. (Of two looks there one may find it as it was before: the
+/// tables that are written to are those where T1 lies.)
+pub(super) fn look_up_second(a: &mut Asm, late: bool, missed: Label) {
     find_second(a, missed);
-    a.alu_imm(Alu::And, Size::X, T[3], T[3], !Late::BITS);
-    a.stp(T[0], T[3], T[1], 0);
+    a.alu_imm(Alu::And, Size::X, T[5], T[3], !Late::BITS);
+    a.stp(T[0], T[5], T[1], 0);
+    if late {
+        let (no_jump, done) = (a.label(), a.label());
+        a.tbz(T[3], 0, no_jump);
+        a.alu_imm(Alu::Add, Size::X, T[2], T[1], LATE_TABLES[0]);
+        a.stp(T[0], T[5], T[2], 0);
+        a.bind(no_jump);
+        a.tbz(T[3], 1, done);
+        call_entry(a);
+        a.alu_imm(Alu::Add, Size::X, T[2], T[1], LATE_TABLES[1]);
+        a.stp(T[0], T[4], T[2], 0);
+        a.bind(done);
+    }
+    a.mov(Size::X, T[3], T[5]);
+}
+
+/// T4 = the entry for calls of the code at T5, which has one. In front of that stands STP (1010 in the four highest bits), or how far away it is (0000 or 1111).
+/// Uses T3.
+fn call_entry(a: &mut Asm) {
+    let (away, known) = (a.label(), a.label());
+    a.alu_imm(Alu::Sub, Size::X, T[4], T[5], 4);
+    // LDRSW T3, [T4].
+    a.word(0xb980_0000 | (T[4].0 as u32) << 5 | T[3].0 as u32);
+    a.tbz(T[3], 31, away);
+    a.tbz(T[3], 30, known);
+    a.bind(away);
+    a.alu(Alu::Add, Size::X, T[4], T[5], T[3]);
+    a.bind(known);
 }
 
 /// The same for the plain table: the host address in T5.
 pub(super) fn find_for_plain(a: &mut Asm, call: bool, missed: Label) {
     find_second(a, missed);
-    let (done, known) = (a.label(), a.label());
+    let done = a.label();
     a.alu_imm(Alu::And, Size::X, T[5], T[3], !Late::BITS);
     if call {
         plain_key(a, T[0]);
         plain_place(a, T[1], T[2]);
         a.stp(T[2], T[5], T[1], -16);
         a.tbz(T[3], 1, done);
-        // Where is its entry for calls? In front of it stands STP (1010 in the four highest bits), or how far away it is (0000 or 1111).
-        let away = a.label();
-        a.alu_imm(Alu::Sub, Size::X, T[4], T[5], 4);
-        // LDRSW T3, [T4].
-        a.word(0xb980_0000 | (T[4].0 as u32) << 5 | T[3].0 as u32);
-        a.tbz(T[3], 31, away);
-        a.tbz(T[3], 30, known);
-        a.bind(away);
-        a.alu(Alu::Add, Size::X, T[4], T[5], T[3]);
-        a.bind(known);
+        call_entry(a);
         a.stp(T[2], T[4], T[1], -16 - NEIGHBOUR as i32);
     } else {
         plain_place(a, T[1], T[0]);
@@ -258,7 +324,13 @@ mod tests {
         let miss = a.label();
         (0..8).for_each(|_| a.nop());
         let lookup = a.offset();
-        look_up_inline(&mut a, T[0], CARRY_MARK, miss);
+        look_up_inline(&mut a, Inline::Exact, T[0], CARRY_MARK, miss);
+        a.blr(T[3]);
+        let inline = a.offset();
+        look_up_inline(&mut a, Inline::LateJumps, gpr(2), T[2], miss);
+        a.br(T[3]);
+        let inline_call = a.offset();
+        look_up_inline_call(&mut a, gpr(2), miss);
         a.blr(T[3]);
         let jump = a.offset();
         look_up_plain(&mut a, gpr(9), NEIGHBOUR, T[2], miss);
@@ -288,10 +360,12 @@ mod tests {
         let code = a.finish().bytes;
         let word = |at: u64| u32::from_le_bytes(code[at as usize..at as usize + 4].try_into().expect("four bytes"));
         assert_eq!(word(poll as u64), POLL_WORD);
-        let [lookup, jump, call, late, push, pop] = [lookup, jump, call, late, push, pop].map(u64::from);
+        let [lookup, inline, inline_call, jump, call, late, push, pop] = [lookup, inline, inline_call, jump, call, late, push, pop].map(u64::from);
         for pc in (lookup..out as u64 + 48).step_by(4) {
             let want = match pc {
-                _ if pc > lookup && pc < jump => Some(Midway::Lookup(lookup)),
+                _ if pc > lookup && pc < inline => Some(Midway::Lookup(lookup)),
+                _ if pc > inline && pc < inline_call => Some(Midway::Lookup(inline)),
+                _ if pc > inline_call && pc < jump => Some(Midway::Lookup(inline_call)),
                 _ if pc > jump && pc < call => Some(Midway::Lookup(jump)),
                 // Of a call's place the first instruction has no need.
                 _ if pc > call + 4 && pc < late => Some(Midway::Lookup(call)),
@@ -365,6 +439,6 @@ mod tests {
         // Neighbours: functions, and handlers of an interpreter.
         let of = |step: u64, table: usize| (0..256).map(|k| places(0x55_5555_4000 + step * k)[table]).collect::<std::collections::BTreeSet<_>>().len();
         assert_eq!([of(16, 0), of(16, 1), of(4, 0), of(4, 1)], [256; 4]);
-        assert!(places(u64::MAX).iter().all(|p| *p < 2 * SECOND_TABLE));
+        assert!(places(u64::MAX).iter().all(|p| *p < TABLES) && places(u64::MAX)[0] < TABLE_ALIGNMENT);
     }
 }

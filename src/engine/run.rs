@@ -122,6 +122,7 @@ impl Thread {
         s.shadow_sp = mine.shadow_sp;
         s.shadow_top = mine.shadow_top;
         s.lookup = mine.lookup;
+        s.late_lookup = mine.late_lookup;
         s.host_sp = mine.host_sp;
         s.owner = mine.owner;
         s.host_fpcr = mine.host_fpcr;

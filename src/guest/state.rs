@@ -114,6 +114,8 @@ pub struct CpuState {
     pub shadow_top: u64,
     /// Base of this thread's inline lookup table for indirect jumps.
     pub lookup: u64,
+    /// The same of its tables for who comes late, jumps and calls: `emit::tables::Late`.
+    pub late_lookup: [u64; 2],
     /// Host stack pointer and return address while translated code runs.
     pub host_sp: u64,
     /// Owner of this state; opaque to translated code (the engine's thread object).
@@ -211,6 +213,7 @@ impl Default for CpuState {
             shadow_sp: 0,
             shadow_top: 0,
             lookup: 0,
+            late_lookup: [0; 2],
             host_sp: 0,
             owner: 0,
             stub: [0; STUB_COUNT],

@@ -8,7 +8,7 @@
 use super::arena::own_memory;
 use super::sys::{self, Errno};
 use crate::emit::stubs::{POLL_OFFSET, kind};
-use crate::emit::tables::{Late, NEIGHBOUR, PLAIN_TABLE, PlainEntry, SECOND_TABLE, TABLE_ALIGNMENT, places, plain_entries};
+use crate::emit::tables::{LATE_TABLES, Late, NEIGHBOUR, PLAIN_TABLE, PlainEntry, TABLE_ALIGNMENT, TABLES, places, plain_entries};
 use crate::guest::CpuState;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +24,6 @@ const POLL: u64 = SENTINEL + PIECE + (PLAIN_TABLE + POLL_OFFSET as u64).next_mul
 const LOOKUP: u64 = POLL + PIECE;
 const _: () = assert!(PLAIN >= SENTINEL + PIECE && STATE.is_multiple_of(align_of::<CpuState>() as u64) && POLL.is_multiple_of(PIECE));
 /// The tables behind the poll page.
-const TABLES: u64 = 2 * SECOND_TABLE;
 const SIZE: u64 = LOOKUP + TABLES;
 const _: () = assert!(TABLES.is_multiple_of(PIECE) && TABLE_ALIGNMENT == PIECE);
 /// As many calls may lie on the shadow stack for some of them to be forgotten, not all.
@@ -49,6 +48,8 @@ pub struct ThreadBlock {
     nameless: bool,
     /// Something may have been entered into the plain table.
     plain: bool,
+    /// The same of the tables for who comes late.
+    late: bool,
 }
 
 /// Stops a thread at its next poll, from another thread or from a signal handler. Valid as long as the [`ThreadBlock`].
@@ -68,8 +69,12 @@ impl Brake {
     /// The thread leaves translated code at its next back-edge, indirect jump or unpredicted return. Signal-safe.
     pub fn pull(self) {
         protect(self.state + POLL_OFFSET as u64, libc::PROT_NONE);
+        for (field, table) in [(std::mem::offset_of!(CpuState, late_lookup), 0), (std::mem::offset_of!(CpuState, late_lookup) + 8, 1)] {
+            // SAFETY: a field of a live thread block; translated code reads it in one piece.
+            unsafe { AtomicU64::from_ptr((self.state + field as u64) as *mut u64) }.store(self.empty_table + LATE_TABLES[table], Ordering::Release);
+        }
         let lookup = self.state + std::mem::offset_of!(CpuState, lookup) as u64;
-        // SAFETY: the field of a live thread block; translated code reads it in one piece.
+        // SAFETY: as above.
         unsafe { AtomicU64::from_ptr(lookup as *mut u64) }.store(self.empty_table, Ordering::Release);
     }
 
@@ -116,20 +121,23 @@ impl Brake {
 
 fn fill_empty(table: u64) {
     // Address 0 must not match at its places, which hold 0 as everywhere.
-    for place in places(0) {
+    let [first, second] = places(0);
+    for place in [first, LATE_TABLES[0] + first, LATE_TABLES[1] + first, second] {
         // SAFETY: inside two tables of ours.
         unsafe { ((table + place) as *mut u64).write(1) };
     }
 }
 
-/// Where the tables may have a target, from the block's start, and by which key: the two tables behind the state, then the plain one, with each neighbour.
-fn all_places(guest: u64) -> [(u64, u64); 6] {
+/// Where the tables may have a target, from the block's start, and by which key: the two tables behind the state, those for who comes late, then the plain one, with
+/// each neighbour.
+fn all_places(guest: u64) -> [(u64, u64); 8] {
     let [first, second] = places(guest).map(|at| (LOOKUP + at, guest));
+    let [late, late_call] = LATE_TABLES.map(|table| (first.0 + table, guest));
     let (jump, call) = plain_entries(guest);
     // Twice the same where there is none for jumps.
     let [jump, call] = [jump.unwrap_or(call), call].map(|e| (STATE - e.below, e.key));
     let neighbour = |(place, key)| (place - NEIGHBOUR, key);
-    [first, second, jump, neighbour(jump), call, neighbour(call)]
+    [first, second, late, late_call, jump, neighbour(jump), call, neighbour(call)]
 }
 
 /// Tables without entries, shared by all threads of the process.
@@ -146,7 +154,7 @@ impl ThreadBlock {
         let base = mapped.next_multiple_of(PIECE);
         // SAFETY: the guard piece of the fresh mapping.
         unsafe { sys::call(libc::SYS_mprotect, [base, PIECE, libc::PROT_NONE as u64, 0, 0, 0]) }?;
-        let mut block = ThreadBlock { mapped, base, empty_table, named: Vec::new(), nameless: false, plain: false };
+        let mut block = ThreadBlock { mapped, base, empty_table, named: Vec::new(), nameless: false, plain: false, late: false };
         // SAFETY: the sentinel piece of the fresh mapping: pairs that match no return address.
         unsafe { std::ptr::write_bytes((base + SENTINEL) as *mut u8, 0xff, 64) };
         // SAFETY: the state piece, aligned and large enough.
@@ -156,6 +164,7 @@ impl ThreadBlock {
         s.shadow_top = base + SENTINEL;
         s.shadow_sp = base + SENTINEL;
         s.lookup = base + LOOKUP;
+        s.late_lookup = LATE_TABLES.map(|table| base + LOOKUP + table);
         Ok(block)
     }
 
@@ -174,7 +183,9 @@ impl ThreadBlock {
     pub fn release(&mut self) {
         protect(self.base + POLL, libc::PROT_READ | libc::PROT_WRITE);
         let table = self.base + LOOKUP;
-        self.state().lookup = table;
+        let s = self.state();
+        s.late_lookup = LATE_TABLES.map(|late| table + late);
+        s.lookup = table;
     }
 
     /// Enters a pair into the tables. `plain`: code looks at the plain one, too, and enters it there when it has first missed it. Who may come there with less
@@ -188,13 +199,27 @@ impl ThreadBlock {
         let [first, second] = places(guest);
         self.write(LOOKUP + first, guest, host);
         self.write(LOOKUP + second, guest, host | late as u64);
+        let jump = matches!(late, Late::Jumps | Late::Both).then_some(host);
+        let call_entry = call.filter(|_| matches!(late, Late::Calls | Late::Both));
+        for (table, host) in LATE_TABLES.into_iter().zip([jump, call_entry]) {
+            let place = LOOKUP + table + first;
+            match host {
+                Some(host) if !plain => {
+                    self.late = true;
+                    self.write(place, guest, host);
+                }
+                // The complement has another place, as in `follow`. What was never written stays so.
+                None if self.late && self.key(place) == guest => self.write(place, !guest, 0),
+                _ => {}
+            }
+        }
         self.plain |= plain;
         if plain {
-            let (jump, call_entry) = plain_entries(guest);
-            if let Some(entry) = jump {
-                self.follow(entry, host, matches!(late, Late::Jumps | Late::Both).then_some(host));
+            let (of_jumps, of_calls) = plain_entries(guest);
+            if let Some(entry) = of_jumps {
+                self.follow(entry, host, jump);
             }
-            self.follow(call_entry, host, call.filter(|_| matches!(late, Late::Calls | Late::Both)));
+            self.follow(of_calls, host, call_entry);
         }
     }
 
@@ -223,7 +248,7 @@ impl ThreadBlock {
     /// Address 0 must not match in empty tables.
     fn fill_empty(&mut self) {
         fill_empty(self.base + LOOKUP);
-        for (place, _) in &all_places(0)[2..] {
+        for (place, _) in &all_places(0)[4..] {
             if self.key(*place) == 0 {
                 self.write(*place, 1, 0);
             }
@@ -293,7 +318,8 @@ impl ThreadBlock {
         if self.nameless {
             // SAFETY: this thread's own tables.
             unsafe {
-                std::ptr::write_bytes((self.base + LOOKUP) as *mut u8, 0, TABLES as usize);
+                let used = if self.late { TABLES } else { LATE_TABLES[0] };
+                std::ptr::write_bytes((self.base + LOOKUP) as *mut u8, 0, used as usize);
                 if self.plain {
                     std::ptr::write_bytes((self.base + PLAIN) as *mut u8, 0, PLAIN_TABLE as usize);
                 }
@@ -302,12 +328,13 @@ impl ThreadBlock {
             // Translated code moves entries between the places of one target only. A plain table that nobody uses is not touched.
             let named = std::mem::take(&mut self.named);
             for &guest in &named {
-                let [first, second, plain @ ..] = all_places(guest);
+                let [first, second, late, late_call, plain @ ..] = all_places(guest);
                 self.write(first.0, 0, 0);
                 self.write(second.0, 0, 0);
                 // What was never written stays so: it takes memory.
-                for (place, _) in plain {
-                    if self.plain && self.key(place) != 0 {
+                for (k, (place, _)) in [late, late_call].into_iter().chain(plain).enumerate() {
+                    let used = if k < 2 { self.late } else { self.plain };
+                    if used && self.key(place) != 0 {
                         self.write(place, 0, 0);
                     }
                 }
@@ -316,7 +343,7 @@ impl ThreadBlock {
         }
         self.named.clear();
         self.nameless = false;
-        self.plain = false;
+        (self.plain, self.late) = (false, false);
         self.fill_empty();
         let s = self.state();
         s.shadow_sp = s.shadow_top;
@@ -379,30 +406,54 @@ mod tests {
         // Behind each key that is there its host address.
         let hosts = |block: &ThreadBlock| all.map(|(place, key)| (block.key(place) == key).then(|| block.key(place + 8)));
         block.remember(GUEST, 4, Late::Both, Some(8), true);
-        assert_eq!(hosts(&block), [Some(4), Some(7), None, None, None, None]);
+        assert_eq!(hosts(&block), [Some(4), Some(7), None, None, None, None, None, None]);
         assert_eq!(block.recall(GUEST), Some(4));
         // As the stubs do where a jump and a call have missed it.
         let enter = |block: &mut ThreadBlock, n: usize| block.write(all[n].0, all[n].1, 4);
-        (2..6).for_each(|n| enter(&mut block, n));
+        (4..8).for_each(|n| enter(&mut block, n));
         block.remember(GUEST, 12, Late::Both, Some(8), true);
-        assert_eq!(hosts(&block), [Some(12), Some(15), Some(12), Some(12), Some(12), Some(8)]);
+        assert_eq!(hosts(&block), [Some(12), Some(15), None, None, Some(12), Some(12), Some(12), Some(8)]);
         block.remember(GUEST, 12, Late::Jumps, Some(8), true);
-        assert_eq!(hosts(&block), [Some(12), Some(13), Some(12), Some(12), Some(12), None]);
+        assert_eq!(hosts(&block), [Some(12), Some(13), None, None, Some(12), Some(12), Some(12), None]);
         block.remember(GUEST, 12, Late::Calls, Some(8), true);
-        assert_eq!(hosts(&block), [Some(12), Some(14), Some(12), None, Some(12), None]);
-        enter(&mut block, 5);
+        assert_eq!(hosts(&block), [Some(12), Some(14), None, None, Some(12), None, Some(12), None]);
+        enter(&mut block, 7);
         block.unlearn(GUEST);
-        assert_eq!(hosts(&block), [None; 6]);
+        assert_eq!(hosts(&block), [None; 8]);
         for many in [1, NAMED as u64 + 1] {
             for guest in (0..many).map(|k| GUEST + 5 * k) {
                 block.remember(guest, 4, Late::Both, Some(8), true);
-                all_places(guest)[2..].iter().for_each(|(at, key)| block.write(*at, *key, 4));
+                all_places(guest)[4..].iter().for_each(|(at, key)| block.write(*at, *key, 4));
             }
             block.forget_all();
             // 1 is no target of these, and in the places of address 0 so that nobody goes there.
             assert!((0..many).flat_map(|k| all_places(GUEST + 5 * k)).all(|(at, _)| block.key(at) <= 1));
             assert!(all_places(0).iter().all(|(at, _)| block.key(*at) == 1));
         }
+    }
+
+    /// Who comes late has places in the inline table, of which each follows a new translation.
+    #[test]
+    fn late_places_follow() {
+        const GUEST: u64 = 0x5555_1234_5678;
+        let mut block = ThreadBlock::new(0).expect("memory");
+        let all = all_places(GUEST);
+        let hosts = |block: &ThreadBlock| [2, 3].map(|n| (block.key(all[n].0) == GUEST).then(|| block.key(all[n].0 + 8)));
+        for (late, want) in [
+            (Late::Both, [Some(12), Some(8)]),
+            (Late::Jumps, [Some(12), None]),
+            (Late::Calls, [None, Some(8)]),
+            (Late::Nobody, [None, None]),
+            (Late::Both, [Some(12), Some(8)]),
+        ] {
+            block.remember(GUEST, 12, late, Some(8), false);
+            assert_eq!(hosts(&block), want, "{late:?}");
+        }
+        block.unlearn(GUEST);
+        assert_eq!(hosts(&block), [None, None]);
+        block.remember(GUEST, 12, Late::Both, Some(8), false);
+        block.forget_all();
+        assert_eq!(hosts(&block), [None, None]);
     }
 
     /// Returns to code that is gone are not predicted any more, others are.

@@ -91,6 +91,12 @@ pub enum Opt {
     BarrierDetours,
     /// Pushes with order lower RSP first, and a fault raises it again (`translate::operand`, `engine::run`).
     EarlyPushes,
+    /// Loads that the next one's address depends on are no acquires (`translate::dependent`).
+    DependentLoads,
+    /// The barrier of a plain store takes the place of that of the load before it (`Asm::dmb_before_store`).
+    JoinedBarriers,
+    /// An access with order uses the address that one before it has made (`Asm::load`).
+    SharedAddresses,
 }
 
 /// Name and meaning of every optimisation.
@@ -134,6 +140,9 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::EarlyLinks, "early-links", "what a new translation leads to and is there already is linked at once, not when it first goes there"),
     (Opt::BarrierDetours, "barrier-detours", "an ordered access that is seen misaligned gets its barrier beside the code, instead of the code being translated again"),
     (Opt::EarlyPushes, "early-pushes", "a push with order lowers RSP first and stores there, without an address of its own; where that faults RSP is raised again"),
+    (Opt::DependentLoads, "dependent-loads", "with order, a load that the next load's address is made of is a plain one: the dependency orders it"),
+    (Opt::JoinedBarriers, "joined-barriers", "a store's DMB ISH takes the place of the DMB ISHLD of a load shortly before it"),
+    (Opt::SharedAddresses, "shared-addresses", "with order, the address of an access is not made again where the one before has made the same: what reads, changes and writes memory"),
     (Opt::CallEntries, "call-entries", "what is called puts the host's return address on the shadow stack, where the call has left it in the link register"),
 ];
 

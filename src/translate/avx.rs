@@ -112,7 +112,7 @@ impl Ctx<'_> {
         }
         let (n, off) = self.mem_based(insn);
         if self.order() != Order::Plain {
-            self.a.dmb_ish();
+            self.a.dmb_before_store();
         }
         if off & 15 == 0 && (-1024..1008).contains(&off) {
             return self.a.stp_q(low, high, n, off as i32);

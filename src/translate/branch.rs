@@ -8,7 +8,7 @@ use super::{ExitKind, Row};
 use crate::decode::{AF, CF, Flow, Insn, Mnemonic, NO_FLAGS, OF, Op, PF, SF, STATUS};
 use crate::emit::regs::*;
 use crate::emit::stubs::{CARRY_MARK, Stub};
-use crate::emit::tables::{NEIGHBOUR, inline_place, look_up_call, look_up_inline, look_up_plain};
+use crate::emit::tables::{Inline, NEIGHBOUR, inline_place, look_up_call, look_up_inline, look_up_inline_call, look_up_plain};
 use crate::emit::{Alu, Label, Size};
 use crate::guest::Addr;
 use crate::optimize::Opt;
@@ -206,15 +206,18 @@ fn indirect(c: &mut Ctx, to: X, call: bool) {
         let branch = look_up(c, to, call, 0, late, miss);
         c.cold_at(miss, move |c| leave(c, to, plain_stub(call), [None, Some(branch)]));
     } else {
-        look_up_inline(&mut c.a, to, difference(late, T[2]), miss);
-        c.cold_at(miss, move |c| {
-            if late {
-                inline_place(&mut c.a, to);
-            }
-            leave(c, to, Stub::Indirect, [None; 2]);
-        });
+        look_up_inline(&mut c.a, Inline::Exact, to, difference(late, T[2]), miss);
+        c.cold_at(miss, move |c| leave_inline(c, to, late));
     }
     if call { c.a.blr(T[3]) } else { c.a.br(T[3]) }
+}
+
+/// Leaves for the guest address in `to`, which the inline table does not have at its place, T1 (but where the carry is `late`).
+fn leave_inline(c: &mut Ctx, to: X, late: bool) {
+    if late {
+        inline_place(&mut c.a, to);
+    }
+    leave(c, to, Stub::Indirect, [None; 2]);
 }
 
 fn plain_stub(call: bool) -> Stub {
@@ -234,6 +237,19 @@ fn jump_late(c: &mut Ctx, to: X, flags: LateJump) {
     let late = carry_is_late(c);
     c.store_uppers();
     let miss = c.a.label();
+    if c.is_polled() {
+        look_up_inline(&mut c.a, Inline::LateJumps, to, difference(late, T[2]), miss);
+        c.cold_at(miss, move |c| {
+            c.settle_late_jump(flags);
+            let miss = c.a.label();
+            look_up_inline(&mut c.a, Inline::Exact, to, difference(late, T[2]), miss);
+            c.a.br(T[3]);
+            c.a.bind(miss);
+            leave_inline(c, to, late);
+        });
+        c.a.br(T[3]);
+        return c.mark_as((0, 0));
+    }
     let first = look_up(c, to, false, NEIGHBOUR, late, miss);
     c.cold_at(miss, move |c| {
         c.settle_late_jump(flags);
@@ -253,7 +269,11 @@ fn call_late(c: &mut Ctx, insn: &Insn, to: X) {
     c.a.guest_address(T[1], insn.next().0);
     c.push(T[1]);
     let (miss, landing) = (c.a.label(), c.a.label());
-    let first = look_up(c, to, true, NEIGHBOUR, false, miss);
+    let plain = !c.is_polled();
+    let first = if plain { Some(look_up(c, to, true, NEIGHBOUR, false, miss)) } else { None };
+    if !plain {
+        look_up_inline_call(&mut c.a, to, miss);
+    }
     c.cold_at(miss, move |c| {
         // In front of the call again: the shadow stack may be full.
         c.a.alu_imm(Alu::Add, Size::X, gpr(4), gpr(4), 8);
@@ -263,12 +283,15 @@ fn call_late(c: &mut Ctx, insn: &Insn, to: X) {
         let late = carry_is_late(c);
         let back = push_return(c, &insn, false);
         let miss = c.a.label();
-        let second = look_up(c, to, true, 0, late, miss);
+        let second = if plain { Some(look_up(c, to, true, 0, late, miss)) } else { None };
+        if !plain {
+            look_up_inline(&mut c.a, Inline::Exact, to, difference(late, T[2]), miss);
+        }
         c.a.blr(T[3]);
         c.a.bind(back);
         c.a.b(landing);
         c.a.bind(miss);
-        leave(c, to, Stub::PlainCall, [Some(first), Some(second)]);
+        if plain { leave(c, to, Stub::PlainCall, [first, second]) } else { leave_inline(c, to, late) }
     });
     c.a.blr(T[3]);
     c.mark_as((0, 0));

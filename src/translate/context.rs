@@ -166,6 +166,8 @@ impl<'a> Ctx<'a> {
     #[inline(always)]
     pub(super) fn new(region: &'a Region, options: &'a Options, room: &mut Room) -> Self {
         let mut a = Asm::reusing(options.features, std::mem::take(&mut room.buffers));
+        a.joins_barriers = options.switches.on(Opt::JoinedBarriers);
+        a.shares_addresses = options.switches.on(Opt::SharedAddresses);
         let mut labels = std::mem::take(&mut room.labels);
         labels.clear();
         labels.extend(region.blocks.iter().map(|_| a.label()));

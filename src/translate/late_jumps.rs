@@ -2,7 +2,7 @@
 //!
 //! Who comes next may read any flag, so the last instruction that sets them computes all. What costs instructions is PF and AF; and a function that only
 //! hands the carry on has it brought in order at its entry, for nobody. But nearly every target overwrites flags before it reads them, which is known when
-//! *that* is translated. So the plain table has two entries for each target (`emit::tables::NEIGHBOUR`): jumps look at the one that only has targets that do
+//! *that* is translated. So the tables have two entries for each target (`emit::tables::NEIGHBOUR`): jumps look at the one that only has targets that do
 //! without PF and AF, and only where it does not have theirs - or a signal is to stop them - they compute these, from registers that are still what
 //! they were, and look at the other one.
 //!
@@ -60,9 +60,10 @@ fn hands_flags_back(region: &Region) -> bool {
 }
 
 impl Ctx<'_> {
-    /// Does this code look at the plain table, and at its neighbours?
+    /// Does this code look at neighbours?
     fn jumps_late(&self) -> bool {
-        [Opt::LateJumps, Opt::InlineLookup, Opt::PlainTable].into_iter().all(|o| self.options.switches.on(o)) && !self.is_polled() && !self.always_live()
+        let on = |o| self.options.switches.on(o);
+        on(Opt::LateJumps) && on(Opt::InlineLookup) && !self.always_live() && (self.is_polled() || on(Opt::PlainTable))
     }
 
     /// May the indirect call at the end of the current block leave flags and the shadow stack to where it goes?

@@ -25,6 +25,7 @@ mod branch;
 mod context;
 mod copies;
 mod crypto;
+mod dependent;
 mod entries;
 mod flags;
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::Row;
 use super::context::{Ctx, size_of};
 use crate::decode::{Insn, Mnemonic, Op};
 use crate::emit::regs::*;
-use crate::emit::{Alu, Mem, Order, Shift, Size};
+use crate::emit::{Alu, Mem, Order, Shift, Size, Width};
 use crate::optimize::Opt;
 
 /// Mnemonics of this family.
@@ -37,7 +37,8 @@ fn mov(c: &mut Ctx, insn: &Insn) {
         (Some((d, bytes)), Some((s, _))) => c.a.mov(size_of(bytes.into()), gpr(d), gpr(s)),
         (Some((d, bytes)), None) if insn.is_memory(1) => {
             let mem = c.mem(insn);
-            c.load_mem(bytes.into(), gpr(d), mem);
+            let order = c.load_order(insn);
+            c.a.load(Width::bytes_of(bytes.into()), gpr(d), mem, order);
         }
         (None, Some((s, bytes))) if insn.is_memory(0) => {
             let mem = c.mem(insn);
@@ -79,6 +80,11 @@ fn mov_otherwise(c: &mut Ctx, insn: &Insn) {
 
 fn movzx(c: &mut Ctx, insn: &Insn) {
     match insn.op(0) {
+        Op::Gpr { n, bytes: 4 | 8, .. } if insn.is_memory(1) => {
+            let mem = c.mem(insn);
+            let order = c.load_order(insn);
+            c.a.load(Width::bytes_of(insn.memory_bytes()), gpr(n), mem, order);
+        }
         Op::Gpr { n, bytes: 4 | 8, .. } => {
             let v = c.read_zx(insn, 1, gpr(n));
             c.a.mov(Size::X, gpr(n), v);
@@ -92,6 +98,10 @@ fn movzx(c: &mut Ctx, insn: &Insn) {
 
 fn movsx(c: &mut Ctx, insn: &Insn) {
     match insn.op(0) {
+        Op::Gpr { n, bytes, .. } if bytes >= 4 && insn.is_memory(1) => {
+            let order = c.load_order(insn);
+            c.load_sx(insn, size_of(bytes as u32), gpr(n), order);
+        }
         Op::Gpr { n, bytes, .. } if bytes >= 4 => {
             c.read_sx(insn, 1, size_of(bytes as u32), gpr(n));
         }

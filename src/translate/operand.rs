@@ -252,15 +252,8 @@ impl Ctx<'_> {
     pub fn read_sx(&mut self, insn: &Insn, i: u32, size: Size, t: X) -> X {
         match insn.op(i) {
             Op::Mem => {
-                let mem = self.mem(insn);
                 let order = self.order();
-                let width = match insn.memory_bytes() {
-                    1 => Width::Sb(size),
-                    2 => Width::Sh(size),
-                    4 if size == Size::X => Width::Sw,
-                    n => Width::bytes_of(n),
-                };
-                self.a.load(width, t, mem, order);
+                self.load_sx(insn, size, t, order);
             }
             Op::Gpr { n, high: true, .. } => self.a.sbfx(size, t, gpr(n), 8, 8),
             Op::Gpr { n, bytes, .. } => self.a.sext(bytes as u32, size, t, gpr(n)),
@@ -270,6 +263,18 @@ impl Ctx<'_> {
             }
         }
         t
+    }
+
+    /// The memory operand sign-extended to `size`, in `t`.
+    pub fn load_sx(&mut self, insn: &Insn, size: Size, t: X, order: Order) {
+        let mem = self.mem(insn);
+        let width = match insn.memory_bytes() {
+            1 => Width::Sb(size),
+            2 => Width::Sh(size),
+            4 if size == Size::X => Width::Sw,
+            n => Width::bytes_of(n),
+        };
+        self.a.load(width, t, mem, order);
     }
 
     /// Writes the low `bytes` of `value` to general register `op` as x86 does: 4 bytes clear the upper half, 1 and 2 leave the rest.
@@ -325,7 +330,7 @@ impl Ctx<'_> {
             }
         } else if self.options.pushes_early() {
             // A fault finds RSP lowered, and `Thread::place_in` raises it, by what the instruction is.
-            debug_assert!(self.region.insns[self.index].pushes_eight(), "{:?} pushes, and is not known to", self.region.insns[self.index].code());
+            debug_assert!(self.region.insns.iter().any(|i| i.addr() == self.at && i.pushes_eight()), "what is at {:?} pushes, and is not known to", self.at);
             let value = if value == rsp {
                 self.a.mov(Size::X, T[6], rsp);
                 T[6]

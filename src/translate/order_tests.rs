@@ -13,8 +13,8 @@ use std::mem::offset_of;
 /// What a word of emitted code does to guest memory, or to its order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Act {
-    /// A load; ordered before everything behind it by itself, or not.
-    Load { ordered: bool },
+    /// A load; ordered before everything behind it by itself, or not; and its address may be made of what the access right before, a plain load, has brought.
+    Load { ordered: bool, led_to: bool },
     /// A store; ordered behind everything before it by itself, or not.
     Store { ordered: bool },
     /// Both, ordered by itself.
@@ -28,9 +28,10 @@ enum Act {
     Nothing,
 }
 
-/// Reads emitted code, and knows which registers hold addresses of xemu's own memory.
+/// Reads emitted code, and knows which registers hold addresses of xemu's own memory, and what is made of the last plain load's result.
 struct Reader {
     own: [bool; 32],
+    made: [bool; 32],
 }
 
 impl Reader {
@@ -38,7 +39,7 @@ impl Reader {
         let mut own = [false; 32];
         // The shadow stack, the state, the stack.
         (own[27], own[28], own[31]) = (true, true, true);
-        Reader { own }
+        Reader { own, made: [false; 32] }
     }
 
     fn act(&mut self, w: u32) -> Act {
@@ -53,6 +54,15 @@ impl Reader {
         if w & 0x0a00_0000 != 0x0800_0000 {
             let immediate = w & 0x1c00_0000 == 0x1000_0000;
             let register = w & 0x0e00_0000 == 0x0a00_0000;
+            // ADD and SUB of a constant, ADD of a register. Flags are no dependency, and of other results it is not known that they are one.
+            let of = match () {
+                _ if w & 0xbf00_0000 == 0x9100_0000 => self.made[n],
+                _ if w & 0xff20_0000 == 0x8b00_0000 => self.made[n] || self.made[m],
+                _ => false,
+            };
+            if immediate || w & 0x0e00_0000 == 0x0a00_0000 {
+                self.made[d] = of && d != 31;
+            }
             if w & 0xff00_0000 == 0x9100_0000 {
                 self.own[d] = self.own[n] && d != 31;
             } else if w & 0xff20_0000 == 0x8b00_0000 {
@@ -67,34 +77,44 @@ impl Reader {
         if w & 0x3b00_0000 == 0x1800_0000 {
             return Act::Nothing; // a literal
         }
+        let indexed = w & 0x3b20_0c00 == 0x3820_0800;
+        let led_to = self.made[n] && n != 31 || indexed && self.made[m] && m != 31;
         let act = if w & 0x3f00_0000 == 0x0800_0000 {
             let (exclusive, pair, load, acquire) = (w >> 23 & 1 == 0, w >> 21 & 1 == 1, w >> 22 & 1 == 1, w >> 15 & 1 == 1);
             match (exclusive, pair) {
                 (false, true) | (true, true) if w >> 31 == 0 || !exclusive => Act::Atomic, // CAS, CASP
-                _ if load => Act::Load { ordered: acquire },
+                _ if load => Act::Load { ordered: acquire, led_to },
                 _ => Act::Store { ordered: acquire },
             }
         } else if w & 0x3f20_0c00 == 0x3820_0000 {
             // LDAPR is among the atomics.
-            if w & 0x3fff_fc00 == 0x38bf_c000 { Act::Load { ordered: true } } else { Act::Atomic }
+            if w & 0x3fff_fc00 == 0x38bf_c000 { Act::Load { ordered: true, led_to } } else { Act::Atomic }
         } else if w & 0x3b20_0c00 == 0x1900_0000 || w & 0x3f20_0c00 == 0x1d00_0800 {
-            if w >> 22 & 3 == 0 || w & 0x0400_0000 != 0 && w >> 22 & 1 == 0 { Act::Store { ordered: true } } else { Act::Load { ordered: true } }
+            if w >> 22 & 3 == 0 || w & 0x0400_0000 != 0 && w >> 22 & 1 == 0 { Act::Store { ordered: true } } else { Act::Load { ordered: true, led_to } }
         } else if w & 0x3a00_0000 == 0x2800_0000 || w & 0xbe00_0000 == 0x0c00_0000 {
-            if w >> 22 & 1 == 1 { Act::Load { ordered: false } } else { Act::Store { ordered: false } }
+            if w >> 22 & 1 == 1 { Act::Load { ordered: false, led_to } } else { Act::Store { ordered: false } }
         } else {
             let vector = w & 0x0400_0000 != 0;
-            if w >> 22 & if vector { 1 } else { 3 } == 0 { Act::Store { ordered: false } } else { Act::Load { ordered: false } }
+            if w >> 22 & if vector { 1 } else { 3 } == 0 { Act::Store { ordered: false } } else { Act::Load { ordered: false, led_to } }
         };
         let own = self.own[n];
         let general = w & 0x0400_0000 == 0;
         if matches!(act, Act::Load { .. }) && general && !matches!(d, 27 | 28 | 31) {
-            // The table where indirect jumps look up their targets is our own too.
-            let table = 0xf940_0000 | (offset_of!(CpuState, lookup) as u32 / 8) << 10 | 28 << 5;
-            self.own[d] = w & !31 == table;
+            // The tables where indirect jumps look up their targets are our own too.
+            let late = offset_of!(CpuState, late_lookup);
+            self.own[d] = [offset_of!(CpuState, lookup), late, late + 8].iter().any(|field| w & !31 == 0xf940_0000 | (*field as u32 / 8) << 10 | 28 << 5);
         }
         // What is loaded into the zero register nobody sees: it asks whether there is a fault.
-        let unseen = act == Act::Load { ordered: false } && general && d == 31;
-        if own || unseen { Act::Nothing } else { act }
+        let unseen = matches!(act, Act::Load { ordered: false, .. }) && general && d == 31;
+        if own || unseen {
+            // It brings something else to its register.
+            self.made[d] &= matches!(act, Act::Store { .. }) || !general;
+            return Act::Nothing;
+        }
+        let pair = w & 0x3a00_0000 == 0x2800_0000;
+        self.made = [false; 32];
+        self.made[d] = matches!(act, Act::Load { ordered: false, .. }) && general && !pair && d != 31;
+        act
     }
 }
 
@@ -104,7 +124,8 @@ fn disorder(acts: &[(Addr, Act)]) -> Option<&'static str> {
     let (mut waits, mut fenced, mut of) = (false, false, Addr(0));
     for &(at, act) in acts {
         if matches!(act, Act::Load { .. } | Act::Store { .. } | Act::Atomic) && at != of {
-            if waits {
+            // A dependency orders that load before this one, which is to be ordered before all others itself.
+            if waits && !matches!(act, Act::Load { led_to: true, .. }) {
                 return Some("a plain load before another instruction's access");
             }
             // A barrier right before counts for the instruction that it is of.
@@ -112,7 +133,7 @@ fn disorder(acts: &[(Addr, Act)]) -> Option<&'static str> {
             of = at;
         }
         match act {
-            Act::Load { ordered } => waits |= !ordered,
+            Act::Load { ordered, led_to } => waits = !ordered || waits && !led_to,
             Act::Store { ordered: true } if waits => return Some("a plain load before a release store"),
             Act::Store { ordered: true } | Act::Atomic => {}
             Act::Store { ordered: false } if waits => return Some("a plain load before a plain store"),
@@ -127,9 +148,14 @@ fn disorder(acts: &[(Addr, Act)]) -> Option<&'static str> {
     waits.then_some("a plain load at the end")
 }
 
+/// What the code of the first instructions does, up to one that may store.
 fn acts(bytes: &[u8], insns: usize, options: &Options) -> Vec<(Addr, Act)> {
+    acts_within(bytes, Limits { insns, segments: 1, short: true }, options)
+}
+
+fn acts_within(bytes: &[u8], limits: Limits, options: &Options) -> Vec<(Addr, Act)> {
     let source = CodeAt(Addr(BASE), bytes);
-    let mut region = decode_region(&source, Addr(BASE), Limits { insns, segments: 1, short: true });
+    let mut region = decode_region(&source, Addr(BASE), limits);
     liveness(&mut region, &source);
     let emitted = translate(&region, options);
     let mut reader = Reader::new();
@@ -182,6 +208,94 @@ fn every_access_is_ordered() {
     let relaxed = Options { features: Features::NEOVERSE_N1, ..Options::default() };
     let found = all.iter().filter(|bytes| disorder(&acts(bytes, 1, &relaxed)).is_some()).count();
     assert!(found > 59_000, "{found} of {}", all.len());
+}
+
+/// Every instruction behind a load that brings its base.
+#[test]
+fn what_is_led_to_is_ordered() {
+    let all = accessing();
+    for (tier, options) in tiers() {
+        let mut plain = 0;
+        for bytes in &all {
+            let m = decode_one(bytes, Addr(BASE)).expect("decoded before").memory();
+            let Some(n) = m.base.or(m.index) else { continue };
+            // mov base, [rdi+rsi+8]
+            let load = [0x48 | n >> 3 << 2, 0x8b, 0x44 | (n & 7) << 3, 0x37, 8];
+            let acts = acts_within(&[&load, bytes.as_slice()].concat(), Limits { insns: 2, segments: 1, short: false }, &options);
+            assert_eq!(disorder(&acts), None, "{tier}: {bytes:02x?} {acts:?}");
+            plain += usize::from(matches!(acts.first(), Some((_, Act::Load { ordered: false, .. }))) && acts.get(1).is_some_and(|a| a.1 != Act::LoadBarrier));
+        }
+        assert!(plain > 2_000, "{tier}: {plain} of {}", all.len());
+    }
+}
+
+/// A load is a plain one only where the next access is a load that it leads to, and which is made.
+#[test]
+fn dependencies_order() {
+    // Instructions, and how many acquires they have in all.
+    let cases: &[(&[u8], usize)] = &[
+        // mov rax, [rbx+8]; mov rcx, [rax+16]
+        (&[0x48, 0x8b, 0x43, 8, 0x48, 0x8b, 0x48, 16], 1),
+        // mov eax, [rbx+8]; movsxd rcx, [rdx+rax*4]: an index. And a third, by what the second brought.
+        (&[0x8b, 0x43, 8, 0x48, 0x63, 0x0c, 0x82], 1),
+        (&[0x8b, 0x43, 8, 0x48, 0x63, 0x0c, 0x82, 0x48, 0x8b, 9], 1),
+        // movsxd rax, [rbx+8]; add rbx, 8; and [rdx+rax*8], 1: reads first. The same with add rax, 8: another register.
+        (&[0x48, 0x63, 0x43, 8, 0x48, 0x83, 0xc3, 8, 0x48, 0x83, 0x24, 0xc2, 1], 1),
+        (&[0x48, 0x63, 0x43, 8, 0x48, 0x83, 0xc0, 8, 0x48, 0x83, 0x24, 0xc2, 1], 2),
+        // movzx eax, byte [rbx+8]; movaps xmm0, [rdx+rax]
+        (&[0x0f, 0xb6, 0x43, 8, 0x0f, 0x28, 0x04, 0x02], 0),
+        // mov rax, [rbx+8]; cmp [rax], rcx, the flags unread (then it is no access that anybody needs) or not (setz cl).
+        (&[0x48, 0x8b, 0x43, 8, 0x48, 0x39, 0x08, 0x48, 0x83, 0xc1, 1], 2),
+        (&[0x48, 0x8b, 0x43, 8, 0x48, 0x39, 0x08, 0x0f, 0x94, 0xc1], 1),
+        // mov rax, [rbx+8]; mov [rax], rcx: what follows a store may be read before it. The same with lock add.
+        (&[0x48, 0x8b, 0x43, 8, 0x48, 0x89, 0x08], 1),
+        (&[0x48, 0x8b, 0x43, 8, 0xf0, 0x48, 0x01, 0x08], 1),
+        // mov rax, [rbx+8]; mov rcx, [rdx]; mov rcx, [rax]: not the next one.
+        (&[0x48, 0x8b, 0x43, 8, 0x48, 0x8b, 0x0a, 0x48, 0x8b, 0x08], 3),
+        // mov rax, [rbx+8]; mov ecx, [eax]: cut first. mov ax, [rbx+8]; mov rcx, [rax]: not all of it was loaded.
+        (&[0x48, 0x8b, 0x43, 8, 0x67, 0x8b, 0x08], 2),
+        (&[0x66, 0x8b, 0x43, 8, 0x48, 0x8b, 0x08], 2),
+        // mov rax, [rbx+8]; jmp far [rax]: that raises an exception. jmp [rax].
+        (&[0x48, 0x8b, 0x43, 8, 0xff, 0x28], 1),
+        (&[0x48, 0x8b, 0x43, 8, 0xff, 0x20], 1),
+        // mov rax, [rbx+8]; div rcx; mov rcx, [rax]: that may leave.
+        (&[0x48, 0x8b, 0x43, 8, 0x48, 0xf7, 0xf1, 0x48, 0x8b, 0x08], 2),
+    ];
+    let mut options = tiers().swap_remove(1).1;
+    for (bytes, acquires) in cases {
+        for on in [true, false] {
+            options.switches = if on { Default::default() } else { crate::optimize::Switches::default().without(crate::optimize::Opt::DependentLoads) };
+            let acts = acts_within(bytes, Limits { insns: 4, segments: 1, short: false }, &options);
+            assert_eq!(disorder(&acts), None, "{bytes:02x?} {acts:?}");
+            let found = acts.iter().filter(|a| matches!(a.1, Act::Load { ordered: true, .. })).count();
+            assert!(if on { found == *acquires } else { found >= *acquires }, "{on} {bytes:02x?} {acts:?}");
+        }
+    }
+}
+
+/// A plain store's barrier takes the place of that of the load before it, where nothing lies in between.
+#[test]
+fn barriers_are_joined() {
+    // Instructions, and how many barriers they have.
+    let cases: &[(&[u8], usize)] = &[
+        // movups xmm0, [rbx]; addps xmm0, xmm1; movups [rbx+16], xmm0
+        (&[0x0f, 0x10, 0x03, 0x0f, 0x58, 0xc1, 0x0f, 0x11, 0x43, 16], 1),
+        // The same with mov ecx, [rdx] and with mov [rdx], ecx in between.
+        (&[0x0f, 0x10, 0x03, 0x8b, 0x0a, 0x0f, 0x11, 0x43, 16], 2),
+        (&[0x0f, 0x10, 0x03, 0x89, 0x0a, 0x0f, 0x11, 0x43, 16], 2),
+        // Two loads, two stores.
+        (&[0x0f, 0x10, 0x03, 0x0f, 0x10, 0x4b, 16, 0x0f, 0x11, 0x02, 0x0f, 0x11, 0x4a, 16], 3),
+    ];
+    let mut options = tiers().swap_remove(1).1;
+    for (bytes, barriers) in cases {
+        for on in [true, false] {
+            options.switches = if on { Default::default() } else { crate::optimize::Switches::default().without(crate::optimize::Opt::JoinedBarriers) };
+            let acts = acts_within(bytes, Limits { insns: 4, segments: 1, short: false }, &options);
+            assert_eq!(disorder(&acts), None, "{bytes:02x?} {acts:?}");
+            let found = acts.iter().filter(|a| matches!(a.1, Act::LoadBarrier | Act::Barrier)).count();
+            assert!(if on { found == *barriers } else { found > *barriers || *barriers == 2 }, "{on} {bytes:02x?} {acts:?}");
+        }
+    }
 }
 
 /// Instructions that stand together, also those that are translated as a group, keep the order among one another.

@@ -32,6 +32,10 @@ const LOADS: &[Row] = &[
     (ALL, "xor eax, eax; lea rsi, {m}; lea rdi, [rsp+{t}]; movs{x}; mov {ax}, [rsp+{t}]; mov {r}, rax"),
     (ALL, "xor eax, eax; lea rsi, {m}; lea rdi, [rsp+{t}]; mov ecx, 1; rep movs{x}; mov {ax}, [rsp+{t}]; mov {r}, rax"),
     (X, "push {s} {m}; pop {r}"),
+    // With LDR: what comes behind loads from an address that is made of it.
+    (WIDE, "mov {rw}, {s} {m}; mov rax, [rsp+{r}+{t}]"),
+    (BH, "movzx {rd}, {s} {m}; mov rsi, rsp; add rsi, 8; or eax, [rsp+{r}+{t}]"),
+    (W, "movsxd {r}, {s} {m}; cmp rsp, 1; push [rsp+{r}+{t}]; pop rax"),
     (X, "mov rbx, rsp; lea rsp, {m}; pop {r}; mov rsp, rbx"),
     (W, "movd xmm1, {s} {m}; {from}"),
     (W, "movss xmm1, {s} {m}; {from}"),

@@ -42,6 +42,9 @@ enum Value {
     Known { value: u128, shown: bool },
     /// What herd's register holds.
     Symbol,
+    /// This address in the thread's own memory and something that was loaded. Where it leads there matters to nobody, that it depends on the load does: herd's
+    /// register holds a zero that does.
+    Led { address: u64 },
 }
 
 const ZERO: Value = Value::Known { value: 0, shown: true };
@@ -280,8 +283,27 @@ impl Machine<'_> {
         match self.x[n as usize] {
             _ if n == 31 => Some(0),
             Value::Known { value, .. } => Some(value as u64),
-            Value::Symbol => None,
+            Value::Symbol | Value::Led { .. } => None,
         }
+    }
+
+    /// `d` = a sum with what was loaded, if that is an address in own memory.
+    fn leads(&mut self, d: u8, operands: &[Operand], items: &mut Vec<Item>) -> bool {
+        let values = |k: usize| match operands.get(k) {
+            Some(Operand::Gpr { n, wide: true }) => Some((*n, self.x[*n as usize])),
+            _ => None,
+        };
+        let is_own = |address: u64| (address_of(self.shared)..STATE - STATE_SIZE).contains(&address);
+        let (text, from, address) = match (values(1), values(2), operands.get(2)) {
+            (Some((_, Value::Known { value, .. })), Some((n, Value::Symbol)), _) | (Some((n, Value::Symbol)), Some((_, Value::Known { value, .. })), _) if is_own(value as u64) => {
+                (format!("EOR X{d},X{n},X{n}"), n, value as u64)
+            }
+            (Some((n, Value::Led { address })), _, Some(Operand::Imm(more))) => (format!("MOV X{d},X{n}"), n, address.wrapping_add(*more as u64)),
+            _ => return false,
+        };
+        items.push(step(text, bit(d), bit(from)));
+        self.x[d as usize] = Value::Led { address };
+        true
     }
 
     fn set(&mut self, n: u8, value: u64) {
@@ -368,6 +390,11 @@ impl Machine<'_> {
                 return Ok(());
             }
             _ => {}
+        }
+        if let ("add", Some(Operand::Gpr { n: d, wide: true })) = (m, i.operands.first())
+            && self.leads(*d, &i.operands, items)
+        {
+            return Ok(());
         }
         let compares = ["cmp", "cmn", "tst"].contains(&m);
         let (d, wide) = match i.operands.first() {
@@ -466,6 +493,10 @@ impl Machine<'_> {
     }
 
     fn print_general(&mut self, i: &Instruction, d: u8, wide: bool, compares: bool, reads_old: bool, items: &mut Vec<Item>) -> Result<()> {
+        let is_led = |o: &Operand| matches!(o, Operand::Gpr { n, .. } if matches!(self.x[*n as usize], Value::Led { .. }));
+        if i.operands[usize::from(!compares && !reads_old)..].iter().any(is_led) {
+            return Err("an address that depends on a load is no operand".into());
+        }
         let (mut uses, mut names) = (0, Vec::new());
         if reads_old {
             self.show(d, items);

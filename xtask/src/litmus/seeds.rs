@@ -48,6 +48,7 @@ pub const SEEDS: &[Seed] = &[
     Seed { name: "acquire", what: "LDAR becomes LDR", tier: "v8.0", change: |w, k| instead(w, k, "ldar", "ldr") },
     Seed { name: "acquire-pc", what: "LDAPR becomes LDR", tier: "lrcpc", change: |w, k| instead(w, k, "ldapr", "ldr") },
     Seed { name: "acquire-pc2", what: "LDAPUR becomes LDUR", tier: "lrcpc2", change: |w, k| instead(w, k, "ldapur", "ldur") },
+    Seed { name: "dependency", what: "an address that orders a plain load does not depend on it", tier: "lrcpc", change: |w, k| (k > 0 && mnemonic(w, k - 1).starts_with("ldr") && w[k].text.starts_with("add x7, x12, x")).then(|| "mov x7, x12".into()) },
     Seed { name: "release", what: "STLR becomes STR", tier: "v8.0", change: |w, k| instead(w, k, "stlr", "str") },
     Seed { name: "release2", what: "STLUR becomes STUR", tier: "lrcpc2", change: |w, k| instead(w, k, "stlur", "stur") },
     Seed { name: "load-barrier", what: "no DMB ISHLD after a load", tier: "v8.0", change: |w, k| if is_barrier(w, k, "ishld") { nop() } else { None } },

@@ -21,6 +21,8 @@ pub const CONFIGS: &[Config] = &[
     // Room for some 2,000 guest instructions: threads, signals and self-modifying code meet an eviction everywhere.
     config("small-cache", &[("XEMU_CACHE_SIZE", "256K")], false),
     config("no-opt", &[("XEMU_NO_OPT", "all")], false),
+    // Memory's order from the start, as threads' guests have it from their first thread on.
+    config("ordered", &[("XEMU_MEMORY_MODEL", "ordered")], false),
     // Whatever can be interpreted is, however often it runs.
     config("interpreted", &[("XEMU_INTERPRET", "1")], false),
     // The same with memory's order from the start, which threads' guests have from their first thread on anyway.
@@ -63,8 +65,11 @@ pub const CONFIGS: &[Config] = &[
     config("no-rotates", &[("XEMU_NO_OPT", "rotates")], true),
     config("no-leaf-calls", &[("XEMU_NO_OPT", "leaf-calls")], true),
     config("no-early-links", &[("XEMU_NO_OPT", "early-links")], true),
-    config("no-barrier-detours", &[("XEMU_NO_OPT", "barrier-detours")], true),
-    config("no-early-pushes", &[("XEMU_NO_OPT", "early-pushes")], true),
+    config("no-barrier-detours", &[("XEMU_NO_OPT", "barrier-detours"), ("XEMU_MEMORY_MODEL", "ordered")], true),
+    config("no-early-pushes", &[("XEMU_NO_OPT", "early-pushes"), ("XEMU_MEMORY_MODEL", "ordered")], true),
+    config("no-dependent-loads", &[("XEMU_NO_OPT", "dependent-loads"), ("XEMU_MEMORY_MODEL", "ordered")], true),
+    config("no-joined-barriers", &[("XEMU_NO_OPT", "joined-barriers"), ("XEMU_MEMORY_MODEL", "ordered")], true),
+    config("no-shared-addresses", &[("XEMU_NO_OPT", "shared-addresses"), ("XEMU_MEMORY_MODEL", "ordered")], true),
 ];
 
 impl Config {

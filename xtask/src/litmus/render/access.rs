@@ -1,29 +1,39 @@
 //! Memory accesses: which variable, which registers are read and written, how herd writes it.
 
 use super::super::a64::{Instruction, Operand};
-use super::{ADDRESSES, Item, Machine, OWN, STATE, STATE_SIZE, SUM, Thread, VECTORS, Value, ZERO, address_of, bit};
+use super::{ADDRESSES, Item, MASK, Machine, OWN, STATE, STATE_SIZE, SUM, Thread, VECTORS, Value, ZERO, address_of, bit};
 use crate::Result;
 
 impl Machine<'_> {
-    /// The address of a memory operand, and what is written back to the base.
-    fn address(&mut self, i: &Instruction) -> Result<u64> {
+    /// The address of a memory operand, and herd's register that adds nothing but a dependency; sets what is written back to the base.
+    fn address(&mut self, i: &Instruction, items: &mut Vec<Item>) -> Result<(u64, Option<u8>)> {
         let at = i.operands.iter().position(|o| matches!(o, Operand::Memory { .. })).ok_or("no memory operand")?;
         let Operand::Memory { base, offset, index, writes_back } = i.operands[at].clone() else { return Err("no memory operand".into()) };
-        let from = self.known(base).ok_or("the address depends on a load")?;
+        let (from, mut by) = match self.x[base as usize] {
+            Value::Led { address } if !writes_back => (address, Some(base)),
+            _ => (self.known(base).ok_or("the address depends on a load")?, None),
+        };
         let mut address = from.wrapping_add(offset as u64);
         if let Some((n, shift)) = index {
-            address = address.wrapping_add(self.known(n).ok_or("the index depends on a load")? << shift);
+            match self.known(n) {
+                Some(more) => address = address.wrapping_add(more << shift),
+                None if self.x[n as usize] == Value::Symbol && by.is_none() => {
+                    items.push(Item::Step { text: format!("EOR X{MASK},X{n},X{n}"), defs: bit(MASK), uses: bit(n), effect: false });
+                    by = Some(MASK);
+                }
+                None => return Err("the index depends on a load".into()),
+            }
         }
         match i.operands.get(at + 1) {
             Some(Operand::Imm(step)) => self.set(base, from.wrapping_add(*step as u64)),
             _ if writes_back => self.set(base, address),
             _ => {}
         }
-        Ok(address)
+        Ok((address, by))
     }
 
     pub(super) fn access(&mut self, i: &Instruction, thread: &mut Thread, items: &mut Vec<Item>) -> Result<()> {
-        let address = self.address(i)?;
+        let (address, led_by) = self.address(i, items)?;
         if (STATE - STATE_SIZE..STATE + STATE_SIZE).contains(&address) {
             return self.own_access(i, address);
         }
@@ -46,6 +56,14 @@ impl Machine<'_> {
         let (mut place, mut place_uses) = (format!("[X{base}]"), 0);
         if offset != 0 {
             items.push(Item::Step { text: format!("ADD X{SUM},X{base},#{offset}"), defs: bit(SUM), uses: 0, effect: false });
+            place = format!("[X{SUM}]");
+            place_uses = bit(SUM);
+        }
+        if let Some(n) = led_by {
+            if var < OWN {
+                return Err("an address of what is shared depends on a load".into());
+            }
+            items.push(Item::Step { text: format!("ADD X{SUM},X{base},X{n}"), defs: bit(SUM), uses: bit(n), effect: false });
             place = format!("[X{SUM}]");
             place_uses = bit(SUM);
         }
@@ -126,7 +144,7 @@ impl Machine<'_> {
                 Operand::Gpr { n, wide } => {
                     if loads {
                         self.x[*n as usize] = self.state.get(&at).copied().unwrap_or(ZERO);
-                        if self.x[*n as usize] == Value::Symbol {
+                        if matches!(self.x[*n as usize], Value::Symbol | Value::Led { .. }) {
                             return Err("loaded data comes back from the emulator's state".into());
                         }
                         if let Value::Known { value, .. } = self.x[*n as usize] {

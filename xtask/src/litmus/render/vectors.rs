@@ -11,7 +11,7 @@ impl Machine<'_> {
             Operand::Gpr { n, .. } => self.known(*n).map(u128::from),
             Operand::Vector { n, .. } => match self.v[*n as usize] {
                 Value::Known { value, .. } => Some(value),
-                Value::Symbol => None,
+                Value::Symbol | Value::Led { .. } => None,
             },
             Operand::Imm(v) => Some(*v as u64 as u128),
             _ => Some(0),
