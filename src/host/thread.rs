@@ -123,7 +123,7 @@ fn fill_empty(table: u64) {
     // Address 0 must not match at its places, which hold 0 as everywhere.
     let [first, second] = places(0);
     for place in [first, LATE_TABLES[0] + first, LATE_TABLES[1] + first, second] {
-        // SAFETY: inside two tables of ours.
+        // SAFETY: inside the tables that lie at `table`.
         unsafe { ((table + place) as *mut u64).write(1) };
     }
 }
