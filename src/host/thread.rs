@@ -3,7 +3,7 @@
 //!
 //! One mapping, in pieces of 64 KiB so that every host's page size divides them:
 //! guard | shadow stack (grows down) | sentinel | plain table | state | poll page | inline lookup table | the second table, where those are found that share a
-//! place in the first. The state is at the end of its piece, so that one load reaches the poll page.
+//! place in the first | those for who comes late, jumps and calls. The state is at the end of its piece, so that one load reaches the poll page.
 
 use super::arena::own_memory;
 use super::sys::{self, Errno};

@@ -135,7 +135,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::Unpolled, "unpolled", "while memory has one observer loops do not look for signals; the host's signal handler stops the code that it finds"),
     (Opt::PlainTable, "plain-table", "where loops do not look for signals, indirect jumps find their target in a table by its address' low bits, beside the state"),
     (Opt::Rotates, "rotates", "two VEX shifts and their OR are one rotation, where the shifts' own results are overwritten unread"),
-    (Opt::LateJumps, "late-jumps", "where the table beside the state is used, indirect jumps and calls compute flags only for targets that may read them"),
+    (Opt::LateJumps, "late-jumps", "indirect jumps and calls compute flags only for targets that may read them"),
     (Opt::LeafCalls, "leaf-calls", "short functions that store nothing return by the link register, not by way of the shadow stack"),
     (Opt::EarlyLinks, "early-links", "what a new translation leads to and is there already is linked at once, not when it first goes there"),
     (Opt::BarrierDetours, "barrier-detours", "an ordered access that is seen misaligned gets its barrier beside the code, instead of the code being translated again"),

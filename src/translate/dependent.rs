@@ -12,10 +12,12 @@ use crate::optimize::Opt;
 /// How far to look for the next access.
 const REACH: usize = 6;
 
-/// What may stand between the two without a memory operand: it neither leaves translated code nor branches in it.
-fn passes(mnemonic: Mnemonic) -> bool {
+/// May it stand between the two? It has no memory operand, and neither leaves translated code nor branches in it, as MOV to a segment register may.
+fn passes(insn: &Insn) -> bool {
     use Mnemonic::*;
-    matches!(mnemonic, Mov | Movzx | Movsx | Movsxd | Lea | Add | Sub | And | Or | Xor | Inc | Dec | Cmp | Test | Shl | Shr | Sar | Nop)
+    let general = (0..insn.op_count()).all(|i| matches!(insn.op(i), Op::Gpr { .. } | Op::Imm(_)));
+    let address = matches!(insn.mnemonic(), Lea | Nop);
+    (general || address) && matches!(insn.mnemonic(), Mov | Movzx | Movsx | Movsxd | Lea | Add | Sub | And | Or | Xor | Inc | Dec | Cmp | Test | Shl | Shr | Sar | Nop)
 }
 
 /// Does it begin with a load from its memory operand, ordered as translated code orders those, whatever it does then?
@@ -30,8 +32,7 @@ fn loads_first(insn: &Insn) -> bool {
         Movsd => matches!(insn.op(0), Op::Xmm(_)),
         // Far ones raise an exception.
         Call | Jmp => matches!(insn.flow(), Flow::CallIndirect | Flow::JumpIndirect) && insn.memory_bytes() == 8,
-        Movzx | Movsx | Movsxd | Push | Addss | Addsd | Subss | Subsd | Mulss | Mulsd => true,
-        Add | Sub | And | Or | Xor | Inc | Dec => true,
+        Movzx | Movsx | Movsxd | Push | Add | Sub | And | Or | Xor | Inc | Dec | Addss | Addsd | Subss | Subsd | Mulss | Mulsd => true,
         // An access for nobody's sake asks only whether there is a fault.
         Cmp | Test => insn.live & insn.flags.kills != NO_FLAGS,
         _ => false,
@@ -69,7 +70,7 @@ impl Ctx<'_> {
                 return loads_first(next) && leads_from(next, d);
             }
             let writes = matches!(next.op(0), Op::Gpr { n, .. } if n == d) && !matches!(next.mnemonic(), Mnemonic::Cmp | Mnemonic::Test);
-            if !passes(next.mnemonic()) || writes {
+            if !passes(next) || writes {
                 return false;
             }
         }
