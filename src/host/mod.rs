@@ -6,6 +6,7 @@
 //!
 //! A leaf: knows nothing of Linux emulation, translation or the engine.
 
+pub mod alu;
 pub mod arena;
 pub mod copy;
 pub mod exclusion;

@@ -71,36 +71,86 @@ routines! {
 
 #[cfg(target_arch = "aarch64")]
 mod raw {
+    use std::arch::asm;
+
     /// What a routine returns in x0 and x1.
-    #[repr(C)]
     pub struct Two(pub u64, pub u64);
 
     unsafe extern "C" {
-        pub fn xemu_touch_load_1(at: u64) -> Two;
-        pub fn xemu_touch_load_2(at: u64) -> Two;
-        pub fn xemu_touch_load_4(at: u64) -> Two;
-        pub fn xemu_touch_load_8(at: u64) -> Two;
-        pub fn xemu_touch_load_16(at: u64, to: *mut u128) -> Two;
-        pub fn xemu_touch_store_1(at: u64, value: u64) -> Two;
-        pub fn xemu_touch_store_2(at: u64, value: u64) -> Two;
-        pub fn xemu_touch_store_4(at: u64, value: u64) -> Two;
-        pub fn xemu_touch_store_8(at: u64, value: u64) -> Two;
-        pub fn xemu_touch_store_16(at: u64, low: u64, high: u64) -> Two;
-        pub fn xemu_touch_acquire_1(at: u64) -> Two;
-        pub fn xemu_touch_acquire_2(at: u64) -> Two;
-        pub fn xemu_touch_acquire_4(at: u64) -> Two;
-        pub fn xemu_touch_acquire_8(at: u64) -> Two;
-        pub fn xemu_touch_acquire_16(at: u64, to: *mut u128) -> Two;
-        pub fn xemu_touch_release_1(at: u64, value: u64) -> Two;
-        pub fn xemu_touch_release_2(at: u64, value: u64) -> Two;
-        pub fn xemu_touch_release_4(at: u64, value: u64) -> Two;
-        pub fn xemu_touch_release_8(at: u64, value: u64) -> Two;
-        pub fn xemu_touch_release_16(at: u64, low: u64, high: u64) -> Two;
-        pub fn xemu_touch_code(at: u64, to: *mut u128) -> Two;
         fn xemu_touch_start();
         fn xemu_touch_end();
         fn xemu_touch_fixup();
     }
+
+    /// Functions that call the routines: these write no register but those named here, so that nothing has to be saved around them.
+    macro_rules! calls {
+        ($($load:ident $acquire:ident $store:ident $release:ident),*) => { $(
+            calls!([load] $load);
+            calls!([load] $acquire);
+            calls!([store] $store);
+            calls!([store] $release);
+        )* };
+        ([load] $name:ident) => {
+            #[inline(always)]
+            pub unsafe fn $name(at: u64) -> Two {
+                unsafe extern "C" {
+                    fn $name();
+                }
+                let (value, failed);
+                // SAFETY: the caller's.
+                unsafe { asm!("bl {}", sym $name, inlateout("x0") at => value, lateout("x1") failed, lateout("x30") _, options(nostack)) };
+                Two(value, failed)
+            }
+        };
+        ([store] $name:ident) => {
+            #[inline(always)]
+            pub unsafe fn $name(at: u64, value: u64) -> Two {
+                unsafe extern "C" {
+                    fn $name();
+                }
+                let failed;
+                // SAFETY: the caller's.
+                unsafe { asm!("bl {}", sym $name, in("x0") at, inlateout("x1") value => failed, lateout("x30") _, options(nostack)) };
+                Two(0, failed)
+            }
+        };
+        ([load_16] $($name:ident)*) => { $(
+            #[inline(always)]
+            pub unsafe fn $name(at: u64, to: *mut u128) -> Two {
+                unsafe extern "C" {
+                    fn $name();
+                }
+                let failed;
+                // SAFETY: the caller's. Code is read by means of more registers, 16 ordered bytes by a vector register.
+                unsafe {
+                    asm!("bl {}", sym $name, in("x0") at, inlateout("x1") to => failed, out("x2") _, out("x3") _, out("x4") _, out("x5") _, out("x6") _, out("x7") _,
+                        out("v0") _, lateout("x30") _, options(nostack));
+                }
+                Two(0, failed)
+            }
+        )* };
+        ([store_16] $($name:ident)*) => { $(
+            #[inline(always)]
+            pub unsafe fn $name(at: u64, low: u64, high: u64) -> Two {
+                unsafe extern "C" {
+                    fn $name();
+                }
+                let failed;
+                // SAFETY: the caller's.
+                unsafe { asm!("bl {}", sym $name, in("x0") at, inlateout("x1") low => failed, in("x2") high, out("v0") _, lateout("x30") _, options(nostack)) };
+                Two(0, failed)
+            }
+        )* };
+    }
+    calls! {
+        xemu_touch_load_1 xemu_touch_acquire_1 xemu_touch_store_1 xemu_touch_release_1,
+        xemu_touch_load_2 xemu_touch_acquire_2 xemu_touch_store_2 xemu_touch_release_2,
+        xemu_touch_load_4 xemu_touch_acquire_4 xemu_touch_store_4 xemu_touch_release_4,
+        xemu_touch_load_8 xemu_touch_acquire_8 xemu_touch_store_8 xemu_touch_release_8
+    }
+    calls!([load_16] xemu_touch_load_16 xemu_touch_acquire_16 xemu_touch_code);
+    calls!([store_16] xemu_touch_store_16 xemu_touch_release_16);
+
     /// If `pc` is in one of them, where to continue instead.
     pub fn fixup(pc: u64) -> Option<u64> {
         ((xemu_touch_start as *const () as u64)..(xemu_touch_end as *const () as u64)).contains(&pc).then_some(xemu_touch_fixup as *const () as u64)
@@ -132,7 +182,7 @@ mod raw {
     }
     pub unsafe fn xemu_touch_load_16(at: u64, to: *mut u128) -> Two {
         // SAFETY: the caller's.
-        unsafe { to.write((at as *const u128).read_unaligned()) };
+        unsafe { to.write_unaligned((at as *const u128).read_unaligned()) };
         Two(0, 0)
     }
     pub unsafe fn xemu_touch_store_16(at: u64, low: u64, high: u64) -> Two {
@@ -148,38 +198,36 @@ mod raw {
 }
 pub use raw::fixup;
 
+/// Are accesses ordered?
 #[inline(always)]
-fn is_ordered() -> bool {
+pub fn is_ordered() -> bool {
     ORDERED.load(Ordering::Relaxed)
 }
 
 /// The `bytes` (1, 2, 4 or 8) at `at`, zero-extended.
 #[inline(always)]
 pub fn load(at: Addr, bytes: u32) -> Option<u64> {
-    if is_ordered() {
-        return acquire(at, bytes);
-    }
-    // SAFETY: guest memory by the caller's word; a fault is caught by the fixup.
-    let raw::Two(value, failed) = unsafe {
-        match bytes {
-            1 => raw::xemu_touch_load_1(at.0),
-            2 => raw::xemu_touch_load_2(at.0),
-            4 => raw::xemu_touch_load_4(at.0),
-            _ => raw::xemu_touch_load_8(at.0),
-        }
-    };
-    (failed == 0).then_some(value)
+    if is_ordered() { load_ordered(at, bytes) } else { load_as::<false>(at, bytes) }
+}
+#[inline(never)]
+fn load_ordered(at: Addr, bytes: u32) -> Option<u64> {
+    load_as::<true>(at, bytes)
 }
 
-#[inline(never)]
-fn acquire(at: Addr, bytes: u32) -> Option<u64> {
-    // SAFETY: as above.
+/// The same for who knows whether accesses are `ORDERED`.
+#[inline(always)]
+pub fn load_as<const ORDERED: bool>(at: Addr, bytes: u32) -> Option<u64> {
+    // SAFETY: guest memory by the caller's word; a fault is caught by the fixup.
     let raw::Two(value, failed) = unsafe {
-        match bytes {
-            1 => raw::xemu_touch_acquire_1(at.0),
-            2 => raw::xemu_touch_acquire_2(at.0),
-            4 => raw::xemu_touch_acquire_4(at.0),
-            _ => raw::xemu_touch_acquire_8(at.0),
+        match (bytes, ORDERED) {
+            (1, false) => raw::xemu_touch_load_1(at.0),
+            (2, false) => raw::xemu_touch_load_2(at.0),
+            (4, false) => raw::xemu_touch_load_4(at.0),
+            (_, false) => raw::xemu_touch_load_8(at.0),
+            (1, true) => raw::xemu_touch_acquire_1(at.0),
+            (2, true) => raw::xemu_touch_acquire_2(at.0),
+            (4, true) => raw::xemu_touch_acquire_4(at.0),
+            (_, true) => raw::xemu_touch_acquire_8(at.0),
         }
     };
     (failed == 0).then_some(value)
@@ -194,43 +242,40 @@ pub fn load_16(at: Addr) -> Option<u128> {
     (failed == 0).then_some(value)
 }
 
-/// The 16 bytes of code at `at`, and what lies beside them up to the next multiples of 8 can be read: code is fetched when it pleases the processor, so nothing
-/// is ordered by it.
+/// Reads the 16 bytes of code at `at`, and what lies beside them up to the next multiples of 8 can be read: code is fetched when it pleases the processor, so
+/// nothing is ordered by it. False: it can not be read.
 #[inline(always)]
-pub fn load_code(at: Addr) -> Option<u128> {
-    let mut value = 0;
-    // SAFETY: as above.
-    let raw::Two(_, failed) = unsafe { if is_ordered() { raw::xemu_touch_code(at.0, &mut value) } else { raw::xemu_touch_load_16(at.0, &mut value) } };
-    (failed == 0).then_some(value)
+pub fn load_code<const ORDERED: bool>(at: Addr, to: &mut [u8; 16]) -> bool {
+    let to = to.as_mut_ptr().cast();
+    // SAFETY: as above; the destination is ours, and registers are written to it, wherever it lies.
+    let raw::Two(_, failed) = unsafe { if ORDERED { raw::xemu_touch_code(at.0, to) } else { raw::xemu_touch_load_16(at.0, to) } };
+    failed == 0
 }
 
 /// Writes the low `bytes` (1, 2, 4 or 8) of `value`.
 #[inline(always)]
 pub fn store(at: Addr, bytes: u32, value: u64) -> Option<()> {
-    if is_ordered() {
-        return release(at, bytes, value);
-    }
-    // SAFETY: as above.
-    let raw::Two(_, failed) = unsafe {
-        match bytes {
-            1 => raw::xemu_touch_store_1(at.0, value),
-            2 => raw::xemu_touch_store_2(at.0, value),
-            4 => raw::xemu_touch_store_4(at.0, value),
-            _ => raw::xemu_touch_store_8(at.0, value),
-        }
-    };
-    (failed == 0).then_some(())
+    if is_ordered() { store_ordered(at, bytes, value) } else { store_as::<false>(at, bytes, value) }
+}
+#[inline(never)]
+fn store_ordered(at: Addr, bytes: u32, value: u64) -> Option<()> {
+    store_as::<true>(at, bytes, value)
 }
 
-#[inline(never)]
-fn release(at: Addr, bytes: u32, value: u64) -> Option<()> {
+/// The same for who knows whether accesses are `ORDERED`.
+#[inline(always)]
+pub fn store_as<const ORDERED: bool>(at: Addr, bytes: u32, value: u64) -> Option<()> {
     // SAFETY: as above.
     let raw::Two(_, failed) = unsafe {
-        match bytes {
-            1 => raw::xemu_touch_release_1(at.0, value),
-            2 => raw::xemu_touch_release_2(at.0, value),
-            4 => raw::xemu_touch_release_4(at.0, value),
-            _ => raw::xemu_touch_release_8(at.0, value),
+        match (bytes, ORDERED) {
+            (1, false) => raw::xemu_touch_store_1(at.0, value),
+            (2, false) => raw::xemu_touch_store_2(at.0, value),
+            (4, false) => raw::xemu_touch_store_4(at.0, value),
+            (_, false) => raw::xemu_touch_store_8(at.0, value),
+            (1, true) => raw::xemu_touch_release_1(at.0, value),
+            (2, true) => raw::xemu_touch_release_2(at.0, value),
+            (4, true) => raw::xemu_touch_release_4(at.0, value),
+            (_, true) => raw::xemu_touch_release_8(at.0, value),
         }
     };
     (failed == 0).then_some(())

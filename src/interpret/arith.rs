@@ -3,6 +3,7 @@
 use super::operand::{cut, signed};
 use crate::guest::CpuState;
 use crate::guest::state::nzcv;
+use crate::host::alu;
 
 /// N and Z of a result; C, in its canonical (inverse) form, and V as told.
 #[inline(always)]
@@ -52,29 +53,39 @@ pub(super) enum Binary {
 pub(super) fn binary(s: &CpuState, op: Binary, bytes: u32, a: u64, b: u64) -> (u64, Flags) {
     let top = 8 * bytes - 1;
     match op {
-        Binary::Add | Binary::Adc => {
-            let c = u64::from(op == Binary::Adc && carry(s));
+        Binary::Add => {
+            let (r, f) = alu::add(bytes, a, b);
+            (r, Flags { nzcv: f ^ nzcv::C, result: r, af_xor: a ^ b })
+        }
+        Binary::Sub => {
+            let (r, nzcv) = alu::sub(bytes, a, b);
+            (r, Flags { nzcv, result: r, af_xor: a ^ b })
+        }
+        Binary::Adc => {
+            let c = u64::from(carry(s));
             let (sum, one) = a.overflowing_add(b);
             let (sum, two) = sum.overflowing_add(c);
             let r = cut(sum, bytes);
             let out = if bytes == 8 { one || two } else { sum >> (8 * bytes) & 1 != 0 };
             (r, Flags { nzcv: status(r, bytes, out, (a ^ r) & (b ^ r) & 1 << top != 0), result: r, af_xor: a ^ b })
         }
-        Binary::Sub | Binary::Sbb => {
-            let c = u64::from(op == Binary::Sbb && carry(s));
+        Binary::Sbb => {
+            let c = u64::from(carry(s));
             let r = cut(a.wrapping_sub(b).wrapping_sub(c), bytes);
             let out = a < b || c != 0 && a == b;
             (r, Flags { nzcv: status(r, bytes, out, (a ^ b) & (a ^ r) & 1 << top != 0), result: r, af_xor: a ^ b })
         }
-        Binary::And => logic(bytes, a & b),
-        Binary::Or => logic(bytes, a | b),
-        Binary::Xor => logic(bytes, a ^ b),
+        Binary::And => logic(bytes, a, b),
+        Binary::Or => logic(bytes, a | b, a | b),
+        Binary::Xor => logic(bytes, a ^ b, a ^ b),
     }
 }
 
+/// Flags of a & b.
 #[inline(always)]
-fn logic(bytes: u32, r: u64) -> (u64, Flags) {
-    (r, Flags { nzcv: status(r, bytes, false, false), result: r, af_xor: r })
+fn logic(bytes: u32, a: u64, b: u64) -> (u64, Flags) {
+    let (r, f) = alu::and(bytes, a, b);
+    (r, Flags { nzcv: f | nzcv::C, result: r, af_xor: r })
 }
 
 /// Status flags to be.
@@ -130,6 +141,18 @@ pub(super) fn shift(op: Shift, bytes: u32, a: u64, count: u32) -> (u64, Flags) {
         }
     };
     (r, Flags { nzcv: status(r, bytes, carry, overflow), result: r, af_xor: r })
+}
+
+/// ROL or ROR of 4 or 8 bytes by `count`, masked already and not 0: the result, CF and OF (defined for a count of one).
+pub(super) fn rotate(bytes: u32, a: u64, count: u32, left: bool) -> (u64, bool, bool) {
+    let r = match (bytes, left) {
+        (8, true) => a.rotate_left(count),
+        (8, false) => a.rotate_right(count),
+        (_, true) => u64::from((a as u32).rotate_left(count)),
+        (_, false) => u64::from((a as u32).rotate_right(count)),
+    };
+    let (top, next) = (r >> (8 * bytes - 1) & 1 != 0, r >> (8 * bytes - 2) & 1 != 0);
+    if left { (r, r & 1 != 0, top != (r & 1 != 0)) } else { (r, top, top != next) }
 }
 
 /// The low part of a signed product, and whether it is not all of it.

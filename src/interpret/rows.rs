@@ -1,7 +1,7 @@
 //! What is executed here: one row a mnemonic.
 
 use super::Done;
-use super::arith::{Binary, Shift, binary, holds, set_carry, set_carry_overflow, shift, signed_product};
+use super::arith::{Binary, Shift, binary, holds, rotate, set_carry, set_carry_overflow, shift, signed_product};
 use super::operand::{cut, get, put, put_register, signed, vector};
 use crate::decode::brief::{Brief, Kind};
 use crate::decode::{Code, Mnemonic};
@@ -84,6 +84,8 @@ const ROWS: &[(Mnemonic, Run)] = {
         (Seta, |s, i| setcc(s, i, 7)),
         (Sets, |s, i| setcc(s, i, 8)),
         (Setns, |s, i| setcc(s, i, 9)),
+        (Setp, |s, i| setcc(s, i, 10)),
+        (Setnp, |s, i| setcc(s, i, 11)),
         (Setl, |s, i| setcc(s, i, 12)),
         (Setge, |s, i| setcc(s, i, 13)),
         (Setle, |s, i| setcc(s, i, 14)),
@@ -98,6 +100,8 @@ const ROWS: &[(Mnemonic, Run)] = {
         (Cmova, |s, i| cmov(s, i, 7)),
         (Cmovs, |s, i| cmov(s, i, 8)),
         (Cmovns, |s, i| cmov(s, i, 9)),
+        (Cmovp, |s, i| cmov(s, i, 10)),
+        (Cmovnp, |s, i| cmov(s, i, 11)),
         (Cmovl, |s, i| cmov(s, i, 12)),
         (Cmovge, |s, i| cmov(s, i, 13)),
         (Cmovle, |s, i| cmov(s, i, 14)),
@@ -328,15 +332,9 @@ fn rotated(s: &mut CpuState, i: &Brief, left: bool) -> Option<Done> {
     if bytes < 4 || count == 0 {
         return None;
     }
-    let r = match (bytes, left) {
-        (8, true) => a.rotate_left(count),
-        (8, false) => a.rotate_right(count),
-        (_, true) => u64::from((a as u32).rotate_left(count)),
-        (_, false) => u64::from((a as u32).rotate_right(count)),
-    };
+    let (r, carry, overflow) = rotate(bytes, a, count, left);
     put(s, i, bytes, r)?;
-    let (top, next) = (r >> (8 * bytes - 1) & 1 != 0, r >> (8 * bytes - 2) & 1 != 0);
-    if left { set_carry_overflow(s, r & 1 != 0, top != (r & 1 != 0)) } else { set_carry_overflow(s, top, top != next) }
+    set_carry_overflow(s, carry, overflow);
     Some(Done::Next)
 }
 
