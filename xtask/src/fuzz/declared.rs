@@ -123,12 +123,13 @@ fn instruction(case: &Case) -> Option<Instruction> {
     decoder.iter().find(|insn| insn.next_ip() >= record.address() + case.len as u64)
 }
 
-/// True if the memory operand's address (of a gather: one of its addresses) would be one if its top byte were that of an address.
+/// True if the memory operand's address (of a gather: one of its addresses), or that of the stack where it is used, would be one if its top byte were that of an address.
 fn tagged(case: &Case) -> bool {
     let Some(insn) = instruction(case) else { return false };
     let elements = if insn.is_vsib64() { insn.memory_index().size() / 8 } else { insn.memory_index().size() / 4 };
     let addresses = (0..if insn.is_vsib() { elements } else { 1 }).filter_map(|n| case.record.element_address(&insn, n));
-    addresses.into_iter().any(|at| (at as i64) << 8 >> 8 != at as i64 && (at as i64) << 8 >> 55 == 0)
+    let stack = insn.is_stack_instruction().then(|| case.record.gpr(4));
+    addresses.chain(stack).any(|at| (at as i64) << 8 >> 8 != at as i64 && (at as i64) << 8 >> 55 == 0)
 }
 
 /// True if the memory operand lies in two pages, one of which the case may not use.
