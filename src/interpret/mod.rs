@@ -1,11 +1,11 @@
-//! Cold code: guest code that has not run often is executed instruction by instruction, because to translate one costs as much as to execute it six times
+//! Cold code: guest code that has not run often is executed instruction by instruction, because to translate one costs as much as to execute it twelve times
 //! here, and of what a program runs at its start a third and more runs once.
 //!
-//! Only what is frequent and simple is here ([`ROWS`](rows)). Everything else (all other instructions, and whatever can not be done at once: a page
+//! Only what is frequent and simple is here ([`ROWS`](rows), and [`direct`] for the encodings that most of it is in). Everything else (all other instructions, and whatever can not be done at once: a page
 //! that can not be read or written, a division that overflows, an access that is to be atomic) is refused before it has changed anything, and translated code
 //! does it, with all that may follow. So nothing here raises exceptions, and nothing here knows of protected pages, signals or other threads, except that it
 //! leaves when it is asked to. Accesses are ordered where others can see them ([`touch`]), and made in the program's order, one for each of the guest's. A block
-//! head is executed here once or twice at most ([`LIMITS`]), so that no loop stays here.
+//! head is executed here a few times at most ([`LIMITS`]), so that no loop stays here.
 
 #![forbid(unsafe_code)]
 
@@ -22,9 +22,9 @@ use crate::host::{memory, touch};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-/// A block head that was executed here so often is translated: first twice, and once when [`EARLY`] blocks were executed. A short program's code, the dynamic
-/// linker's most of all, often runs twice and no more; what a long one comes to later runs again if it runs twice, and each time that it is left for here costs
-/// as much as the translation of an instruction.
+/// A block head that was executed here so often is translated: the first number at first, and the second when [`EARLY`] blocks were executed. A short program's
+/// code, the dynamic linker's most of all, often runs a few times and no more; what a long one comes to later runs again if it runs three times, and each time
+/// that translated code is left for here costs as much as the translation of half an instruction.
 const LIMITS: (u8, u8) = (4, 2);
 /// See [`LIMITS`].
 const EARLY: u32 = 4096;
@@ -71,7 +71,7 @@ pub(in crate::interpret) enum Done {
 }
 
 /// How often block heads were executed here, by all threads. A count may be lost where two threads execute one head at once: then it is executed here once
-/// more. A head is counted twice at most, so that nobody waits for anybody's store.
+/// more. A head is counted a few times at most, so that nobody waits for anybody's store.
 pub struct Runs {
     counters: Box<[AtomicU8]>,
     /// What was executed until [`EARLY`], as far as threads have said so.
