@@ -334,9 +334,22 @@ impl Asm {
         self.load_barrier = Some(self.offset());
         self.word(DMB_ISHLD);
     }
+    /// The barrier behind plain loads: earlier loads before later loads and stores. None is needed where the kernel has the processor order plain accesses.
+    pub fn dmb_behind_loads(&mut self) {
+        if !self.features.tso {
+            self.dmb_ishld();
+        }
+    }
+    /// The barrier in front of several plain stores: earlier accesses before later ones.
+    pub fn dmb_before_stores(&mut self) {
+        if !self.features.tso {
+            self.dmb_ish();
+        }
+    }
     /// The barrier in front of a plain store. Where the last access was a plain load, its barrier becomes this one: it orders all that it did, and more.
     pub fn dmb_before_store(&mut self) {
         match self.load_barrier {
+            _ if self.features.tso => {}
             Some(at) if self.joins_barriers && self.is_quiet_since(at) => {
                 self.set_word(at, DMB_ISH);
                 self.load_barrier = None;

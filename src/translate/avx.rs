@@ -102,7 +102,7 @@ impl Ctx<'_> {
             self.a.load_v(16, high, Mem::Off(n, off + 16), Order::Plain);
         }
         if self.order() != Order::Plain {
-            self.a.dmb_ishld();
+            self.a.dmb_behind_loads();
         }
     }
     /// Stores 32 bytes.

@@ -210,6 +210,21 @@ fn every_access_is_ordered() {
     assert!(found > 59_000, "{found} of {}", all.len());
 }
 
+/// Where the kernel has the processor order plain accesses, barriers stand beside atomic ones alone.
+#[test]
+fn nothing_is_ordered_twice() {
+    let options = Options { features: Features::parse("lse,lrcpc,tso").expect("features"), ordered: true, ..Options::default() };
+    let mut ordered = Vec::new();
+    for bytes in accessing() {
+        let acts = acts(&bytes, 1, &options);
+        let is_barrier = |act: &Act| matches!(act, Act::Barrier | Act::LoadBarrier | Act::Load { ordered: true, .. } | Act::Store { ordered: true });
+        if acts.iter().any(|a| is_barrier(&a.1)) && !acts.iter().any(|a| a.1 == Act::Atomic) {
+            ordered.push(format!("{bytes:02x?} {acts:?}"));
+        }
+    }
+    assert!(ordered.is_empty(), "{}: {:#?}", ordered.len(), &ordered[..ordered.len().min(8)]);
+}
+
 /// Every instruction behind a load that brings its base.
 #[test]
 fn what_is_led_to_is_ordered() {

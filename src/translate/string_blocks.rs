@@ -43,7 +43,7 @@ fn check_blocks(c: &mut Ctx, bytes: u32, pointers: &[X], plain: Label) {
     }
     if c.options.ordered {
         // Earlier accesses before the stores that follow.
-        c.a.dmb_ish();
+        c.a.dmb_before_stores();
     }
 }
 
@@ -121,14 +121,14 @@ pub fn long_moves(c: &mut Ctx, bytes: u32, plain: Label, done: Label) {
             for at in (0..size as i32).step_by(32) {
                 c.a.ldp(T[1], T[2], RSI, at);
                 c.a.ldp(T[3], T[7], RSI, at + 16);
-                c.a.dmb_ishld();
+                c.a.dmb_behind_loads();
                 c.a.stp(T[1], T[2], RDI, at);
                 c.a.stp(T[3], T[7], RDI, at + 16);
             }
         }
         16 if ordered => {
             c.a.ldp(T[1], T[2], RSI, 0);
-            c.a.dmb_ishld();
+            c.a.dmb_behind_loads();
             c.a.stp(T[1], T[2], RDI, 0);
         }
         64 => {
@@ -148,7 +148,7 @@ pub fn long_moves(c: &mut Ctx, bytes: u32, plain: Label, done: Label) {
         _ => {
             c.a.load(Width::bytes_of(size), T[2], Mem::Off(RSI, 0), Order::Plain);
             if ordered {
-                c.a.dmb_ishld();
+                c.a.dmb_behind_loads();
             }
             c.a.store(Width::bytes_of(size), T[2], Mem::Off(RDI, 0), Order::Plain);
         }

@@ -193,7 +193,7 @@ fn save(c: &mut Ctx, insn: &Insn, form: Form) {
         c.a.alu(Alu::Orr, Size::X, T[1], T[1], bv);
     }
     if c.options.ordered {
-        c.a.dmb_ish();
+        c.a.dmb_before_stores();
     }
     when(c, what, X87, |c| {
         c.a.alu_imm(Alu::Add, Size::X, T[3], STATE, IMAGE as u64);
@@ -356,7 +356,7 @@ fn restore(c: &mut Ctx, insn: &Insn, fx: bool) {
         c.load_uppers();
     }
     if c.options.ordered {
-        c.a.dmb_ishld();
+        c.a.dmb_behind_loads();
     }
 
     // T1: what the helper is to do with x87.
