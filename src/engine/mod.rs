@@ -211,6 +211,11 @@ impl Engine {
         }
     }
 
+    /// Changes whenever translations are taken away, as when a page's write protection is lifted.
+    pub fn generation(&self) -> u64 {
+        self.cache().generation()
+    }
+
     /// False where nothing would come of [`Engine::prepare_write`], as nearly always.
     pub fn is_careful() -> bool {
         CAREFUL.load(Ordering::SeqCst) != 0

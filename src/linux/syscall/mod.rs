@@ -31,6 +31,8 @@ use table::{Row, Support};
 /// What a call gives: a value of 0 or more, or an errno.
 pub type Result = std::result::Result<u64, Errno>;
 
+const EFAULT: Errno = Errno(libc::EFAULT);
+
 /// The kernel transfers no more at once (MAX_RW_COUNT), so no more is prepared.
 const TRANSFER_MAX: u64 = 0x7fff_f000;
 
@@ -59,14 +61,14 @@ pub fn perform(task: &mut Task, number: u64, args: [u64; 6]) -> i64 {
 
 #[inline]
 fn carry_out(task: &mut Task, row: &'static Row, args: [u64; 6]) -> i64 {
-    if row.writes && Engine::is_careful() {
-        prepare(task, row, &args);
+    if let Support::Refuse(errno) = row.support {
+        return refuse(row.number as u64, Some(row), errno);
     }
-    let result = match row.support {
-        Support::Pass(nr) | Support::Direct(nr) | Support::Alone(nr) => host_call(task, nr, args),
-        Support::Handler(handler) => handler(task, args),
-        Support::Refuse(errno) => return refuse(row.number as u64, Some(row), errno),
-    };
+    let prepared = (row.writes && Engine::is_careful()).then(|| prepare(task, row, &args));
+    let mut result = make(task, row, args);
+    if row.writes && result == Err(EFAULT) && Engine::is_careful() {
+        result = make_again(task, row, args, prepared);
+    }
     match result {
         Ok(value) => {
             if let Some(n) = writes_file(row.number) {
@@ -115,14 +117,47 @@ pub fn called(task: &mut Task, number: u64) {
     }
 }
 
-/// Lifts the write protection of translated code from everything that the kernel may write by this call.
+#[inline(always)]
+fn make(task: &mut Task, row: &'static Row, args: [u64; 6]) -> Result {
+    match row.support {
+        Support::Pass(nr) | Support::Direct(nr) | Support::Alone(nr) => host_call(task, nr, args),
+        Support::Handler(handler) => handler(task, args),
+        Support::Refuse(errno) => Err(Errno(errno)),
+    }
+}
+
+/// Makes a call that could not write. While it was on its way another thread may have translated code on a page where it writes, which protects the page, and a
+/// third may have lifted that again: as long as something like that has happened it is made once more. (What such a call has done before it wrote, it does
+/// twice: natively it would have written at once.) `prepared`: what [`prepare`] said before, if it was asked.
+#[cold]
 #[inline(never)]
-fn prepare(task: &mut Task, row: &Row, args: &[u64; 6]) {
+fn make_again(task: &mut Task, row: &'static Row, args: [u64; 6], mut prepared: Option<u64>) -> Result {
+    for _ in 0..TRIES {
+        let now = prepare(task, row, &args);
+        if prepared.replace(now) == Some(now) {
+            break;
+        }
+        let result = make(task, row, args);
+        if result != Err(EFAULT) {
+            return result;
+        }
+    }
+    Err(EFAULT)
+}
+
+/// Other threads do not come between forever.
+const TRIES: u32 = 100;
+
+/// Lifts the write protection of translated code from everything that the kernel may write by this call. What is returned changes with every page that is
+/// lifted, here or by another thread.
+#[inline(never)]
+fn prepare(task: &mut Task, row: &Row, args: &[u64; 6]) -> u64 {
     for (arg, value) in row.args.iter().zip(args) {
         if arg.writes() {
             arg.written(*value, args, &mut |start, len| task.process.engine.prepare_write(start, len.min(TRANSFER_MAX)));
         }
     }
+    task.process.engine.generation()
 }
 
 /// Makes a call of the host for the guest: pointers are guest addresses. May block, and then fails with EINTR when a signal comes.
@@ -156,7 +191,7 @@ fn refuse(number: u64, row: Option<&Row>, errno: i32) -> i64 {
 
 /// EFAULT for an address of the guest that is not accessible.
 pub(super) fn fault(_: Fault) -> Errno {
-    Errno(libc::EFAULT)
+    EFAULT
 }
 
 /// Is this address null? Optional pointers are `None` then.
