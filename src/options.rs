@@ -185,7 +185,7 @@ const TABLE: &[Row] = &[
     Row { names: &["-one-insn-per-tb"], env: &["QEMU_ONE_INSN_PER_TB"], arg: Flag, help: "translate one instruction at a time", set: |o, _| Ok(o.single = true) },
     Row { names: &["--interpret"], env: &["XEMU_INTERPRET"], arg: Flag, help: "", set: |o, _| Ok(o.interpret = true) },
     Row { names: &["-perfmap", "--perf-map"], env: &["XEMU_PERF_MAP"], arg: Flag, help: "write /tmp/perf-PID.map for perf", set: |o, _| Ok(o.perf_map = true) },
-    Row { names: &["--dump"], env: &["XEMU_DUMP"], arg: Value("guest,host,links"), help: "log code as it is translated (what has run once or twice only may not be, unless --no-opt=cold-code)", set: |o, v| Ok(o.dump = Some(text(v)?)) },
+    Row { names: &["--dump"], env: &["XEMU_DUMP"], arg: Value("guest,host,links"), help: "log code as it is translated (what has run a few times only may not be, unless --no-opt=cold-code)", set: |o, v| Ok(o.dump = Some(text(v)?)) },
     Row { names: &["--dump-filter", "-dfilter"], env: &["XEMU_DUMP_FILTER", "QEMU_DFILTER"], arg: Value("RANGE"), help: "dump only code at these addresses", set: |o, v| Ok(o.dump_filter = Some(text(v)?)) },
     Row { names: &["--no-opt"], env: &["XEMU_NO_OPT"], arg: Value("PASS,..."), help: "switch optimisation passes off ('all' for every one)", set: |o, v| Ok(add_passes(o, &text(v)?)) },
     Row { names: &["--cache-size"], env: &["XEMU_CACHE_SIZE"], arg: Value("SIZE"), help: "room for translated code in bytes (K, M, G)", set: |o, v| Ok(o.cache_size = Some(number(v)?)) },

@@ -80,7 +80,7 @@ rows! {
         0x3b => from_rm::<O, CMP, 4>, from_rm::<O, CMP, 8>;
         0x3c => accumulator::<CMP, 1>, accumulator::<CMP, 1>;
         0x3d => accumulator::<CMP, 4>, accumulator::<CMP, 8>;
-        0x63 => unknown, extend::<O, 4, 8, true, 24>;
+        0x63 => unknown, extend::<O, 4, 8, true, _>;
         0x80 => group_1::<O, 1, 1>, group_1::<O, 1, 1>;
         0x81 => group_1::<O, 4, 4>, group_1::<O, 8, 4>;
         0x83 => group_1::<O, 4, 1>, group_1::<O, 8, 1>;
@@ -115,15 +115,15 @@ rows! {
         ]
     }
     TWO_BYTES Tail2 {
-        0x10 => move_16::<O, false, false>, move_16::<O, false, false>;
-        0x11 => move_16::<O, true, false>, move_16::<O, true, false>;
+        0x10 => move_16::<false, false>, move_16::<false, false>;
+        0x11 => move_16::<true, false>, move_16::<true, false>;
         0x1f => long_nop, long_nop;
-        0x28 => move_16::<O, false, true>, move_16::<O, false, true>;
-        0x29 => move_16::<O, true, true>, move_16::<O, true, true>;
-        0xb6 => extend::<O, 1, 4, false, 23>, extend::<O, 1, 8, false, 23>;
-        0xb7 => extend::<O, 2, 4, false, 23>, extend::<O, 2, 8, false, 23>;
-        0xbe => extend::<O, 1, 4, true, 23>, extend::<O, 1, 8, true, 23>;
-        0xbf => extend::<O, 2, 4, true, 23>, extend::<O, 2, 8, true, 23>;
+        0x28 => move_16::<false, true>, move_16::<false, true>;
+        0x29 => move_16::<true, true>, move_16::<true, true>;
+        0xb6 => extend::<O, 1, 4, false, _>, extend::<O, 1, 8, false, _>;
+        0xb7 => extend::<O, 2, 4, false, _>, extend::<O, 2, 8, false, _>;
+        0xbe => extend::<O, 1, 4, true, _>, extend::<O, 1, 8, true, _>;
+        0xbf => extend::<O, 2, 4, true, _>, extend::<O, 2, 8, true, _>;
         [
             0x40 + { 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 } => cmov (O, K, B);
             0x80 + { 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 } => jcc_near (K);
@@ -194,7 +194,7 @@ struct At<'a, const N: usize> {
     behind: u64,
 }
 
-/// Where ModRM.rm says that the operand is, and bytes of it and what belongs to it.
+/// Where ModRM.rm says that an operand is.
 enum Place {
     Register(usize),
     Memory(Addr),
@@ -324,7 +324,7 @@ insns! {
             return None;
         }
         let (a, b) = (i.read::<O>(s, &place, B)?, cut(s.gpr[i.reg()], B));
-        operate::<O, 24>(s, &i, &place, OP, B, a, b)?;
+        operate::<O, _>(s, &i, &place, OP, B, a, b)?;
         NonZero::new(i.next(len))
     }
     fn from_rm<const O: bool, const OP: u8, const B: u32>(s, i) {
@@ -333,37 +333,31 @@ insns! {
             return None;
         }
         let (a, b) = (cut(s.gpr[i.reg()], B), i.read::<O>(s, &place, B)?);
-        operate::<O, 24>(s, &i, &Place::Register(i.reg()), OP, B, a, b)?;
+        operate::<O, _>(s, &i, &Place::Register(i.reg()), OP, B, a, b)?;
         NonZero::new(i.next(len))
     }
     fn accumulator<const OP: u8, const B: u32>(s, i) {
         let constant = B.min(4);
         let (a, b) = (cut(s.gpr[RAX], B), cut(i.constant(0, constant), B));
-        operate::<false, 24>(s, &i, &Place::Register(RAX), OP, B, a, b)?;
+        operate::<false, _>(s, &i, &Place::Register(RAX), OP, B, a, b)?;
         NonZero::new(i.next(constant as usize))
     }
     /// ADD, OR, AND, SUB, XOR and CMP with a constant of `C` bytes.
     fn group_1<const O: bool, const B: u32, const C: u32>(s, i) {
         let (place, len) = i.rm(s, C as usize);
         let b = cut(i.constant(len, C), B);
-        // CMP is most frequent, and writes nothing.
-        let op = match i.nth() {
-            7 => CMP,
-            0 => ADD,
-            1 => OR,
-            4 => AND,
-            5 => SUB,
-            6 => XOR,
-            _ => return None,
-        };
+        if matches!(i.nth(), 2 | 3) {
+            // ADC and SBB.
+            return None;
+        }
         let a = i.read::<O>(s, &place, B)?;
-        match op {
-            CMP => operate::<O, 24>(s, &i, &place, CMP, B, a, b)?,
-            ADD => operate::<O, 24>(s, &i, &place, ADD, B, a, b)?,
-            OR => operate::<O, 24>(s, &i, &place, OR, B, a, b)?,
-            AND => operate::<O, 24>(s, &i, &place, AND, B, a, b)?,
-            SUB => operate::<O, 24>(s, &i, &place, SUB, B, a, b)?,
-            _ => operate::<O, 24>(s, &i, &place, XOR, B, a, b)?,
+        match i.nth() {
+            0 => operate::<O, _>(s, &i, &place, ADD, B, a, b)?,
+            1 => operate::<O, _>(s, &i, &place, OR, B, a, b)?,
+            4 => operate::<O, _>(s, &i, &place, AND, B, a, b)?,
+            5 => operate::<O, _>(s, &i, &place, SUB, B, a, b)?,
+            6 => operate::<O, _>(s, &i, &place, XOR, B, a, b)?,
+            _ => operate::<O, _>(s, &i, &place, CMP, B, a, b)?,
         }
         NonZero::new(i.next(len + C as usize))
     }
@@ -393,7 +387,7 @@ insns! {
             return None;
         }
         let a = i.read::<O>(s, &place, B)?;
-        operate::<O, 24>(s, &i, &place, TEST, B, a, cut(i.constant(len, C), B))?;
+        operate::<O, _>(s, &i, &place, TEST, B, a, cut(i.constant(len, C), B))?;
         NonZero::new(i.next(len + C as usize))
     }
     /// CALL and JMP.
@@ -531,7 +525,7 @@ fn setcc<const O: bool, const CC: u8>(s: &mut CpuState, code: &Tail2, rex: u8, b
 }
 
 /// MOVUPS, and MOVAPS, which wants its operand in memory `ALIGNED`.
-fn move_16<const O: bool, const STORES: bool, const ALIGNED: bool>(s: &mut CpuState, code: &Tail2, rex: u8, behind: u64) -> Outcome {
+fn move_16<const STORES: bool, const ALIGNED: bool>(s: &mut CpuState, code: &Tail2, rex: u8, behind: u64) -> Outcome {
     let i = At { code, rex, behind };
     let (place, len) = i.rm(s, 0);
     let at = match place {

@@ -41,28 +41,29 @@ fn seen(s: &CpuState) -> ([u64; 16], [u64; 4], [[u64; 2]; 16]) {
 
 /// Executes it both ways. True: it is executed directly.
 fn same(code: &Window, memory: &mut Memory, flags: u64) -> bool {
-    const AT: u64 = 0x1_2345_6789;
+    // Relative to RIP memory is reached, too.
+    let at = memory.start() + Memory::BYTES / 2 + 5;
     let before = state(memory, flags);
     let bytes = code.first_chunk().unwrap();
     let decode = if has_prefixes(bytes) { brief_behind_prefixes } else { brief };
-    let decoded = decode(bytes, AT, &before);
+    let decoded = decode(bytes, at, &before);
     if decoded.is_some_and(|b| b.is_in_memory() && !memory.holds(b.address.0)) {
         return false;
     }
     let (mut one, words) = (before.clone(), memory.0.clone());
-    one.rip = AT;
-    let outcome = direct::execute::<false>(&mut one, code, AT);
+    one.rip = at;
+    let outcome = direct::execute::<false>(&mut one, code, at);
     let after = memory.0.clone();
     // Where it lies is what the registers hold.
     memory.0.copy_from_slice(&words);
     let Some(outcome) = outcome else {
-        assert_eq!(seen(&one), seen(&CpuState { rip: AT, ..before }), "{code:02x?} is refused and changes something");
+        assert_eq!(seen(&one), seen(&CpuState { rip: at, ..before }), "{code:02x?} is refused and changes something");
         assert!(after == memory.0, "{code:02x?} is refused and writes");
         return false;
     };
     one.rip = outcome.get() & (PAST - 1);
-    let mut other = CpuState { rip: AT, ..before };
-    let done = execute(&mut other, bytes, AT);
+    let mut other = CpuState { rip: at, ..before };
+    let done = execute(&mut other, bytes, at);
     let kind = match outcome.get() & !(PAST - 1) {
         0 => matches!(done, Some(Done::Next)),
         PAST => matches!(done, Some(Done::Past)),
@@ -84,14 +85,16 @@ fn it_is_what_decoded_instructions_do() {
     for flags in [nzcv::C | 0x1234, nzcv::N | nzcv::V | 0x01, nzcv::Z | 0xff03] {
         for rex in std::iter::once(None).chain((0x40..0x50u8).map(Some)) {
             for (two, op, modrm) in (0..2).flat_map(|two| (0..=255u8).flat_map(move |op| (0..=255u8).map(move |modrm| (two == 1, op, modrm)))) {
+                let has_sib = modrm & 7 == 4 && modrm < 0xc0;
                 for sib in [0x24, 0x0c, 0x65, 0x8d, 0xcf] {
-                    // A displacement, and a constant, of one byte or four.
-                    let rest = [0x88, 0xff, 0xff, 0xff, 0x85, 0x6c, 0x3b, 0x9a, 0x7f];
-                    let head = [rex, two.then_some(0x0f), Some(op), Some(modrm), Some(sib)].into_iter().flatten().chain(rest);
+                    // A displacement, of one byte or four, and a constant.
+                    let displacement = if flags & 1 == 0 { [0x88, 0xff, 0xff, 0xff] } else { [0x18, 0x01, 0, 0] };
+                    let rest = displacement.into_iter().chain([0x85, 0x6c, 0x3b, 0x9a, 0x7f]);
+                    let head = [rex, two.then_some(0x0f), Some(op), Some(modrm), has_sib.then_some(sib)].into_iter().flatten().chain(rest);
                     let mut code = [0; 32];
                     code.iter_mut().zip(head).for_each(|(to, from)| *to = from);
                     executed[usize::from(two) << 8 | usize::from(op)] += u32::from(same(&code, &mut memory, flags));
-                    if modrm & 7 != 4 || modrm >= 0xc0 {
+                    if !has_sib {
                         break;
                     }
                 }

@@ -131,7 +131,7 @@ pub const PASSES: &[(Opt, &str, &str)] = &[
     (Opt::Narrow, "narrow", "scalar results need no merging where the rest of the register is zero; entries of loops ask for that"),
     (Opt::PieceOrder, "piece-order", "where one piece of a region goes on in another, that is emitted behind it"),
     (Opt::NearAddresses, "near-addresses", "operands relative to RIP are reached from the address of one before"),
-    (Opt::ColdCode, "cold-code", "what has not run yet, at a program's start also what has run once, is interpreted, not translated"),
+    (Opt::ColdCode, "cold-code", "what has not run yet, or a few times only, is interpreted, not translated"),
     (Opt::Unpolled, "unpolled", "while memory has one observer loops do not look for signals; the host's signal handler stops the code that it finds"),
     (Opt::PlainTable, "plain-table", "where loops do not look for signals, indirect jumps find their target in a table by its address' low bits, beside the state"),
     (Opt::Rotates, "rotates", "two VEX shifts and their OR are one rotation, where the shifts' own results are overwritten unread"),

@@ -61,9 +61,6 @@ pub fn perform(task: &mut Task, number: u64, args: [u64; 6]) -> i64 {
 
 #[inline]
 fn carry_out(task: &mut Task, row: &'static Row, args: [u64; 6]) -> i64 {
-    if let Support::Refuse(errno) = row.support {
-        return refuse(row.number as u64, Some(row), errno);
-    }
     let prepared = (row.writes && Engine::is_careful()).then(|| prepare(task, row, &args));
     let mut result = make(task, row, args);
     if row.writes && result == Err(EFAULT) && Engine::is_careful() {
@@ -117,12 +114,16 @@ pub fn called(task: &mut Task, number: u64) {
     }
 }
 
+/// Makes a call as its row says.
 #[inline(always)]
 fn make(task: &mut Task, row: &'static Row, args: [u64; 6]) -> Result {
     match row.support {
         Support::Pass(nr) | Support::Direct(nr) | Support::Alone(nr) => host_call(task, nr, args),
         Support::Handler(handler) => handler(task, args),
-        Support::Refuse(errno) => Err(Errno(errno)),
+        Support::Refuse(errno) => {
+            refuse(row.number as u64, Some(row), errno);
+            Err(Errno(errno))
+        }
     }
 }
 
